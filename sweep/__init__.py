@@ -1,0 +1,1 @@
+"""How results are made: grid, trial, probe, driver, store, command line."""

@@ -1,0 +1,100 @@
+"""One row of the optimizer registry, and how a value finds its constructor argument.
+
+A row is a declaration: which optimizer, which constructor argument each axis turns, and
+what it needs from the training loop. Nothing here imports torch or any optimizer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+_INDEXED = re.compile(r"(?P<argument>\w+)\[(?P<index>\d+)\]")
+
+STEPS = "$steps"
+"""As an option's value: the trial's number of steps, for optimizers with a schedule inside."""
+
+
+class FirstArgument(StrEnum):
+    """What the optimizer's constructor takes first."""
+
+    PARAMS = "params"
+    NAMED_PARAMETERS = "named_parameters"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerEntry:
+    """One optimizer: where it is, which argument each axis turns, what it needs.
+
+    An axis is given as an *address*: an argument's name (``"momentum"``), one element of a
+    tuple argument (``"betas[0]"``), or None where the optimizer has no such thing.
+
+    Attributes:
+        name: the word used on the ``optimizer`` axis.
+        target: ``"package.module:Class"``, imported when it is built.
+        collection: the group it is listed under, such as ``"torch"``.
+        distribution: the PyPI name whose version goes into ``optimizer_package``; empty
+            for a user's own class that belongs to none.
+        lr, weight_decay, momentum: addresses.
+        momentum_below: exclusive upper bound of the momentum value; None for no bound.
+        options: constructor arguments that this program sets unless the spec does.
+        needs_closure: ``step`` must be given a closure that runs forward and backward.
+        create_graph: ``backward`` must keep the graph (second-order methods).
+        param_groups: it takes several parameter groups.
+        sparse: it takes sparse gradients only.
+        matrices_only: it takes parameters of two dimensions only.
+        first_argument: what its constructor takes first.
+        cannot: why it cannot be built here at all; None where it can.
+        note: a remark for `leaksweep show optimizers`.
+    """
+
+    name: str
+    target: str
+    collection: str
+    distribution: str
+    lr: str | None = "lr"
+    weight_decay: str | None = "weight_decay"
+    momentum: str | None = None
+    momentum_below: float | None = None
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    needs_closure: bool = False
+    create_graph: bool = False
+    param_groups: bool = True
+    sparse: bool = False
+    matrices_only: bool = False
+    first_argument: FirstArgument = FirstArgument.PARAMS
+    cannot: str | None = None
+    note: str = ""
+
+    def address(self, axis: str) -> str | None:
+        """The address that ``axis`` (lr, weight_decay or momentum) turns; None if it has none."""
+        addresses = {"lr": self.lr, "weight_decay": self.weight_decay, "momentum": self.momentum}
+        return addresses[axis]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisDefaults:
+    """The values an optimizer's own constructor gives the numeric axes; None where it has none."""
+
+    lr: float | None
+    weight_decay: float | None
+    momentum: float | None
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """The argument's name and the index into it.
+
+    >>> split_address("betas[0]")
+    ('betas', 0)
+    >>> split_address("momentum")
+    ('momentum', None)
+    """
+    match = _INDEXED.fullmatch(address)
+    if match is None:
+        return address, None
+    return match["argument"], int(match["index"])
