@@ -61,7 +61,7 @@ class OptimizerEntry:
     weight_decay: str | None = "weight_decay"
     momentum: str | None = None
     momentum_below: float | None = None
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     needs_closure: bool = False
     create_graph: bool = False
     param_groups: bool = True
