@@ -115,9 +115,13 @@ class WorkloadError(LeaksweepError):
 def nearest(name: str, valid: Iterable[str], *, most: int = 2) -> list[str]:
     """The valid names closest to ``name``, best first, at most ``most``; case is ignored.
 
-    >>> nearest("Adma", ["Adam", "AdamW", "SGD"])
-    ['Adam', 'AdamW']
+    A name with the same letters in another order is nearest of all.
+
+    >>> nearest("Adma", ["Adamax", "Adam", "SGD"])
+    ['Adam', 'Adamax']
     """
     by_lower = {candidate.lower(): candidate for candidate in valid}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.6)
-    return [by_lower[match] for match in found]
+    wanted = name.lower()
+    close = difflib.get_close_matches(wanted, by_lower, n=most + 1, cutoff=0.6)
+    close.sort(key=lambda match: sorted(match) != sorted(wanted))
+    return [by_lower[match] for match in close[:most]]
