@@ -1,0 +1,77 @@
+"""The summary tables as files.
+
+Owns which tables go where and that a file is whole or absent; `analysis.formats` owns what
+is in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import NoTrialsError, UnknownChoiceError
+from analysis.formats import FORMATS, Format
+from analysis.load import load
+from analysis.tables import TABLES, Table
+
+
+def export(
+    url: str,
+    out_dir: str | os.PathLike[str],
+    *,
+    sweep: str | None = None,
+    formats: Sequence[str] = ("csv",),
+    raw: bool = False,
+) -> list[Path]:
+    """The files written: each table of `TABLES` in each format, in that order.
+
+    Makes ``out_dir`` where it is missing and replaces files of the same names, each in one
+    step, so that a reader never sees half of one. A table with nothing to tell is a file
+    with its header alone.
+
+    Args:
+        url: the database.
+        out_dir: the folder for the files.
+        sweep: the sweep's name; None for all, which every table tells apart.
+        formats: names of `analysis.formats.FORMATS`.
+        raw: leave text in CSV as it is even where a spreadsheet would run it as a formula.
+
+    Raises:
+        UnknownChoiceError: a format that does not exist.
+        MissingLibraryError: a format whose library is not installed.
+        NoTrialsError: nothing was recorded yet.
+        AnalysisError: anything that `load` raises.
+    """
+    chosen = [_format(name) for name in dict.fromkeys(formats)]
+    needs = dict.fromkeys(name for table in TABLES.values() for name in table.needs)
+    frame = load(url, sweep, columns=list(needs))
+    if frame.empty:
+        raise NoTrialsError("The database" if sweep is None else f"The sweep {sweep!r}")
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for table in TABLES.values():
+        rows = table.make(frame)
+        written += [_write(rows, table, choice, folder, raw) for choice in chosen]
+    return written
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise UnknownChoiceError("format", name, tuple(FORMATS))
+    return FORMATS[name]
+
+
+def _write(rows: pd.DataFrame, table: Table, choice: Format, folder: Path, raw: bool) -> Path:
+    """Write a neighbour of the file and rename it over: the rename is the atomic step."""
+    path = folder / f"{table.name}{choice.suffix}"
+    unfinished = folder / f".{path.name}.{os.getpid()}"
+    try:
+        choice.write(rows, table, unfinished, raw)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
