@@ -1,0 +1,90 @@
+"""Brings a database to today's schema before it is written to, or refuses it unchanged."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, inspect, text
+
+from sweep.errors import DatabaseError
+from sweep.store.engine import READS_ONLY, writing_engine
+from sweep.store.revision import VERSION_TABLE, SchemaState, schema_state
+from sweep.store.url import Backend, DatabaseUrl
+
+SCRIPTS = Path(__file__).with_name("migrations")
+
+_ADVISORY_LOCK = 0x6C65616B  # "leak": any number that no other program on the server uses
+
+
+def migrate(url: DatabaseUrl, *, busy_timeout_s: float, scripts: Path = SCRIPTS) -> None:
+    """Brings the database at ``url`` to the newest schema, in one transaction.
+
+    An older SQLite database is copied beside itself first. Raises DatabaseError, having
+    changed nothing, for a newer schema, another program's database, or a failed check.
+    """
+    # Foreign keys are off, as SQLite changes a table by dropping it, which would cascade.
+    engine = writing_engine(url, busy_timeout_s=busy_timeout_s, foreign_keys=False, pooled=False)
+    reader = engine.execution_options(**{READS_ONLY: True})
+    with reader.begin() as connection:
+        if _state(connection, url) is SchemaState.CURRENT:
+            return
+    with engine.begin() as connection:
+        _lock(connection, url)
+        state = _state(connection, url)  # another process may have migrated it by now
+        if state is SchemaState.CURRENT:
+            return
+        if state is SchemaState.OLDER and url.path is not None:
+            back_up(url.path)
+        _upgrade(connection, scripts)
+        _check_foreign_keys(connection, url)
+
+
+def back_up(path: Path) -> Path:
+    """Copies the SQLite database at ``path`` beside itself; the copy's path."""
+    names = (path.with_name(f"{path.name}.backup-{number}") for number in count(1))
+    target = next(name for name in names if not name.exists())
+    with (
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+    return target
+
+
+def _state(connection: Connection, url: DatabaseUrl) -> SchemaState:
+    tables = inspect(connection).get_table_names()
+    revision = None
+    if VERSION_TABLE in tables:
+        statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 a constant
+        revision = connection.execute(statement).scalar()
+    return schema_state(tables, revision, shown=url.shown)
+
+
+def _lock(connection: Connection, url: DatabaseUrl) -> None:
+    """Keeps other processes from migrating; SQLite's BEGIN IMMEDIATE has done so already."""
+    if url.backend is Backend.POSTGRESQL:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+
+
+def _upgrade(connection: Connection, scripts: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _check_foreign_keys(connection: Connection, url: DatabaseUrl) -> None:
+    if url.backend is not Backend.SQLITE:
+        return
+    broken = connection.execute(text("PRAGMA foreign_key_check")).fetchone()
+    if broken is not None:
+        raise DatabaseError(
+            f"{url.shown} has rows in {broken[0]} that refer to rows which are not there, so it "
+            f"was not migrated; nothing was changed. A copy of it is beside it.",
+            url=url.shown,
+        )

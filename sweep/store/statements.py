@@ -1,0 +1,59 @@
+"""The statements that insert, for SQLite and for PostgreSQL; built once a kind of database."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Insert, Select, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sweep.store.models import Base, EnvironmentRow, SweepRow, TrialRow
+from sweep.words import Verdict
+
+_KEPT_ON_REPLACING = frozenset({"id", "sweep_id", "fingerprint"})
+
+
+@cache
+def upsert_sweep(dialect: str) -> Insert:
+    """Inserts a sweep, or updates the spec and the number of the one of that name; its row."""
+    statement = _insert(dialect, SweepRow)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["name"], set_={"spec": new.spec, "planned": new.planned}
+    ).returning(*SweepRow.__table__.columns)
+
+
+@cache
+def upsert_trials(dialect: str) -> Insert:
+    """Inserts trials, replacing failed ones; id and fingerprint of each that it wrote."""
+    statement = _insert(dialect, TrialRow)
+    replaced = {
+        column.name: column
+        for column in statement.excluded
+        if column.name not in _KEPT_ON_REPLACING
+    }
+    return statement.on_conflict_do_update(
+        index_elements=["sweep_id", "fingerprint"],
+        set_=replaced,
+        where=TrialRow.verdict == Verdict.FAILED.value,
+    ).returning(TrialRow.id, TrialRow.fingerprint)
+
+
+@cache
+def add_environment(dialect: str) -> Insert:
+    """Inserts an environment unless it is there."""
+    return _insert(dialect, EnvironmentRow).on_conflict_do_nothing()
+
+
+@cache
+def find_environment() -> Select[Any]:
+    """Finds the id of an environment by all its other columns."""
+    columns = EnvironmentRow.__table__.columns
+    matches = [column == bindparam(column.name) for column in columns if column.name != "id"]
+    return select(EnvironmentRow.id).where(*matches)
+
+
+def _insert(dialect: str, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """The dialect's own INSERT, which knows ON CONFLICT; both spell it alike."""
+    return postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)

@@ -1,0 +1,257 @@
+"""The store: what a sweep has planned and finished, in a database.
+
+Owns every statement that writes. Knows planned trials and outcomes, and nothing of how
+either is made.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweep.errors import DatabaseError
+from sweep.outcome import Environment, Outcome
+from sweep.setting import PlannedTrial
+from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
+from sweep.store.failures import database_error
+from sweep.store.migrate import migrate
+from sweep.store.models import StepRow, SweepRow, TrialRow
+from sweep.store.rows import environment_row, step_rows, trial_row
+from sweep.store.statements import add_environment, find_environment, upsert_sweep, upsert_trials
+from sweep.store.url import DatabaseUrl, parse_url
+from sweep.words import Verdict
+
+CHUNK = 5000
+"""Fingerprints asked about at once; SQLite takes at most 32766 values in a statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSweep:
+    """A row of ``sweep``; ``spec`` is canonical JSON and ``created_at`` is UTC."""
+
+    id: int
+    name: str
+    spec: str
+    planned: int
+    created_at: datetime
+
+
+class Store:
+    """A database open for writing; a context manager that closes it.
+
+    Safe to use from several threads, and from several processes with a store each. Every
+    method raises DatabaseError where the database fails it.
+
+    Attributes:
+        shown: the database's URL without its password.
+    """
+
+    def __init__(self, url: DatabaseUrl, engine: Engine) -> None:
+        self._url = url
+        self._engine = engine
+        self._environment_ids: dict[Environment, int] = {}
+        self.shown = url.shown
+
+    @classmethod
+    def open(cls, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
+        """The store at ``url``, created or brought to today's schema where it has to be.
+
+        Makes the folder of a SQLite database. Raises DatabaseError, having changed nothing,
+        for a URL that does not hold together, a file that is no database, a newer schema, or
+        another program's database.
+        """
+        parsed = parse_url(url)
+        with _explained(parsed, "open"):
+            if parsed.path is not None:
+                _make_folder(parsed.path, parsed)
+            migrate(parsed, busy_timeout_s=busy_timeout_s)
+            store = cls(parsed, writing_engine(parsed, busy_timeout_s=busy_timeout_s))
+            store._use_write_ahead_log()
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes every connection; SQLite then folds its log into the file and removes it."""
+        self._engine.dispose()
+
+    def sweep(self, name: str) -> RecordedSweep | None:
+        """The sweep of that name; None if there is none. Reads only."""
+        with self._reading("read") as connection:
+            row = connection.execute(select(SweepRow.__table__).filter_by(name=name)).first()
+        return None if row is None else _recorded(row)
+
+    def record_sweep(self, name: str, spec: str, planned: int) -> RecordedSweep:
+        """The sweep of that name with this spec (canonical JSON) and number of trials.
+
+        Inserts it, or updates the recorded one; whether it may change is for the caller to
+        say. Commits. Two drivers may do this at once.
+        """
+        values = {"name": name, "spec": spec, "planned": planned, "created_at": datetime.now(UTC)}
+        with self._writing("record a sweep in") as connection:
+            row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
+        return _recorded(row)
+
+    def missing(
+        self, sweep_id: int, planned: Iterable[PlannedTrial], *, retry_failed: bool = False
+    ) -> Iterator[PlannedTrial]:
+        """Those of ``planned`` that the sweep has no outcome of yet, lazily and in order.
+
+        With ``retry_failed``, a trial recorded as failed is missing too. Reads only; holds
+        `CHUNK` trials at a time, whatever their number.
+        """
+        remaining = iter(planned)
+        while chunk := list(islice(remaining, CHUNK)):
+            recorded = self._recorded_among(sweep_id, chunk, retry_failed)
+            yield from (trial for trial in chunk if trial.fingerprint not in recorded)
+
+    def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
+        """Records ``outcomes`` in one transaction.
+
+        A trial recorded as failed is replaced, steps included; any other that is recorded
+        already stays as it is.
+        """
+        ordered = _one_each(outcomes)
+        if not ordered:
+            return
+        with self._writing("write to") as connection:
+            ids = self._intern(connection, {outcome.environment for outcome in ordered})
+            rows = [trial_row(each, sweep_id, ids[each.environment]) for each in ordered]
+            statement = upsert_trials(connection.dialect.name)
+            written = {row.fingerprint: row.id for row in connection.execute(statement, rows)}
+            _write_steps(connection, ordered, written)
+        self._environment_ids |= ids  # only now are they sure to be there
+
+    def tally(self, sweep_id: int) -> Counter[Verdict]:
+        """How many trials of the sweep have each verdict. Reads only."""
+        statement = (
+            select(TrialRow.verdict, func.count())
+            .where(TrialRow.sweep_id == sweep_id)
+            .group_by(TrialRow.verdict)
+        )
+        with self._reading("read") as connection:
+            rows = connection.execute(statement).all()
+        return Counter({Verdict(verdict): number for verdict, number in rows})
+
+    def _recorded_among(
+        self, sweep_id: int, planned: Sequence[PlannedTrial], retry_failed: bool
+    ) -> set[str]:
+        """The fingerprints of those of ``planned`` that need not run."""
+        fingerprints = [trial.fingerprint for trial in planned]
+        statement = select(TrialRow.fingerprint).where(
+            TrialRow.sweep_id == sweep_id, TrialRow.fingerprint.in_(fingerprints)
+        )
+        if retry_failed:
+            statement = statement.where(TrialRow.verdict != Verdict.FAILED.value)
+        with self._reading("read") as connection:
+            return set(connection.scalars(statement))
+
+    def _intern(
+        self, connection: Connection, environments: Iterable[Environment]
+    ) -> dict[Environment, int]:
+        """The id of each environment, whose rows are inserted where they are not there."""
+        ids = {}
+        for environment in sorted(environments, key=repr):  # one order: no two can deadlock
+            known = self._environment_ids.get(environment)
+            ids[environment] = _environment_id(connection, environment) if known is None else known
+        return ids
+
+    def _use_write_ahead_log(self) -> None:
+        """Lets readers and a writer work at once; a property of the file, set once for all."""
+        if self._url.path is not None:
+            with closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+
+    @contextmanager
+    def _writing(self, doing: str) -> Iterator[Connection]:
+        with _explained(self._url, doing), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self, doing: str) -> Iterator[Connection]:
+        reader = self._engine.execution_options(**{READS_ONLY: True})
+        with _explained(self._url, doing), reader.begin() as connection:
+            yield connection
+
+
+@contextmanager
+def _explained(url: DatabaseUrl, doing: str) -> Iterator[None]:
+    """Turns what the database raises into a DatabaseError that says what to do."""
+    try:
+        yield
+    except (SQLAlchemyError, CommandError, OSError) as error:
+        raise database_error(url, doing, error) from error
+
+
+def _make_folder(path: Path, url: DatabaseUrl) -> None:
+    """Makes the folder of a SQLite file. Raises DatabaseError where a folder has its name."""
+    if path.is_dir():
+        raise DatabaseError(f"{url.shown} is a folder; name a file in it.", url=url.shown)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _recorded(row: Row[Any]) -> RecordedSweep:
+    return RecordedSweep(row.id, row.name, row.spec, row.planned, row.created_at)
+
+
+def _one_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """One outcome a trial, a failed one only where there is no other, by fingerprint.
+
+    In one order for everybody, so that two drivers on a server cannot deadlock.
+    """
+    chosen: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        earlier = chosen.get(outcome.planned.fingerprint)
+        if earlier is None or earlier.verdict is Verdict.FAILED:
+            chosen[outcome.planned.fingerprint] = outcome
+    return [chosen[fingerprint] for fingerprint in sorted(chosen)]
+
+
+def _environment_id(connection: Connection, environment: Environment) -> int:
+    row = environment_row(environment)
+    connection.execute(add_environment(connection.dialect.name), row)
+    found: int = connection.execute(find_environment(), row).scalar_one()
+    return found
+
+
+def _write_steps(
+    connection: Connection, outcomes: Sequence[Outcome], written: Mapping[str, int]
+) -> None:
+    """Writes the steps of those outcomes whose trials were ``written``, in place of old ones."""
+    ids = [written.get(outcome.planned.fingerprint) for outcome in outcomes]
+    _forget_steps(connection, [trial_id for trial_id in ids if trial_id is not None])
+    rows = [
+        row
+        for outcome, trial_id in zip(outcomes, ids, strict=True)
+        if trial_id is not None
+        for row in step_rows(outcome, trial_id)
+    ]
+    if rows:
+        connection.execute(insert(StepRow), rows)
+
+
+def _forget_steps(connection: Connection, trial_ids: Sequence[int]) -> None:
+    """Deletes the steps of trials that were replaced: what a failed trial had recorded."""
+    remaining = iter(trial_ids)
+    while chunk := list(islice(remaining, CHUNK)):
+        connection.execute(delete(StepRow).where(StepRow.trial_id.in_(chunk)))

@@ -1,0 +1,125 @@
+"""The views for people who open the database with nothing but SQL.
+
+Each is one SELECT that SQLite and PostgreSQL both take. Several sweeps are never mixed in
+one rate. Views hold no data, so they belong to no revision: every migration ends by making
+them anew from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SETTING = (
+    "workload",
+    "steps",
+    "optimizer",
+    "lr",
+    "weight_decay",
+    "momentum",
+    "zero_grad",
+    "schedule",
+    "freeze",
+    "seed",
+    "options",
+)
+"""The columns of `trial` that say which setting it ran."""
+
+_FOLDED = tuple(name for name in SETTING if name != "seed")
+
+_RATES = """\
+       count(*) FILTER (WHERE verdict IN ('leaks', 'holds')) AS trials,
+       count(*) FILTER (WHERE verdict = 'leaks') AS leaks,
+       count(*) FILTER (WHERE verdict = 'holds') AS holds,
+       count(*) FILTER (WHERE verdict = 'inert') AS inert,
+       count(*) FILTER (WHERE verdict = 'failed') AS failed,
+       count(*) FILTER (WHERE diverged) AS diverged,
+       CAST(count(*) FILTER (WHERE verdict = 'leaks') AS DOUBLE PRECISION)
+           / nullif(count(*) FILTER (WHERE verdict IN ('leaks', 'holds')), 0) AS leak_rate,
+       max(max_drift) AS max_drift"""
+
+_CAUSES = """\
+       substr(CASE WHEN by_history THEN ', history' ELSE '' END
+           || CASE WHEN by_decay THEN ', decay' ELSE '' END
+           || CASE WHEN by_gradient THEN ', gradient' ELSE '' END
+           || CASE WHEN by_intrinsic THEN ', intrinsic' ELSE '' END
+           || CASE WHEN despite_none THEN ', despite None' ELSE '' END, 3) AS causes"""
+
+_DRIFT = (
+    "first_leak_step",
+    "leaked_steps",
+    "frozen_steps",
+    "max_drift",
+    "total_drift",
+    "drift_ratio",
+)
+
+COMPUTED = {
+    "sweep": ("TEXT", "The sweep's name."),
+    "trial_id": ("INTEGER", "The trial's id."),
+    "trials": ("INTEGER", "Trials that leak or hold: what the rate is over."),
+    "leaks": ("INTEGER", "Trials that leak."),
+    "holds": ("INTEGER", "Trials that hold."),
+    "inert": ("INTEGER", "Trials that prove nothing, as the layer never moved at all."),
+    "failed": ("INTEGER", "Trials that raised."),
+    "diverged": ("INTEGER", "Trials in which a loss or a parameter became non-finite."),
+    "leak_rate": ("DOUBLE", "leaks / trials; null if trials is 0."),
+    "causes": ("TEXT", "What moved the layer at the first leak, such as 'history, decay'."),
+}
+"""Type and meaning of the columns that views compute; any other is a column of `trial`."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view: its name, what a row of it is, its columns in order, and its SELECT."""
+
+    name: str
+    meaning: str
+    columns: tuple[str, ...]
+    select: str
+
+
+def _rates_by(name: str, keys: tuple[str, ...], meaning: str) -> View:
+    """The view of leak rates with one row for each combination of ``keys``."""
+    columns = ", ".join(f"trial.{key}" for key in keys)
+    select = (
+        f"SELECT sweep.name AS sweep, {columns},\n{_RATES}\n"
+        f"FROM trial JOIN sweep ON sweep.id = trial.sweep_id\n"
+        f"GROUP BY sweep.name, {columns}"
+    )
+    counts = ("trials", "leaks", "holds", "inert", "failed", "diverged", "leak_rate", "max_drift")
+    return View(name, meaning, ("sweep", *keys, *counts), select)
+
+
+def _leak() -> View:
+    """The view of leaking trials."""
+    columns = ", ".join(f"trial.{name}" for name in (*SETTING, *_DRIFT))
+    select = (
+        f"SELECT trial.id AS trial_id, sweep.name AS sweep, {columns},\n"
+        f"{_CAUSES},\n       sideways\n"
+        f"FROM trial JOIN sweep ON sweep.id = trial.sweep_id\n"
+        f"WHERE verdict = 'leaks'"
+    )
+    return View(
+        "leak",
+        "One leaking trial, with what moved its layer.",
+        ("trial_id", "sweep", *SETTING, *_DRIFT, "causes", "sideways"),
+        select,
+    )
+
+
+VIEWS = (
+    _rates_by("leak_rate_by_optimizer", ("optimizer",), "Leak rate of one optimizer."),
+    _rates_by("leak_rate_by_zero_grad", ("zero_grad",), "Leak rate of one way to clear grads."),
+    _rates_by("leak_rate_by_setting", _FOLDED, "Leak rate of one setting, over its seeds."),
+    _leak(),
+)
+
+
+def create_statements() -> list[str]:
+    """The statements that make every view, in order."""
+    return [f"CREATE VIEW {view.name} AS\n{view.select}" for view in VIEWS]
+
+
+def drop_statements() -> list[str]:
+    """The statements that remove every view that is there."""
+    return [f"DROP VIEW IF EXISTS {view.name}" for view in VIEWS]

@@ -1,0 +1,101 @@
+"""The one writer of a sweep: takes outcomes from the driver, commits them in batches.
+
+A thread of its own writes, so that the driver goes on handing out trials meanwhile. The
+queue between them is bounded: a slow disk slows the driver down, and memory stays constant.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from sweep.outcome import Outcome
+from sweep.store.store import Store
+
+COMMIT_EVERY_S = 0.5
+BATCH = 1000
+QUEUED_AT_MOST = 2000
+
+_LOOK_S = 0.2  # how often a full queue's caller looks whether the thread is still there
+
+
+class Writer:
+    """Commits the outcomes of one sweep, at least every half a second; a context manager.
+
+    On leaving it, by an exception too, everything that was put is committed.
+    """
+
+    def __init__(self, store: Store, sweep_id: int, *, every_s: float = COMMIT_EVERY_S) -> None:
+        self._store = store
+        self._sweep_id = sweep_id
+        self._every_s = every_s
+        # None closes it.
+        self._queue: queue.Queue[Outcome | None] = queue.Queue(QUEUED_AT_MOST)
+        self._thread = threading.Thread(target=self._run, name="leaksweep-writer")
+        self._closed = False  # touched by the thread alone
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._offer(None)
+        self._thread.join()
+        if self._failure is None:
+            return
+        if error is None:
+            raise self._failure
+        if error is not self._failure:
+            error.add_note(str(self._failure))
+
+    def put(self, outcome: Outcome) -> None:
+        """Hands ``outcome`` over; waits while the writer is behind.
+
+        Raises DatabaseError once writing has failed.
+        """
+        self._offer(outcome)
+        if self._failure is not None:
+            raise self._failure
+
+    def _offer(self, item: Outcome | None) -> None:
+        """Queues ``item``, unless the thread has ended and nobody would take it."""
+        while self._thread.is_alive():
+            try:
+                return self._queue.put(item, timeout=_LOOK_S)
+            except queue.Full:
+                continue
+        return None
+
+    def _run(self) -> None:
+        try:
+            while not self._closed:
+                self._store.write(self._sweep_id, self._next_batch())
+        except BaseException as error:  # noqa: BLE001 raised again in the caller's thread
+            self._failure = error
+
+    def _next_batch(self) -> list[Outcome]:
+        """Waits for an outcome, then takes what comes within the time; notices the end."""
+        batch: list[Outcome] = []
+        timeout_s = None
+        while len(batch) < BATCH:
+            try:
+                item = self._queue.get(timeout=timeout_s)
+            except queue.Empty:
+                break
+            if item is None:
+                self._closed = True
+                break
+            if not batch:
+                deadline = time.monotonic() + self._every_s
+            batch.append(item)
+            timeout_s = max(0.0, deadline - time.monotonic())
+        return batch
