@@ -180,7 +180,7 @@ def _described(setting: Setting) -> str:
 
 
 def _nothing_left(spec: Spec, omissions: tuple[Omission, ...]) -> SpecError:
-    reasons = [f"{omission.optimizer} {omission.reason}" for omission in islice(omissions, 3)]
+    reasons = [f"{omission.optimizer}: {omission.reason}" for omission in islice(omissions, 3)]
     return SpecError(
         f"No setting is left to run: {'; '.join(reasons)}. "
         f"`leaksweep show optimizers` says what each can do.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -37,7 +36,7 @@ _WORDS = {"zero_grad": tuple(ZeroGrad), "freeze": tuple(Freeze)}
 def complaint(
     error: ValidationError, source: str, valid_keys: Mapping[str, tuple[str, ...]]
 ) -> SpecError:
-    """The first of ``error``'s errors as one message, with the number of the others.
+    """The first of ``error``'s errors as one message, with the number of other complaints.
 
     ``valid_keys`` has the keys of the top level under ``""`` and of a grid under ``"grid"``.
     """
@@ -47,9 +46,9 @@ def complaint(
         for one in error.errors(include_url=False)
         if not (one["type"] == "too_short" and one["input"])
     ]
-    message = _sentence(errors[0], valid_keys)
-    if len(errors) > 1:
-        message += f" (and {len(errors) - 1} more)"
+    sentences = [_sentence(one, valid_keys) for one in errors]
+    others = len(set(sentences)) - 1
+    message = f"{sentences[0]} (and {others} more)" if others else sentences[0]
     return SpecError(message, where=source, key=_key(errors[0]))
 
 
@@ -86,6 +85,10 @@ def _fault(error: ErrorDetails) -> str:
     """What is wrong with the value, as a phrase."""
     value, limits = error["input"], error.get("ctx", {})
     match error["type"]:
+        case "tuple_type":
+            return f"{shown(value)} is not a list"
+        case "model_type" | "dict_type":
+            return f"{shown(value)} is not a table"
         case "too_short" | "string_too_short":
             return "it is empty"
         case "greater_than_equal":
@@ -108,7 +111,7 @@ def _unknown_key(loc: tuple[int | str, ...], valid_keys: Mapping[str, tuple[str,
     return f"Unknown key {shown(name)}. {hint}Valid: {', '.join(valid)}."
 
 
-def _unknown_word(axis: str, value: Any) -> str:  # noqa: ANN401  # anything that TOML holds
+def _unknown_word(axis: str, value: object) -> str:
     valid = _WORDS[axis]
     close = nearest(value[:SHOWN], valid) if isinstance(value, str) else []
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
@@ -141,7 +144,7 @@ def _bare(part: str) -> str:
 def _kind(value: object) -> str:
     kinds = {bool: "a boolean", str: "a text", dict: "a table", list: "a list"}
     if isinstance(value, float):
-        return "a fraction" if abs(value) < float("inf") else "not finite"
+        return "a float" if abs(value) < float("inf") else "not finite"
     if type(value) is int:
-        return "a single number" if abs(value) < LARGEST else "too large"
+        return "an integer" if abs(value) < LARGEST else "too large"
     return kinds.get(type(value), f"a {type(value).__name__}")

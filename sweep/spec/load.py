@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ def load_spec(path: Path | str) -> Spec:
     Raises SpecError for a file that cannot be read, is over 1 MB, or does not hold together.
     """
     path = Path(path)
-    return from_toml(_read(path), source=str(path), name=path.stem)
+    where = str(path) if str(path).isprintable() else repr(str(path))
+    return from_toml(_read(path, where), source=where, name=path.stem)
 
 
 def load_preset(name: str) -> Spec:
@@ -121,12 +123,11 @@ def _value(axis: str, text: str) -> str | int | float:
         return text
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, where: str) -> str:
     """The text of the file. Raises SpecError where it is none, or too large to be a spec."""
-    where = str(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path's, it takes any text for a path
         raise SpecError("is a directory; a spec is a TOML file.", where=where)
-    if not path.is_file():
+    if not os.path.isfile(path):
         preset = path.stem in presets.names()
         hint = f" `--preset {path.stem}` runs the preset of that name." if preset else ""
         raise SpecError(f"There is no such file.{hint}", where=where)
