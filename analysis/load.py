@@ -175,9 +175,11 @@ class _Objects:
 
     def finished(self) -> pd.Series:
         kind = COLUMNS[self.name]
+        values: pd.Series = pd.Series(self._values, dtype=object)
         if kind is Kind.TIME:
-            return pd.Series(pd.to_datetime(pd.Series(self._values), utc=True), dtype=kind.value)
-        return pd.Series(self._values, dtype=kind.value)
+            values = pd.to_datetime(values, utc=True)
+        typed: pd.Series = values.astype(kind.value)
+        return typed
 
 
 _Gatherer = _Words | _Numbers | _Integers | _Objects

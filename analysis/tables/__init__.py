@@ -13,8 +13,11 @@ from types import MappingProxyType
 import pandas as pd
 
 from analysis.schema import SETTING
+from analysis.tables import causes as _causes
 from analysis.tables import failures as _failures
 from analysis.tables import rates as _rates
+from analysis.tables import remedies as _remedies
+from analysis.tables import rules as _rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,24 @@ _ALL = (
         "Leak rate of each optimizer by how gradients are cleared, with the counts.",
         "optimizer",
         "zero_grad",
+    ),
+    Table(
+        "causes",
+        _causes.causes,
+        _causes.NEEDS,
+        "What moved the layer in leaking trials, by setting, seeds folded.",
+    ),
+    Table(
+        "remedies",
+        _remedies.remedies,
+        _remedies.NEEDS,
+        "Leaks that a change of one axis stops and leaves, in pairs that differ in it alone.",
+    ),
+    Table(
+        "rules",
+        _rules.rules,
+        _rules.NEEDS,
+        "The smallest rule over the axes that decides which trials of an optimizer leak.",
     ),
     Table(
         "failures",
