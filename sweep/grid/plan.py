@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sweep.errors import SpecError
 from sweep.grid.box import AXES, Box
 from sweep.optimizers import registry
-from sweep.optimizers.entry import FirstArgument, OptimizerEntry
+from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
 from sweep.spec import GridSpec, Spec
 from sweep.words import Axis, Freeze
 from sweep.workload_sizes import BUILT_IN
@@ -67,7 +68,8 @@ def refusal(entry: OptimizerEntry, freeze: Freeze, workload: str) -> str | None:
 def make_plan(spec: Spec) -> Plan:
     """The boxes of ``spec``, grid by grid and optimizer by optimizer, and what is left out.
 
-    Imports torch and the package of each optimizer, to see whether it can be built.
+    Imports torch and the package of each optimizer, to see whether it can be built. Raises
+    SpecError where a grid leaves out a value that the optimizer has no default for.
     """
     boxes: list[Box] = []
     omitted: Counter[tuple[str, str]] = Counter()
@@ -84,7 +86,7 @@ def make_plan(spec: Spec) -> Plan:
         for reason in reasons.values():
             omitted[name, reason] += applying // len(grid.freeze)
         if kept:
-            boxes.append(Box(name, tuple(_values(entry, grid, kept))))
+            boxes.append(Box(name, tuple(_values(entry, grid, kept, spec.source))))
     omissions = tuple(Omission(name, reason, n) for (name, reason), n in omitted.items())
     return Plan(tuple(boxes), omissions, stated, collapsed)
 
@@ -104,7 +106,7 @@ def _lengths(entry: OptimizerEntry, grid: GridSpec) -> Iterator[int]:
 
 
 def _values(
-    entry: OptimizerEntry, grid: GridSpec, freezes: tuple[Freeze, ...]
+    entry: OptimizerEntry, grid: GridSpec, freezes: tuple[Freeze, ...], source: str
 ) -> Iterator[tuple[Any, ...]]:
     """The values of each axis for ``entry``, the optimizer's own where none are stated."""
     for axis in AXES:
@@ -115,7 +117,22 @@ def _values(
         elif entry.address(axis) is None:
             yield (None,)
         else:
-            yield getattr(grid, axis) or (getattr(registry.defaults(entry), axis),)
+            yield getattr(grid, axis) or (_own_value(entry, axis, source),)
+
+
+def _own_value(entry: OptimizerEntry, axis: Axis, source: str) -> float | None:
+    """What the optimizer's own constructor gives ``axis``. Raises SpecError if it must be told."""
+    own: float | None = getattr(registry.defaults(entry), axis)
+    argument, _ = split_address(entry.address(axis) or "")
+    parameter = registry.constructor(entry).parameters.get(argument)
+    if own is None and parameter is not None and parameter.default is parameter.empty:
+        raise SpecError(
+            f"{entry.name} has no {axis} of its own, and its grid gives none. Say it there, "
+            f"such as {axis} = [0.01].",
+            where=source,
+            key="grid",
+        )
+    return own
 
 
 def _has_groups(entry: OptimizerEntry) -> bool:

@@ -33,7 +33,7 @@ from sweep.spec.complaint import complaint, shown
 from sweep.words import Freeze, ZeroGrad
 
 MAX_STEPS = 1_000_000
-MAX_GRIDS = 200
+MAX_GRIDS = 1000  # a recorded spec has one an optimizer
 MAX_SEED = 2**63 - 1  # the largest that a database's integer column holds
 MAX_TEXT = 200
 MAX_NESTING = 4

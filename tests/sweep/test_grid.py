@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sweep.errors import SpecError
 from sweep.grid import MAX_TRIALS, Grid, refusal
 from sweep.optimizers import registry
-from sweep.optimizers.entry import FirstArgument, OptimizerEntry
+from sweep.optimizers.entry import AxisDefaults, FirstArgument, OptimizerEntry
 from sweep.spec import Spec
 from sweep.words import Axis, Freeze, ZeroGrad
 
@@ -169,6 +169,20 @@ def test_an_optimizer_that_cannot_be_built_is_left_out_by_name(monkeypatch):
     grid = grid_of({"optimizer": ["Adam", "SGD"]})
     assert [(o.optimizer, o.reason, o.settings) for o in grid.omissions] == [("Adam", "lost", 3)]
     assert set(grid.counts()[Axis.OPTIMIZER]) == {"SGD"}
+
+
+def test_a_value_that_the_optimizer_must_be_told_is_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "strict_optimizer.py").write_text(
+        "import torch\n"
+        "class Strict(torch.optim.SGD):\n"
+        "    def __init__(self, params, lr): super().__init__(params, lr=lr)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "defaults", lambda entry: AxisDefaults(None, None, None))
+    named = {"optimizer": ["strict_optimizer:Strict"]}
+    assert grid_of(named | {"lr": [0.1]}).size == 3
+    with pytest.raises(SpecError, match=r"Strict has no lr of its own, and its grid gives none"):
+        grid_of(named)
 
 
 ROW = OptimizerEntry("mine", "mine:Mine", collection="own", distribution="")

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -6,7 +7,7 @@ from sweep import presets
 from sweep.errors import UnknownNameError
 from sweep.grid import Grid
 from sweep.optimizers import registry
-from sweep.spec import load_preset
+from sweep.spec import Spec, load_preset
 from sweep.words import Axis, Freeze, ZeroGrad
 
 
@@ -19,6 +20,15 @@ def test_every_preset_plans_each_setting_once(name):
     grid = Grid(load_preset(name))
     fingerprints = {planned.fingerprint for planned in grid}
     assert len(fingerprints) == grid.size
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_what_is_recorded_of_a_preset_plans_the_same_trials(name):
+    grid = Grid(load_preset(name))
+    again = Grid(Spec.checked(json.loads(grid.canonical()), "recorded"))
+    assert again.size == grid.size
+    assert again.difference(grid.canonical()) is None
+    assert grid.difference(again.canonical()) is None
 
 
 @pytest.mark.parametrize("name", ["article", "full", "remedies"])

@@ -155,7 +155,7 @@ BAD = [
     (f"{SGD}[options.SGD]\nnesterov = nan", "options.SGD.nesterov: nan cannot be recorded."),
     (f"{SGD}[options.SGD]\nnesterov = 1979-05-27", "datetime.date(1979, 5, 27) cannot be recorded"),
     (f"{SGD}[options.SGD]\nfoo = {'[' * 9}{']' * 9}", "options.SGD.foo: [[[[[[[[[]]]]]]]]] cannot"),
-    (SGD * 201, "grid: grid needs one table for each grid"),
+    (SGD * 1001, "there are more than 1000."),
 ]  # fmt: skip
 
 
