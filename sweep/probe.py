@@ -73,16 +73,16 @@ def change_between(before: Tensor, after: Tensor) -> Change:
     """
     if torch.equal(bits(before), bits(after)):
         return STILL
-    moved = moved_elements(before, after)
-    if not moved.any():
-        return STILL
     wide = torch.complex128 if before.is_complex() else torch.float64
-    difference = (after[moved].to(wide) - before[moved].to(wide)).abs()
-    return Change(
-        moved=True,
-        max_change=difference.max().item(),
-        l2=torch.linalg.vector_norm(difference).item(),
-    )
+    difference = (after.to(wide) - before.to(wide)).abs()
+    largest = difference.max().item()
+    if not math.isfinite(largest):  # inf - inf is NaN, so only now does it matter who moved
+        moved = moved_elements(before, after)
+        if not moved.any():
+            return STILL
+        difference = difference[moved]
+        largest = difference.max().item()
+    return Change(moved=True, max_change=largest, l2=torch.linalg.vector_norm(difference).item())
 
 
 def moved_elements(before: Tensor, after: Tensor) -> Tensor:

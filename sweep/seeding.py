@@ -17,7 +17,7 @@ def seed_everything(seed: int) -> None:
     its traceback, for the day one appears, so that a long sweep would fill the memory.
     """
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  # the global one is what others draw from
     random.seed(seed)

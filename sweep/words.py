@@ -64,3 +64,10 @@ class Backend(StrEnum):
 
     LOKY = "loky"
     THREADING = "threading"
+
+
+class Device(StrEnum):
+    """Where tensors live."""
+
+    CPU = "cpu"
+    CUDA = "cuda"

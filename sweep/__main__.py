@@ -1,0 +1,5 @@
+"""`python -m sweep`."""
+
+from sweep.cli.app import main
+
+main()

@@ -1,0 +1,41 @@
+"""`leaksweep export`: the summary tables as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.screen import say
+
+
+def export(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(
+        "results/summary"
+    ),
+    sweep: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One sweep; all if left out.")
+    ] = None,
+    format: Annotated[  # noqa: A002
+        str,
+        typer.Option(metavar="FORMATS", help="csv, markdown, latex, parquet; joined by commas."),
+    ] = "csv",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
+    ] = False,
+    db: Db = DEFAULT_DB,
+) -> None:
+    """Write the summary tables as files, one a table and format.
+
+    Texts that begin like a spreadsheet formula get a ' in front in CSV files, unless --raw.
+
+    Example: leaksweep export --out summary --format csv,markdown
+    """
+    from analysis.export import export as export_tables
+
+    formats = tuple(name.strip() for name in format.split(",") if name.strip())
+    for path in export_tables(db, out, sweep=sweep, formats=formats, raw=raw):
+        typer.echo(path)
+    say(f"Wrote the summary tables to {out}.")

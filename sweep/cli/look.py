@@ -1,0 +1,52 @@
+"""`leaksweep status` and `leaksweep sql`: reading the database, and only reading."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.output import Format, print_rows
+
+
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One sweep; all if left out.")
+    ] = None,
+    db: Db = DEFAULT_DB,
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TABLE,  # noqa: A002
+) -> None:
+    """Show how far each sweep is: planned, done, failed, remaining.
+
+    Example: leaksweep status article
+    """
+    from sweep.query import sweep_status
+
+    columns = ("sweep", "planned", "done", "failed", "remaining", "leaks", "holds", "inert")
+    print_rows(
+        columns,
+        [
+            (s.name, s.planned, s.done, s.failed, s.remaining, s.leaks, s.holds, s.inert)
+            for s in sweep_status(db, name)
+        ],
+        format,
+    )
+
+
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement.")],
+    db: Db = DEFAULT_DB,
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TABLE,  # noqa: A002
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Stop a query that takes longer.")
+    ] = None,
+) -> None:
+    """Query the results. The database is opened for reading only, whatever the query says.
+
+    Example: leaksweep sql "SELECT * FROM leak_rate_by_optimizer"
+    """
+    from sweep.query import run_query
+
+    with run_query(db, query, timeout_s=timeout) as result:
+        print_rows(result.columns, result, format)

@@ -1,0 +1,88 @@
+"""The formats that rows can be printed in; the one place that defines them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from sweep.cli.screen import print_table
+
+Rows = Iterable[Sequence[Any]]
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def print_rows(columns: Sequence[str], rows: Rows, format: Format) -> None:  # noqa: A002
+    """Prints ``rows`` on stdout. Null is empty, in JSON null."""
+    _PRINTERS[format](columns, rows)
+
+
+def _table(columns: Sequence[str], rows: Rows) -> None:
+    kept = list(rows)
+    numeric = frozenset(
+        index
+        for index in range(len(columns))
+        if kept and all(isinstance(row[index], int | float | None) for row in kept)
+    )
+    print_table(columns, [[_text(cell) for cell in row] for row in kept], numeric=numeric)
+
+
+def _csv(columns: Sequence[str], rows: Rows) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_exact(cell) for cell in row] for row in rows)
+
+
+def _json(columns: Sequence[str], rows: Rows) -> None:
+    """One array with an object a row, a row a line."""
+    separator = "["
+    for row in rows:
+        record = dict(zip(columns, map(_jsonable, row), strict=True))
+        sys.stdout.write(f"{separator}\n  {json.dumps(record)}")
+        separator = ","
+    sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
+
+
+def _markdown(columns: Sequence[str], rows: Rows) -> None:
+    lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
+    for line in lines:
+        cells = (cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for cell in line)
+        sys.stdout.write(f"| {' | '.join(cells)} |\n")
+
+
+_PRINTERS: Mapping[Format, Callable[[Sequence[str], Rows], None]] = {
+    Format.TABLE: _table,
+    Format.CSV: _csv,
+    Format.JSON: _json,
+    Format.MARKDOWN: _markdown,
+}
+
+
+def _text(cell: Any) -> str:
+    """A cell for people: numbers to six significant digits."""
+    if cell is None:
+        return ""
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
+
+
+def _exact(cell: Any) -> Any:
+    return "" if cell is None else cell
+
+
+def _jsonable(cell: Any) -> Any:
+    """JSON has no infinity: it becomes text. Whatever else it lacks becomes text too."""
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return str(cell)
+    return cell if isinstance(cell, str | int | float | None) else str(cell)

@@ -1,0 +1,176 @@
+"""`leaksweep run`: the sweep itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.screen import print_table, say
+from sweep.errors import EXIT_NOT_THERE, MisuseError
+from sweep.words import Backend, Device, Verdict
+
+if TYPE_CHECKING:
+    from sweep.driver import Progress
+    from sweep.grid import Grid
+    from sweep.spec import Spec
+
+DEFAULT_PRESET = "article"
+
+
+def run(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SPEC.toml]", help="A grid of your own; see `show presets`."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A grid that comes with the program.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
+    ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="article, small or package.module:function."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The sweep's name in the database.")
+    ] = None,
+    db: Db = DEFAULT_DB,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
+    ] = None,
+    backend: Annotated[
+        Backend,
+        typer.Option(help="Worker processes, or this process, where trials take turns."),
+    ] = Backend.LOKY,
+    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.CPU,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Record a row for every step as well.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count the settings, run nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials again.")
+    ] = False,
+) -> None:
+    """Run what a sweep still lacks; the same command again resumes it.
+
+    Without a spec or a preset it runs the preset article. Ends with the summary table.
+
+    Example: leaksweep run --preset article --set lr=1,0.1 --name mine
+    """
+    from sweep.grid import Grid
+    from sweep.spec import with_overrides
+
+    chosen = with_overrides(
+        _chosen(spec, preset),
+        set=set_ or (),
+        workload=workload,
+        steps=steps,
+        name=name,
+        trace=trace or None,
+    )
+    _check_device(device)
+    grid = Grid(chosen)
+    if dry_run:
+        _print_counts(grid)
+        return
+    progress = _run(grid, db, jobs, backend, device, retry_failed)
+    failed = _print_summary(chosen.name, db, progress)
+    if failed:
+        raise typer.Exit(EXIT_NOT_THERE)
+
+
+def _chosen(path: Path | None, preset: str | None) -> Spec:
+    from sweep.spec import load_preset, load_spec
+
+    if path is not None and preset is not None:
+        raise MisuseError(
+            f"Both a spec ({path}) and a preset ({preset}) were given; give one. To change a "
+            f"preset, copy it: `leaksweep show presets {preset} > mine.toml`."
+        )
+    return load_spec(path) if path is not None else load_preset(preset or DEFAULT_PRESET)
+
+
+def _check_device(device: Device) -> None:
+    if device is Device.CUDA:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise MisuseError("--device cuda: torch finds no CUDA device here; leave it out.")
+
+
+def _run(
+    grid: Grid, db: str, jobs: int | None, backend: Backend, device: Device, retry_failed: bool
+) -> Progress:
+    from joblib import cpu_count
+
+    from sweep.cli.progress import shown_progress
+    from sweep.driver import run_sweep
+    from sweep.runner import Runner
+    from sweep.store.store import Store
+
+    runner = Runner(jobs or cpu_count(), backend, trace=grid.spec.trace, device=device.value)
+    with Store.open(db) as store, shown_progress(grid.spec.name) as observe:
+        return run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
+
+
+def _print_summary(name: str, db: str, progress: Progress) -> int:
+    """Prints the sweep's table and what this run did; returns how many trials have failed."""
+    from analysis.load import load
+    from analysis.terminal import summary
+    from sweep.store.url import parse_url
+
+    frame = load(db, name)
+    table = summary(frame)
+    print_table(table.columns, table.rows, title=table.title)
+    failed = int((frame["verdict"] == Verdict.FAILED.value).sum())
+    say(_closing_line(name, parse_url(db).shown, progress))
+    if failed:
+        say(
+            f"{failed} trials failed. The table `failures` of `leaksweep export` says why; "
+            f"--retry-failed runs them again."
+        )
+    return failed
+
+
+def _closing_line(name: str, where: str, progress: Progress) -> str:
+    if not progress.finished:
+        return (
+            f"{name}: all {progress.planned:,} trials were recorded already in {where}; ran none."
+        )
+    rate = progress.finished / progress.seconds
+    return (
+        f"{name}: ran {progress.finished:,} of {progress.planned:,} trials "
+        f"in {progress.seconds:.1f} s ({rate:.3g} a second), recorded in {where}."
+    )
+
+
+def _print_counts(grid: Grid) -> None:
+    rows = [
+        (str(axis), _shown(value), f"{trials:,}")
+        for axis, values in grid.counts().items()
+        for value, trials in values.items()
+    ]
+    title = f"{grid.spec.name}: {grid.size:,} trials of workload {grid.spec.workload}"
+    print_table(("axis", "value", "trials"), rows, title=title, numeric=frozenset({2}))
+    omitted = [(o.optimizer, f"{o.settings:,}", o.reason) for o in grid.omissions]
+    if omitted:
+        columns = ("optimizer", "settings", "reason")
+        print_table(columns, omitted, title="Left out", numeric=frozenset({1}))
+    say(
+        f"{grid.upper_bound:,} combinations are written; {grid.collapsed:,} mean the same trial "
+        f"as another because an axis does not apply, {grid.repeated:,} are in two grids, "
+        f"{sum(o.settings for o in grid.omissions):,} cannot exist. Nothing was run."
+    )
+
+
+def _shown(value: object) -> str:
+    return "(does not apply)" if value is None else str(value)
