@@ -70,6 +70,6 @@ def _first(entry: OptimizerEntry, groups: ParameterGroups, model: nn.Module) -> 
         return model
     if entry.first_argument is FirstArgument.NAMED_PARAMETERS:
         return [pair for group in groups for pair in group.items()]
-    if len(groups) == 1:
+    if len(groups) == 1 and not entry.group_options:
         return list(groups[0].values())
-    return [{"params": list(group.values())} for group in groups]
+    return [{"params": list(group.values()), **entry.group_options} for group in groups]

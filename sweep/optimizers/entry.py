@@ -19,6 +19,10 @@ STEPS = "$steps"
 """As an option's value: the trial's number of steps, for optimizers with a schedule inside."""
 
 
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
 class FirstArgument(StrEnum):
     """What the optimizer's constructor takes first."""
 
@@ -40,15 +44,26 @@ class OptimizerEntry:
         collection: the group it is listed under, such as ``"torch"``.
         distribution: the PyPI name whose version goes into ``optimizer_package``; empty
             for a user's own class that belongs to none.
+        install: what ``pip install`` takes to get it; empty where this program brings it.
         lr, weight_decay, momentum: addresses.
         momentum_below: exclusive upper bound of the momentum value; None for no bound.
+        axis_defaults: values by axis that stand for the constructor's own default where it
+            has none, or one with which the layer would not move within a short trial.
         options: constructor arguments that this program sets unless the spec does.
+        group_options: what each parameter group must say beside its parameters.
+        decay_key: the key of a parameter group that holds the weight decay in force, so that
+            setting it to 0 switches decay off from the next step on; None where it is kept
+            elsewhere. Of no meaning where there is no weight decay.
         needs_closure: ``step`` must be given a closure that runs forward and backward.
+        backward_first: the grads must be there before ``step(closure)`` is called, too.
         create_graph: ``backward`` must keep the graph (second-order methods).
         param_groups: it takes several parameter groups.
         sparse: it takes sparse gradients only.
         matrices_only: it takes parameters of two dimensions only.
         first_argument: what its constructor takes first.
+        train_mode: its ``train()`` must be called before the first step.
+        surroundings: ``"package.module:function"`` to call once in a process before anything
+            is built: what the library needs around it. See `sweep.optimizers.surroundings`.
         cannot: why it cannot be built here at all; None where it can.
         note: a remark for `leaksweep show optimizers`.
     """
@@ -57,17 +72,24 @@ class OptimizerEntry:
     target: str
     collection: str
     distribution: str
+    install: str = ""
     lr: str | None = "lr"
     weight_decay: str | None = "weight_decay"
     momentum: str | None = None
     momentum_below: float | None = None
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    axis_defaults: Mapping[str, float] = field(default_factory=_nothing, hash=False)
+    options: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
+    group_options: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
+    decay_key: str | None = "weight_decay"
     needs_closure: bool = False
+    backward_first: bool = False
     create_graph: bool = False
     param_groups: bool = True
     sparse: bool = False
     matrices_only: bool = False
     first_argument: FirstArgument = FirstArgument.PARAMS
+    train_mode: bool = False
+    surroundings: str | None = None
     cannot: str | None = None
     note: str = ""
 

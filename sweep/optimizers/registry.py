@@ -15,10 +15,20 @@ from functools import cache
 from typing import Any
 
 from sweep.errors import MisuseError, UnknownNameError, nearest
-from sweep.optimizers import torch_optim
+from sweep.optimizers import (
+    heavyball_rows,
+    pytorch_optimizer_rows,
+    torch_optim,
+    torch_optimizer_rows,
+)
 from sweep.optimizers.entry import AxisDefaults, OptimizerEntry, split_address
 
-_COLLECTIONS = (torch_optim.ROWS,)
+_COLLECTIONS = (
+    torch_optim.ROWS,
+    pytorch_optimizer_rows.ROWS,
+    heavyball_rows.ROWS,
+    torch_optimizer_rows.ROWS,
+)
 
 
 @cache
@@ -62,11 +72,14 @@ def unavailable(entry: OptimizerEntry) -> str | None:
 
 @cache
 def defaults(entry: OptimizerEntry) -> AxisDefaults:
-    """The values that ``entry``'s own constructor gives the numeric axes."""
+    """The values of the numeric axes where a spec states none.
+
+    They are those of ``entry``'s own constructor, unless its row declares others.
+    """
     return AxisDefaults(
-        lr=_default(entry, entry.lr),
-        weight_decay=_default(entry, entry.weight_decay),
-        momentum=_default(entry, entry.momentum),
+        lr=_default(entry, "lr"),
+        weight_decay=_default(entry, "weight_decay"),
+        momentum=_default(entry, "momentum"),
     )
 
 
@@ -98,13 +111,15 @@ def effective_options(entry: OptimizerEntry, options: Mapping[str, Any]) -> dict
     return {**entry.options, **options}
 
 
-def optimizer_class(entry: OptimizerEntry) -> Any:  # noqa: ANN401  # a class or a factory
+def optimizer_class(entry: OptimizerEntry) -> Any:  # a class or a factory
     """The class or factory that ``entry`` names.
 
     Raises MisuseError where the package is missing, does not import, or lacks the name.
     """
     module_name, _, attribute = entry.target.partition(":")
     try:
+        if entry.surroundings is not None:
+            _call_once(entry.surroundings)
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
@@ -138,9 +153,12 @@ def package_version(entry: OptimizerEntry) -> str | None:
     return f"{entry.distribution} {version.split('+')[0]}"
 
 
-def _default(entry: OptimizerEntry, address: str | None) -> float | None:
+def _default(entry: OptimizerEntry, axis: str) -> float | None:
+    address = entry.address(axis)
     if address is None:
         return None
+    if axis in entry.axis_defaults:
+        return entry.axis_defaults[axis]
     argument, index = split_address(address)
     if argument in entry.options:
         value = entry.options[argument]
@@ -151,6 +169,12 @@ def _default(entry: OptimizerEntry, address: str | None) -> float | None:
     return float(value)
 
 
+@cache
+def _call_once(address: str) -> None:
+    module_name, _, function = address.partition(":")
+    getattr(importlib.import_module(module_name), function)()
+
+
 def _known_options(entry: OptimizerEntry) -> str:
     owned = {split_address(a)[0] for a in (entry.lr, entry.weight_decay, entry.momentum) if a}
     free = [name for name in list(constructor(entry).parameters)[1:] if name not in owned]
@@ -158,7 +182,7 @@ def _known_options(entry: OptimizerEntry) -> str:
 
 
 def _install_hint(entry: OptimizerEntry) -> str:
-    return "" if ":" in entry.name else "; pip install 'leaksweep[atlas]'"
+    return f"; pip install '{entry.install}'" if entry.install else ""
 
 
 def _row_for_class(name: str) -> OptimizerEntry:
@@ -166,7 +190,7 @@ def _row_for_class(name: str) -> OptimizerEntry:
 
     An argument ``lr``, ``weight_decay`` or ``momentum`` is the axis of that name; a class
     with ``betas`` or ``beta1`` and no ``momentum`` has its momentum there. A ``step`` whose
-    closure has no default needs one.
+    closure has no default needs one, and a method ``train`` is called before training.
     """
     bare = OptimizerEntry(name=name, target=name, collection="own", distribution="")
     found = optimizer_class(bare)
@@ -185,6 +209,7 @@ def _row_for_class(name: str) -> OptimizerEntry:
         momentum="betas[0]" if momentum == "betas" else momentum,
         momentum_below=1.0 if momentum in ("betas", "beta1") else None,
         needs_closure=closure is not None and closure.default is closure.empty,
+        train_mode=callable(getattr(found, "train", None)),
     )
 
 
