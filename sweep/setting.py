@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sweep.words import Freeze, ZeroGrad
@@ -31,6 +31,9 @@ class Setting:
     seed: int = 0
 
 
+_AXES = tuple(axis.name for axis in fields(Setting))
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedTrial:
     """Everything that decides a trial's outcome, save for the machine it runs on."""
@@ -42,12 +45,10 @@ class PlannedTrial:
     fingerprint: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        described = asdict(self.setting) | {
-            "workload": self.workload,
-            "steps": self.steps,
-            "options": json.loads(self.options),
-        }
-        digest = hashlib.blake2b(canonical_json(described).encode(), digest_size=FINGERPRINT_BYTES)
+        described = {name: getattr(self.setting, name) for name in _AXES}
+        described |= {"workload": self.workload, "steps": self.steps}
+        text = canonical_json(described) + self.options
+        digest = hashlib.blake2b(text.encode(), digest_size=FINGERPRINT_BYTES)
         object.__setattr__(self, "fingerprint", digest.hexdigest())
 
     def constructor_options(self) -> dict[str, Any]:
@@ -64,4 +65,8 @@ def canonical_json(value: Mapping[str, Any]) -> str:
     >>> canonical_json({"b": 1.0, "a": [True, None]})
     '{"a":[true,null],"b":1.0}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
+
+
+# Made once: a sweep of a million trials is fingerprinted every time it resumes.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)

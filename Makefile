@@ -1,0 +1,52 @@
+# Everything a person does with this project. `make help` lists it.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test lint types docs bench results check clean
+
+help: ## list what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+sweep: .venv/.run ## run the article's sweep into results/sweep.db and print its table
+	$(BIN)/leaksweep run --preset article
+
+test: lint types ## run linters, types and the whole test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev ## look for mistakes and for lines out of format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.dev ## check the types
+	$(BIN)/mypy
+
+check: .venv/.dev ## run the quick tests only
+	$(BIN)/python -m pytest -m "not slow"
+
+docs: .venv/.dev ## make docs/cli.md from the commands' own help
+	$(BIN)/python docs/make_cli.py
+
+bench: .venv/.dev ## measure speed against peers, side by side
+	$(BIN)/python benchmarks/overhead.py
+
+results: .venv/.dev ## run the presets to their ends and export results/reference/
+	$(BIN)/python results/make_reference.py
+
+clean: ## remove the environment and what tools left behind
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+
+# A stamp says that the environment is as the files ask. torch goes first and by its exact
+# version: a looser requirement would take a CUDA build of several gigabytes.
+.venv/.run: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install -c constraints.txt pip setuptools
+	$(PIP) install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
+	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	touch $@
+
+.venv/.dev: .venv/.run
+	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev]"
+	touch $@
