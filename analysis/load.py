@@ -98,7 +98,7 @@ def _query(names: Sequence[str], sweep: str | None) -> Select[Any]:
 
 def _read(connection: Connection, query: Select[Any], names: Sequence[str]) -> pd.DataFrame:
     gatherers = [_GATHERERS[COLUMNS[name]](name) for name in names]
-    rows = connection.execution_options(stream_results=True).execute(query).cursor
+    rows = connection.execution_options(stream_results=True).execute(query)
     while block := rows.fetchmany(BLOCK_ROWS):
         for gatherer, values in zip(gatherers, zip(*block, strict=True), strict=True):
             gatherer.add(values)

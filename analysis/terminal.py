@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -82,7 +83,7 @@ def _optimizer_cell(verdicts: pd.Series) -> str:
     return " ".join(parts)
 
 
-def _text(value: str | float | None) -> str:
+def _text(value: Any) -> str:
     if pd.isna(value):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
