@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from sweep.errors import DatabaseError
+from sweep.store.failures import driver_missing
 from sweep.store.url import Backend, DatabaseUrl
 
 BUSY_TIMEOUT_S = 90.0
@@ -40,14 +41,6 @@ def writing_engine(
     if url.backend is Backend.SQLITE:
         _set_up_sqlite(engine, busy_timeout_s, foreign_keys)
     return engine
-
-
-def driver_missing(url: DatabaseUrl) -> DatabaseError:
-    """What to say where psycopg is not installed."""
-    return DatabaseError(
-        f"{url.shown} needs psycopg, which is not installed: pip install 'leaksweep[cluster]'.",
-        url=url.shown,
-    )
 
 
 def _address(url: DatabaseUrl) -> URL:

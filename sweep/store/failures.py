@@ -40,6 +40,14 @@ def database_error(url: DatabaseUrl, doing: str, error: BaseException) -> Databa
     return DatabaseError(f"Cannot {doing} {url.shown}: {explained}.", url=url.shown)
 
 
+def driver_missing(url: DatabaseUrl) -> DatabaseError:
+    """What to say where psycopg is not installed."""
+    return DatabaseError(
+        f"{url.shown} needs psycopg, which is not installed: pip install 'leaksweep[cluster]'.",
+        url=url.shown,
+    )
+
+
 def own_words(error: BaseException) -> str:
     """The first line of what the database said, without what SQLAlchemy adds to it."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()

@@ -21,7 +21,7 @@ SCRIPTS = Path(__file__).with_name("migrations")
 _ADVISORY_LOCK = 0x6C65616B  # "leak": any number that no other program on the server uses
 
 
-def migrate(url: DatabaseUrl, *, busy_timeout_s: float, scripts: Path = SCRIPTS) -> None:
+def migrate(url: DatabaseUrl, *, busy_timeout_s: float) -> None:
     """Brings the database at ``url`` to the newest schema, in one transaction.
 
     An older SQLite database is copied beside itself first. Raises DatabaseError, having
@@ -40,7 +40,7 @@ def migrate(url: DatabaseUrl, *, busy_timeout_s: float, scripts: Path = SCRIPTS)
             return
         if state is SchemaState.OLDER and url.path is not None:
             back_up(url.path)
-        _upgrade(connection, scripts)
+        _upgrade(connection)
         _check_foreign_keys(connection, url)
 
 
@@ -71,9 +71,9 @@ def _lock(connection: Connection, url: DatabaseUrl) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
 
 
-def _upgrade(connection: Connection, scripts: Path) -> None:
+def _upgrade(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

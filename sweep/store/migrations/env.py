@@ -19,4 +19,5 @@ def run(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-run(context.config.attributes["connection"])
+if __name__ == "env_py":  # what Alembic calls it; a tool that only imports it runs nothing
+    run(context.config.attributes["connection"])
