@@ -7,6 +7,7 @@ numbers are rounded to three significant digits and rates are given as percent.
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import math
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -55,7 +56,10 @@ def write_csv(rows: pd.DataFrame, table: Table, path: Path, raw: bool) -> None:
     Text that a spreadsheet would run as a formula gets a ``'`` before it, unless ``raw``.
     """
     safe = rows if raw else _without_formulas(rows)
-    safe.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    # The csv module leaves a lone carriage return unquoted, which would end the row.
+    lone = any(safe[name].str.contains("\r", regex=False).any() for name in _texts(safe))
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
+    safe.to_csv(path, index=False, encoding="utf-8", lineterminator="\n", quoting=quoting)
 
 
 def write_markdown(rows: pd.DataFrame, table: Table, path: Path, raw: bool) -> None:
@@ -111,12 +115,13 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 
 def _without_formulas(rows: pd.DataFrame) -> pd.DataFrame:
-    texts = [
-        name
-        for name in rows.columns
-        if pd.api.types.is_string_dtype(rows[name].dtype) or rows[name].dtype == object
-    ]
-    return rows.assign(**{name: rows[name].map(_defused, na_action="ignore") for name in texts})
+    safe = {name: rows[name].map(_defused, na_action="ignore") for name in _texts(rows)}
+    return rows.assign(**safe)
+
+
+def _texts(rows: pd.DataFrame) -> list[str]:
+    """The columns of text; every table's are of pandas' string type."""
+    return [name for name in rows.columns if pd.api.types.is_string_dtype(rows[name].dtype)]
 
 
 def _defused(text: str) -> str:
