@@ -1,6 +1,7 @@
 import pytest
 
 from sweep.errors import DatabaseError
+from sweep.store.store import Store
 from sweep.store.url import Backend, parse_url, without_password
 
 
@@ -61,3 +62,11 @@ def test_what_cannot_be_a_database_is_answered_with_what_can(text, message):
 )
 def test_no_password_is_shown(text):
     assert "hush" not in without_password(text)
+
+
+def test_a_url_that_does_not_hold_together_is_refused_without_its_password():
+    with pytest.raises(
+        DatabaseError, match=r"me:\*\*\*@host:x/y is no valid database URL"
+    ) as caught:
+        Store.open("postgresql://me:hush@host:x/y")
+    assert "hush" not in str(caught.value)
