@@ -1,11 +1,14 @@
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pandas as pd
 import pytest
 
 from analysis.errors import (
     DatabaseMissingError,
+    MissingLibraryError,
     SweepMissingError,
     UnknownChoiceError,
     UnreadableDatabaseError,
@@ -121,6 +124,19 @@ def test_another_programs_database_is_a_clear_message(tmp_path):
 def test_text_that_is_no_url_is_a_clear_message():
     with pytest.raises(UnreadableDatabaseError, match="not a valid URL"):
         load("results/sweep.db")
+
+
+def test_a_driver_that_is_not_installed_is_named_with_its_extra():
+    with pytest.raises(MissingLibraryError, match=r"needs oracledb\. Install it with"):
+        load("oracle+oracledb://host/db")
+
+
+def test_a_table_without_the_columns_is_a_clear_message(tmp_path):
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE sweep (id, name); CREATE TABLE trial (id)")
+    with pytest.raises(UnreadableDatabaseError, match=r"no such column: trial\.sweep_id"):
+        load(f"sqlite:///{path}")
 
 
 def test_a_password_is_in_no_message():
