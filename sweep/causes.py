@@ -6,8 +6,10 @@ columns are defined in README.md's glossary.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sweep.outcome import Causes
-from sweep.probe import change_between
+from sweep.probe import Change, change_between, together
 from sweep.replay import (
     AS_IT_WAS,
     DECAY_ALONE,
@@ -15,39 +17,78 @@ from sweep.replay import (
     HISTORY_ALONE,
     NO_GRAD,
     NOTHING,
+    ZERO_GRAD,
     Parameters,
     Replay,
-    Sources,
 )
 
 
-def attribute(replay: Replay, step: int, frozen: frozenset[str]) -> Causes:
-    """Which sources move the ``frozen`` parameters on ``step``, each with the others off.
+@dataclass(frozen=True, slots=True)
+class Movements:
+    """What one step does to the frozen parameters, as it was and with one source at a time.
 
-    A source is a cause if it moves them alone. Where the optimizer moves them with every
-    source off, another source is a cause if it changes that movement.
+    Where the optimizer moves them with every source off (``intrinsic``), the other sources'
+    movements are what each adds to that one.
+
+    Attributes:
+        whole: the step as it was.
+        history, decay, gradient: with that source alone.
+        intrinsic: with every source off.
+        without_grad: the step as it was, but with the grad set to None.
     """
-    before = replay.before(step)
-    with_nothing = replay.after(step, NOTHING)
-    baseline = with_nothing if _differ(before, with_nothing, frozen) else before
 
-    def moves_alone(source: Sources) -> bool:
-        return _differ(baseline, replay.after(step, source), frozen)
+    whole: Change
+    history: Change
+    decay: Change
+    gradient: Change
+    intrinsic: Change
+    without_grad: Change
 
-    return Causes(
-        by_history=moves_alone(HISTORY_ALONE),
-        by_decay=bool(replay.planned.setting.weight_decay) and moves_alone(DECAY_ALONE),
-        by_gradient=moves_alone(GRADIENT_ALONE),
-        by_intrinsic=baseline is with_nothing,
-        despite_none=_differ(before, replay.after(step, NO_GRAD), frozen),
+    @property
+    def causes(self) -> Causes:
+        """Which of them moved anything."""
+        return Causes(
+            by_history=self.history.moved,
+            by_decay=self.decay.moved,
+            by_gradient=self.gradient.moved,
+            by_intrinsic=self.intrinsic.moved,
+            despite_none=self.without_grad.moved,
+        )
+
+
+def movements(replay: Replay, step: int, frozen: frozenset[str]) -> Movements:
+    """What each source does to the ``frozen`` parameters on ``step`` with the others off.
+
+    Where weight decay cannot be switched off in an optimizer that keeps its state, history
+    is what its state adds to the movement of weight decay.
+    """
+    before, with_nothing = replay.before(step), replay.after(step, NOTHING)
+    with_decay = replay.after(step, DECAY_ALONE)
+    without_history, with_history = with_nothing, HISTORY_ALONE
+    if not replay.decay_switches_off(step):
+        without_history, with_history = with_decay, ZERO_GRAD
+    return Movements(
+        whole=difference(before, replay.after(step, AS_IT_WAS), frozen),
+        history=difference(without_history, replay.after(step, with_history), frozen),
+        decay=difference(with_nothing, with_decay, frozen),
+        gradient=difference(with_nothing, replay.after(step, GRADIENT_ALONE), frozen),
+        intrinsic=difference(before, with_nothing, frozen),
+        without_grad=difference(before, replay.after(step, NO_GRAD), frozen),
     )
+
+
+def attribute(replay: Replay, step: int, frozen: frozenset[str]) -> Causes:
+    """Which sources move the ``frozen`` parameters on ``step``; see `movements`."""
+    return movements(replay, step, frozen).causes
 
 
 def moves_others(replay: Replay, step: int, frozen: frozenset[str]) -> bool:
     """Whether the other parameters would move differently on ``step``, were the grad None."""
     as_it_was = replay.after(step, AS_IT_WAS)
-    return _differ(as_it_was, replay.after(step, NO_GRAD), frozenset(as_it_was) - frozen)
+    others = frozenset(as_it_was) - frozen
+    return difference(as_it_was, replay.after(step, NO_GRAD), others).moved
 
 
-def _differ(one: Parameters, other: Parameters, names: frozenset[str]) -> bool:
-    return any(change_between(one[name], other[name]).moved for name in names)
+def difference(one: Parameters, other: Parameters, names: frozenset[str]) -> Change:
+    """The change from ``one`` to ``other`` of the parameters of those ``names``, as one."""
+    return together(change_between(one[name], other[name]) for name in sorted(names))

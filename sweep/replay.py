@@ -1,19 +1,26 @@
 """One step of a trial, lived through again from the same bits with sources switched off.
 
 A trial is deterministic, so the moment before a step is reached by training up to it once
-more: nothing of an optimizer has to be copied, wherever it keeps its state.
+more: nothing of an optimizer has to be copied, wherever it keeps its state. Only to clear
+that state is an optimizer built anew, over parameters whose bits are put back.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sweep import schedule
+from sweep.probe import change_between
 from sweep.setting import PlannedTrial
 from sweep.training import Training
+from sweep.words import GradState
 
 Parameters = dict[str, Tensor]
 """Copies of a model's parameters, by name."""
@@ -42,8 +49,20 @@ class Sources:
     decay: bool
 
 
+@dataclass(frozen=True, slots=True)
+class MetGrad:
+    """What the optimizer found in the frozen parameters' grads.
+
+    ``stale`` is whether they were left there by an earlier step, bit for bit.
+    """
+
+    state: GradState
+    stale: bool
+
+
 AS_IT_WAS = Sources(grad=Grad.AS_IT_WAS, history=True, decay=True)
-NO_GRAD = Sources(grad=Grad.NONE, history=True, decay=True)
+NO_GRAD = replace(AS_IT_WAS, grad=Grad.NONE)
+ZERO_GRAD = replace(AS_IT_WAS, grad=Grad.ZERO)
 NOTHING = Sources(grad=Grad.ZERO, history=False, decay=False)
 HISTORY_ALONE = replace(NOTHING, history=True)
 DECAY_ALONE = replace(NOTHING, decay=True)
@@ -60,113 +79,202 @@ class Replay:
         """Runs nothing yet."""
         self.planned = planned
         self._device = device
-        self._before: dict[int, Parameters] = {}
+        self._moments: dict[int, _Moment] = {}
         self._after: dict[tuple[int, Sources], Parameters] = {}
-        self._without_history: dict[int, tuple[Training, _Moment]] = {}
+        self._rebuildable: dict[bool, Training] = {}  # by whether they have weight decay
+        self._switches_decay_off: dict[int, bool] = {}
+
+    @property
+    def has_decay(self) -> bool:
+        """Whether the setting has any weight decay to switch off."""
+        return bool(self.planned.setting.weight_decay)
 
     def before(self, step: int) -> Parameters:
         """Every parameter just before ``step``."""
-        if step not in self._before:
-            self._without_history_at(step)
-        return self._before[step]
+        return self._moment(step).parameters
 
     def after(self, step: int, sources: Sources) -> Parameters:
         """Every parameter just after ``step``, run with ``sources``.
 
         Raises whatever the optimizer raises, as in the trial itself.
         """
+        if not self.has_decay:
+            sources = replace(sources, decay=True)  # one replay where both would be the same
         key = (step, sources)
         if key not in self._after:
-            training = self._at(step) if sources.history else self._without_history_at(step)
-            if not sources.decay:
-                _switch_decay_off(training)
-            self._after[key] = _run(training, step, sources.grad)
+            self._after[key] = self._run(step, sources)
         return self._after[key]
+
+    def after_attached(self, step: int) -> Parameters:
+        """Every parameter just after ``step``, had the schedule not frozen it."""
+        training = self._at(step)
+        training.schedule = schedule.parse("never")
+        return _run(training, step, Grad.AS_IT_WAS)
+
+    def met_grad(self, step: int) -> MetGrad:
+        """What the optimizer found in the frozen parameters' grads on ``step``."""
+        training = self._at(step)
+        found: list[dict[str, Tensor | None]] = []
+        frozen = training.frozen_parameters
+        training.interfere = lambda: found.append({n: _cloned(p.grad) for n, p in frozen.items()})
+        _step(training, step)
+        left = self._moment(step).grads
+        stale = all(_same_grad(left[name], grad) for name, grad in found[-1].items())
+        return MetGrad(training.grad, stale)
+
+    def decay_switches_off(self, step: int) -> bool:
+        """Whether weight decay can be switched off in an optimizer that keeps its state.
+
+        Tried, not assumed: a new optimizer whose decay is switched off must do on ``step``,
+        bit for bit, what one that was built without decay does. An optimizer that keeps its
+        decay out of the parameter groups fails this.
+        """
+        if not self.has_decay:
+            return True
+        if step not in self._switches_decay_off:
+            training = self._anew_at(step, decay=True)
+            _switch_decay_off(training)
+            switched = _run(training, step, Grad.ZERO)
+            built = self.after(step, NOTHING)
+            self._switches_decay_off[step] = all(
+                not change_between(switched[name], built[name]).moved for name in built
+            )
+        return self._switches_decay_off[step]
+
+    def _run(self, step: int, sources: Sources) -> Parameters:
+        if not sources.history:
+            return _run(self._anew_at(step, decay=sources.decay), step, sources.grad)
+        training = self._at(step)
+        if not sources.decay:
+            _switch_decay_off(training)
+        after = _run(training, step, sources.grad)
+        self._rebuildable.setdefault(True, training)
+        return after
 
     def _at(self, step: int) -> Training:
         """The training just before ``step``, with the history it has by then."""
         training = Training(self.planned, self._device)
         for earlier in range(step):
-            training.begin(earlier)
-            training.backward()
-            training.step()
+            _step(training, earlier)
             training.clear_grads()
-        self._before.setdefault(step, _copies(training))
+        if step not in self._moments:
+            self._moments[step] = _Moment.of(training.workload.model)
         return training
 
-    def _without_history_at(self, step: int) -> Training:
-        """The training just before ``step``, its optimizer built anew.
+    def _moment(self, step: int) -> _Moment:
+        if step not in self._moments:
+            self.after(step, AS_IT_WAS)  # most callers ask for it next
+        return self._moments[step]
 
-        One training serves every replay without history: its bits are put back each time.
+    def _anew_at(self, step: int, *, decay: bool) -> Training:
+        """The training just before ``step``, its optimizer built anew with or without decay.
+
+        One training serves every replay of a kind: its bits are put back each time.
         """
-        if step not in self._without_history:
-            training = self._at(step)
-            self._without_history[step] = (training, _Moment.of(training.workload.model))
-        training, moment = self._without_history[step]
-        moment.restore()
+        moment = self._moment(step)
+        if decay not in self._rebuildable:
+            planned = self.planned if decay else _without_decay(self.planned)
+            self._rebuildable[decay] = Training(planned, self._device)
+        training = self._rebuildable[decay]
         training.build_optimizers()
+        moment.restore(training.workload.model)
         return training
 
 
 def _run(training: Training, step: int, grad: Grad) -> Parameters:
-    frozen = training.frozen_parameters.values()
+    training.interfere = _interference(training, grad)
+    _step(training, step)
+    return _copies(training.workload.model)
 
-    def interfere() -> None:
-        for parameter in frozen:
-            if grad is Grad.NONE:
-                parameter.grad = None
-            elif parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            else:
-                parameter.grad = torch.zeros_like(parameter.grad)
 
-    if grad is not Grad.AS_IT_WAS:
-        training.interfere = interfere
+def _step(training: Training, step: int) -> None:
     training.begin(step)
     training.backward()
     training.step()
-    training.interfere = lambda: None
-    return _copies(training)
+
+
+def _interference(training: Training, grad: Grad) -> Callable[[], None]:
+    """What to do between backward and step, so that the frozen grads are as ``grad`` says."""
+    frozen = training.frozen_parameters.values()
+
+    def drop() -> None:
+        for parameter in frozen:
+            parameter.grad = None
+
+    def zero() -> None:
+        for parameter in frozen:
+            like = parameter if parameter.grad is None else parameter.grad
+            parameter.grad = torch.zeros_like(like)
+
+    return {Grad.NONE: drop, Grad.ZERO: zero, Grad.AS_IT_WAS: lambda: None}[grad]
 
 
 def _switch_decay_off(training: Training) -> None:
-    """Sets the weight decay of every parameter group to 0."""
+    """Sets the weight decay in force in every parameter group, where there is one, to 0."""
+    key = training.entry.decay_key
     for optimizer in (training.main, training.own):
         for group in optimizer.param_groups if optimizer is not None else ():
-            if training.entry.weight_decay in group:
-                group[training.entry.weight_decay] = 0.0
+            if key in group:
+                group[key] = 0.0
 
 
-def _copies(training: Training) -> Parameters:
-    model = training.workload.model
+def _without_decay(planned: PlannedTrial) -> PlannedTrial:
+    return replace(planned, setting=replace(planned.setting, weight_decay=0.0))
+
+
+def _copies(model: nn.Module) -> Parameters:
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """A model's parameters, buffers and grads, and the generator, to go back to."""
+    """A model's parameters, buffers and grads, and the generators, to go back to."""
 
-    tensors: tuple[tuple[Tensor, Tensor], ...]
-    grads: tuple[tuple[nn.Parameter, Tensor | None], ...]
-    generator: Tensor
+    parameters: Parameters
+    buffers: Parameters
+    grads: dict[str, Tensor | None]
+    generators: tuple[Callable[[], object], ...]
 
     @classmethod
     def of(cls, model: nn.Module) -> _Moment:
-        live = (*model.parameters(), *model.buffers())
         return cls(
-            tensors=tuple((tensor, tensor.detach().clone()) for tensor in live),
-            grads=tuple((p, _cloned(p.grad)) for p in model.parameters()),
-            generator=torch.get_rng_state(),
+            parameters=_copies(model),
+            buffers={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
+            grads={name: _cloned(p.grad) for name, p in model.named_parameters()},
+            generators=_generators(),
         )
 
-    def restore(self) -> None:
+    def restore(self, model: nn.Module) -> None:
+        """Puts everything back into ``model``, which has the same names."""
         with torch.no_grad():
-            for tensor, copy in self.tensors:
-                tensor.copy_(copy)
-        for parameter, grad in self.grads:
-            parameter.grad = _cloned(grad)
-        torch.set_rng_state(self.generator)
+            for name, parameter in model.named_parameters():
+                parameter.copy_(self.parameters[name])
+                parameter.grad = _cloned(self.grads[name])
+            for name, buffer in model.named_buffers():
+                buffer.copy_(self.buffers[name])
+        for put_back in self.generators:
+            put_back()
+
+
+def _generators() -> tuple[Callable[[], object], ...]:
+    """For each random generator, what puts it back to where it is now."""
+    cpu, numpys, own = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    generators: list[Callable[[], object]] = [
+        lambda: torch.set_rng_state(cpu),
+        lambda: np.random.set_state(numpys),  # noqa: NPY002  # the global one is what others draw from
+        lambda: random.setstate(own),
+    ]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        cuda = torch.cuda.get_rng_state_all()
+        generators.append(lambda: torch.cuda.set_rng_state_all(cuda))
+    return tuple(generators)
 
 
 def _cloned(grad: Tensor | None) -> Tensor | None:
     return None if grad is None else grad.detach().clone()
+
+
+def _same_grad(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sweep.cli import export, look, run, show
+from sweep.cli import export, look, run, show, why
 from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, LeaksweepError
 
@@ -28,6 +28,7 @@ app.command()(run.run)
 app.command()(look.status)
 app.command()(look.sql)
 app.command()(export.export)
+app.command()(why.why)
 app.add_typer(show.app, name="show")
 
 

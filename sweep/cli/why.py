@@ -1,0 +1,168 @@
+"""`leaksweep why`: what moved the layer, or keeps it still, and what would change that."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.screen import harmless, print_table, say
+from sweep.errors import MisuseError
+from sweep.words import Axis, GradState, Verdict
+
+if TYPE_CHECKING:
+    from sweep.explain import Explanation
+    from sweep.explain.explanation import ReplayedStep
+    from sweep.explain.recorded import Recorded
+    from sweep.probe import Change
+
+WIDTH = 88
+
+
+def why(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TRIAL_ID | AXIS=VALUE...",
+            help="A trial in the database, or a setting; an axis left out has its default.",
+        ),
+    ],
+    db: Db = DEFAULT_DB,
+    workload: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of a setting: article, small or package.module:name."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a setting: steps to train.")
+    ] = None,
+    allow_import: Annotated[
+        bool,
+        typer.Option("--allow-import", help="Import code of your own that a trial names."),
+    ] = False,
+) -> None:
+    """Say why a setting leaks or holds: each source's share, and what would change it.
+
+    The first leaking step is replayed from the same bits with one source left on at a time.
+    Its share is the L2 norm of that movement over that of the movement as it was. Sources
+    strengthen or oppose each other, so shares need not add up to 100%. Each remedy named
+    was run.
+
+    Example: leaksweep why optimizer=Adam lr=1 weight_decay=0.5 zero_grad=zero
+    """
+    from sweep.explain import explain
+    from sweep.explain.asked import asked_trial
+    from sweep.explain.recorded import recorded_trial
+
+    recorded = None
+    if len(what) == 1 and what[0].isdecimal():
+        _check_alone(workload, steps)
+        recorded = recorded_trial(db, int(what[0]), allow_import=allow_import)
+        planned = recorded.planned
+    else:
+        planned = asked_trial(what, workload=workload, steps=steps)
+    say("Running it, and its neighbours...")
+    explanation = explain(planned)
+    _print(explanation)
+    if recorded is not None:
+        _print_agreement(recorded, explanation)
+
+
+def _check_alone(workload: str | None, steps: int | None) -> None:
+    if workload is not None or steps is not None:
+        raise MisuseError(
+            "A recorded trial has its own workload and steps; leave out --workload and --steps, "
+            "or give the setting as AXIS=VALUE."
+        )
+
+
+def _print(explanation: Explanation) -> None:
+    from sweep.explain import in_words
+
+    planned, replayed = explanation.planned, explanation.replayed
+    pairs = [(axis, getattr(planned.setting, axis)) for axis in Axis]
+    _paragraph(" ".join(f"{axis}={_shown(value)}" for axis, value in pairs if value is not None))
+    options = "" if planned.options == "{}" else f", options {planned.options}"
+    _paragraph(f"workload {planned.workload}, {planned.steps} steps{options}")
+    typer.echo()
+    _paragraph(_headline(explanation))
+    if replayed is not None and replayed.whole.moved:
+        _print_shares(replayed)
+    else:
+        typer.echo()
+    for paragraph in in_words(explanation):
+        _paragraph(paragraph)
+
+
+def _headline(explanation: Explanation) -> str:
+    """The verdict, on how many steps, and the grad that the first leak met."""
+    verdict, seen = explanation.outcome.verdict, explanation.outcome.measurement
+    if seen is None or verdict is Verdict.INERT:
+        return f"{verdict}."
+    layer = ", ".join(explanation.layer)
+    if verdict is Verdict.HOLDS:
+        return f"{verdict}: {layer} moved on none of {seen.frozen_steps} frozen steps."
+    replayed = explanation.replayed
+    grad = "" if replayed is None else f", where its grad was {_grad(replayed)}"
+    return (
+        f"{verdict}: {layer} moved on {seen.leaked_steps} of {seen.frozen_steps} frozen steps, "
+        f"first on step {seen.first_leak_step}{grad}."
+    )
+
+
+def _grad(replayed: ReplayedStep) -> str:
+    if replayed.grad.state is GradState.NONZERO:
+        return f"nonzero ({'stale' if replayed.grad.stale else 'fresh'})"
+    return {GradState.NONE: "None", GradState.ZERO: "zero"}[replayed.grad.state]
+
+
+def _print_shares(replayed: ReplayedStep) -> None:
+    leaked = replayed.movements.whole.moved
+    rows = [(f"{s.source} alone", s.change, s.of_whole) for s in replayed.shares]
+    rows.append(("all as it was" if leaked else "all, with zeros for a grad", replayed.whole, 1.0))
+    title = f"step {replayed.step}"
+    if leaked:
+        without, whole = replayed.movements.without_grad, replayed.whole
+        share = without.l2 / whole.l2 if whole.l2 else math.nan
+        rows.append(("all, but the grad set to None", without, share))
+    else:
+        title += ", had the grad been zeros"
+    print_table(
+        ("source", "largest change", "share"),
+        [(name, _size(change), _percent(share)) for name, change, share in rows],
+        title=f"\n{title}",
+        numeric=frozenset({1, 2}),
+    )
+
+
+def _print_agreement(recorded: Recorded, explanation: Explanation) -> None:
+    from sweep.explain.recorded import differences
+
+    outcome = explanation.outcome
+    seen = outcome.measurement
+    first = seen.first_leak_step if seen else None
+    agrees = (recorded.verdict, recorded.first_leak_step) == (outcome.verdict.value, first)
+    there = recorded.verdict
+    if recorded.first_leak_step is not None:
+        there += f" from step {recorded.first_leak_step} on"
+    changed = [f"{n} {t} there, {h} here" for n, (t, h) in differences(recorded, outcome).items()]
+    environment = "; ".join(changed) or "the environment is the same"
+    _paragraph(f"Recorded: {there}. This run {'agrees' if agrees else 'differs'}; {environment}.")
+
+
+def _paragraph(text: str) -> None:
+    typer.echo(textwrap.fill(harmless(text), WIDTH, break_on_hyphens=False))
+
+
+def _size(change: Change) -> str:
+    return f"{change.max_change:.3g}" if change.moved else "0"
+
+
+def _percent(share: float) -> str:
+    return "" if math.isnan(share) else f"{share:.0%}"
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

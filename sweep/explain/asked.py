@@ -1,0 +1,48 @@
+"""The one trial that ``AXIS=VALUE`` words on a command line ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweep.errors import MisuseError, SpecError
+from sweep.grid import Grid
+from sweep.setting import PlannedTrial
+from sweep.spec import Spec, with_overrides
+from sweep.words import Axis
+
+WHERE = "why"
+"""What messages name as the place of a mistake."""
+
+
+def asked_trial(
+    assignments: Sequence[str], *, workload: str | None = None, steps: int | None = None
+) -> PlannedTrial:
+    """The trial of the setting that ``assignments`` name, checked as a spec of one point is.
+
+    An axis left out has its default. Raises SpecError for what a spec would not take, and
+    MisuseError where an axis is left with several values, with the choices.
+    """
+    if not any(assignment.partition("=")[0].strip() == "optimizer" for assignment in assignments):
+        raise MisuseError(
+            f"A setting needs at least optimizer=NAME; {' '.join(assignments)!r} came. Such as: "
+            f"leaksweep why optimizer=Adam zero_grad=zero"
+        )
+    bare = Spec.checked({"name": WHERE, "grid": [{"optimizer": ["SGD"]}]}, WHERE)
+    try:
+        grid = Grid(with_overrides(bare, set=assignments, workload=workload, steps=steps))
+    except SpecError as error:
+        where = WHERE if error.where == "--set" else error.where
+        raise SpecError(error.message, where=where, key=error.key) from error
+    _check_it_is_one(grid)
+    return next(iter(grid))
+
+
+def _check_it_is_one(grid: Grid) -> None:
+    counts = grid.counts()
+    for axis in Axis:
+        values = [str(value) for value in counts[axis]]
+        if len(values) > 1:
+            raise MisuseError(
+                f"why explains one setting, and {axis} could be {', '.join(values)}. "
+                f"Name one, such as {axis}={values[0]}."
+            )

@@ -1,0 +1,122 @@
+"""An explanation as a value: what was replayed and tried, before it is put into words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sweep.causes import Movements
+from sweep.outcome import Outcome
+from sweep.probe import Change
+from sweep.replay import MetGrad
+from sweep.setting import PlannedTrial
+from sweep.words import Verdict
+
+
+class Source(StrEnum):
+    """One source of movement, as people read it."""
+
+    HISTORY = "history"
+    DECAY = "weight decay"
+    GRADIENT = "the gradient"
+    INTRINSIC = "the optimizer's own term"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one source does alone.
+
+    Attributes:
+        source: the source left on.
+        change: what it does with every other source off.
+        of_whole: the L2 norm of that, over the L2 norm of the whole movement. Sources can
+            strengthen or oppose each other, so shares need not add to 1. NaN where the
+            whole is none or not finite.
+    """
+
+    source: Source
+    change: Change
+    of_whole: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedStep:
+    """One frozen step, replayed.
+
+    Attributes:
+        step: which, counting from 0.
+        grad: what the optimizer found in the layer's grad.
+        movements: what the step did, as it was and with one source at a time.
+        with_zeros: what it does with zeros in place of the grad, all else as it was.
+        attached: what it does where the schedule does not freeze it.
+    """
+
+    step: int
+    grad: MetGrad
+    movements: Movements
+    with_zeros: Change
+    attached: Change
+
+    @property
+    def whole(self) -> Change:
+        """The movement that sources are held against: the leak, or that which zeros would make."""
+        return self.movements.whole if self.movements.whole.moved else self.with_zeros
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """Each source that moves the layer alone, the largest first."""
+        sources = (
+            (Source.HISTORY, self.movements.history),
+            (Source.DECAY, self.movements.decay),
+            (Source.GRADIENT, self.movements.gradient),
+            (Source.INTRINSIC, self.movements.intrinsic),
+        )
+        found = [Share(s, c, _ratio(c.l2, self.whole.l2)) for s, c in sources]
+        return tuple(sorted(found, key=_by_size, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The same trial with one axis changed, or with a few changed together.
+
+    Attributes:
+        changes: the axes changed, as ``AXIS=VALUE``.
+        verdict: what it then showed.
+        leaked_steps, frozen_steps: on how many of how many frozen steps the layer moved.
+    """
+
+    changes: tuple[str, ...]
+    verdict: Verdict
+    leaked_steps: int
+    frozen_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one trial leaked or held.
+
+    Attributes:
+        planned: the trial.
+        outcome: what it showed when it was run for this explanation.
+        layer: the names of the parameters that the schedule freezes.
+        replayed: the first leaking step; where none leaked, the first frozen step after an
+            attached one, or else the first frozen step. None without frozen steps, and for
+            trials that failed or are inert.
+        variants: neighbours that were run: for a leak, remedies; for a trial that holds,
+            changes after which it might leak. Simplest first.
+    """
+
+    planned: PlannedTrial
+    outcome: Outcome
+    layer: tuple[str, ...] = ()
+    replayed: ReplayedStep | None = None
+    variants: tuple[Variant, ...] = ()
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole and math.isfinite(whole) else math.nan
+
+
+def _by_size(share: Share) -> tuple[bool, float]:
+    return share.change.moved, share.change.l2 if math.isfinite(share.change.l2) else math.inf
