@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint types docs bench results check clean
+.PHONY: help sweep test lint types docs bench results check pins clean
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,10 @@ bench: .venv/.dev ## measure speed against peers, side by side
 
 results: .venv/.dev ## run the presets to their ends and export results/reference/
 	$(BIN)/python results/make_reference.py
+
+pins: .venv/.dev ## write constraints.txt from what is installed
+	@{ echo "# What the project is tested with; made by \`make pins\`."; \
+	   $(BIN)/pip freeze --all --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
 
 clean: ## remove the environment and what tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

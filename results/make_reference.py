@@ -1,0 +1,69 @@
+"""Runs presets to their ends and writes their summary tables to results/reference/.
+
+    python results/make_reference.py [PRESET...]
+
+Each preset has a database of its own beside this file, which git ignores: a run that was
+stopped goes on from there, and a finished one is only exported again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from analysis.load import load
+from analysis.schema import ENVIRONMENT
+
+HERE = Path(__file__).parent
+PRESETS = ("article", "full", "remedies", "atlas")
+
+
+def main(presets: list[str]) -> None:
+    """Runs and exports each of ``presets``, all if none is named."""
+    for preset in presets or PRESETS:
+        url = f"sqlite:///{HERE / f'reference-{preset}.db'}"
+        folder = HERE / "reference" / preset
+        leaksweep("run", "--preset", preset, "--db", url)
+        leaksweep("export", "--out", str(folder), "--db", url)
+        (folder / "README.md").write_text(described(preset, url), encoding="utf-8")
+
+
+def leaksweep(*arguments: str) -> None:
+    """Runs the program as a person does. Raises CalledProcessError where a trial failed."""
+    subprocess.run([sys.executable, "-m", "sweep", *arguments], check=True)  # noqa: S603
+
+
+def described(preset: str, url: str) -> str:
+    """What was run, where, with what, and what came of it, in Markdown."""
+    columns = ["verdict", "optimizer_package", "train_seconds", *ENVIRONMENT]
+    trials = load(url, preset, columns=columns)
+    verdicts = trials["verdict"].value_counts()
+    counted = ", ".join(f"{verdicts[v]:,} {v}" for v in verdicts.index if verdicts[v])
+    packages = sorted(trials["optimizer_package"].dropna().unique())
+    lines = [
+        f"# The preset `{preset}`, run to its end",
+        "",
+        f"    leaksweep run --preset {preset}",
+        f"    leaksweep export --out results/reference/{preset}",
+        "",
+        f"{len(trials):,} trials: {counted}. {trials['train_seconds'].sum() / 60:.1f} minutes of "
+        f"training, added up over workers.",
+        "",
+        "| environment | |",
+        "|---|---|",
+        *(
+            f"| {name} | {', '.join(map(str, sorted(trials[name].unique())))} |"
+            for name in ENVIRONMENT
+        ),
+        f"| optimizers of | {', '.join(packages)} |",
+        "",
+        "Verdicts, causes and counts are the same on every machine; drifts and losses depend on",
+        "its floating point in the last digits.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
