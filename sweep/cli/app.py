@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from sweep.cli import export, look, run, show, why
 from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, LeaksweepError
 
+
+class _Program(TyperGroup):
+    """Runs a command and gives what it raises an exit code; misuse of options is typer's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """What the command returns. Raises typer.Exit for what ends it early."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except LeaksweepError as error:
+            say(str(error))
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as interrupt:
+            say("Interrupted. What was finished is recorded; the same command goes on from there.")
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+        except BrokenPipeError as error:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from error
+        return result
+
+
 app = typer.Typer(
     name="leaksweep",
+    cls=_Program,
     help="Which optimizer settings move a layer that was detached to keep still, and why.",
     epilog="Start with: leaksweep run",
     no_args_is_help=True,
@@ -34,23 +58,17 @@ app.add_typer(show.app, name="show")
 
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        app()
-    except LeaksweepError as error:
-        say(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("Interrupted. What was finished is recorded; the same command goes on from there.")
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.exit(app())
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Treats SIGTERM as Ctrl-C, so that what is finished is kept then too."""
+    """Stops the command, by SIGTERM as by Ctrl-C; once, so that nothing cuts short its end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

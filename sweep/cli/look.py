@@ -12,7 +12,7 @@ from sweep.cli.output import Format, print_rows
 
 def status(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One sweep; all if left out.")
+        str | None, typer.Argument(metavar="NAME", help="One sweep; all if left out.")
     ] = None,
     db: Db = DEFAULT_DB,
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TABLE,  # noqa: A002

@@ -23,7 +23,7 @@ DEFAULT_PRESET = "article"
 def run(
     spec: Annotated[
         Path | None,
-        typer.Argument(metavar="[SPEC.toml]", help="A grid of your own; see `show presets`."),
+        typer.Argument(metavar="SPEC.toml", help="A grid of your own; see `show presets`."),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="A grid that comes with the program.")

@@ -51,10 +51,13 @@ def print_table(
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=UNLIMITED_WIDTH)
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    table.title_style = "bold"
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(Text(harmless(column)), justify="right" if index in numeric else "left")
     for row in rows:
         table.add_row(*(Text(harmless(cell)) for cell in row))
-    console.print(table)
+    with console.capture() as printed:  # rich would end the process where nobody reads on
+        if title:
+            console.print(Text(f"\n{harmless(title)}", style="bold"))
+        console.print(table)
+    sys.stdout.write(printed.get())

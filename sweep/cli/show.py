@@ -42,7 +42,7 @@ def optimizers() -> None:
 @app.command()
 def presets(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Print this one's TOML, to copy.")
+        str | None, typer.Argument(metavar="NAME", help="Print this one's TOML, to copy.")
     ] = None,
 ) -> None:
     """List the presets, or print one as a spec to copy and edit.
