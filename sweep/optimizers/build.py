@@ -58,11 +58,16 @@ def _fold_elements(entry: OptimizerEntry, values: Mapping[str, Any]) -> dict[str
         else:
             elements.setdefault(argument, {})[index] = value
     for argument, at in elements.items():
-        whole = list(arguments.get(argument, constructor(entry).parameters[argument].default))
+        whole = list(arguments[argument] if argument in arguments else _default(entry, argument))
         for index, value in at.items():
             whole[index] = value
         arguments[argument] = tuple(whole)
     return arguments
+
+
+def _default(entry: OptimizerEntry, argument: str) -> tuple[float, ...]:
+    default: tuple[float, ...] = constructor(entry).parameters[argument].default
+    return default
 
 
 def _first(entry: OptimizerEntry, groups: ParameterGroups, model: nn.Module) -> object:

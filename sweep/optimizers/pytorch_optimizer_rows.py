@@ -23,7 +23,7 @@ _BETA1 = {"momentum": "betas[0]", "momentum_below": 1.0}
 _MOMENTUM = {"momentum": "momentum", "momentum_below": 1.0}
 
 # Without the mark they raise; with it on every group, every layer is theirs, none AdamW's.
-_MUON = {"group_options": {"use_muon": True}, "matrices_only": True}
+_MUON = {"group_options": {"use_muon": True}}
 
 # Without these in its groups each of them is plain AdamW. Rank 2 fits the narrowest layer.
 _LOW_RANK = {
@@ -58,7 +58,7 @@ ROWS = (
     _row("adamod", "AdaMod", **_BETA1),
     _row("adamp", "AdamP", **_BETA1),
     _row("adams", "AdamS", **_BETA1),
-    _row("adamuon", "AdaMuon", **_BETA1, **_MUON),
+    _row("adamuon", "AdaMuon", **_BETA1, **_MUON, matrices_only=True),
     _row("adamw", "AdamW", **_BETA1),
     _row("adamwsn", "AdamWSN", **_BETA1),
     _row("adan", "Adan", **_BETA1),

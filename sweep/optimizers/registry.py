@@ -18,6 +18,7 @@ from sweep.errors import MisuseError, UnknownNameError, nearest
 from sweep.optimizers import (
     heavyball_rows,
     pytorch_optimizer_rows,
+    timm_rows,
     torch_optim,
     torch_optimizer_rows,
 )
@@ -28,6 +29,7 @@ _COLLECTIONS = (
     pytorch_optimizer_rows.ROWS,
     heavyball_rows.ROWS,
     torch_optimizer_rows.ROWS,
+    timm_rows.ROWS,
 )
 
 
