@@ -7,6 +7,7 @@ schedules or optimizers' names.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -138,19 +139,29 @@ def _removed(handle: RemovableHandle) -> Iterator[None]:
         handle.remove()
 
 
-def _detach_output(_module: nn.Module, _args: object, output: Any) -> Any:
-    return _detached(output)
+def _detach_output(module: nn.Module, _args: object, output: Any) -> Any:
+    return _detached(output, module)
 
 
-def _detached(output: Any) -> Any:
-    """``output`` with every tensor in it detached; tuples, lists and dicts keep their shape."""
+def _detached(output: Any, module: nn.Module) -> Any:
+    """``output`` with every tensor in it detached, in containers of the same kind."""
     if isinstance(output, Tensor):
         return output.detach()
-    if isinstance(output, tuple | list):
-        return type(output)(_detached(item) for item in output)
     if isinstance(output, dict):
-        return {key: _detached(item) for key, item in output.items()}
-    return output
+        detached = copy.copy(output)  # keeps a subclass, which may have attributes too
+        for key, item in output.items():
+            detached[key] = _detached(item, module)
+        return detached
+    if isinstance(output, tuple | list):
+        items = (_detached(item, module) for item in output)
+        return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
+    if output is None or isinstance(output, str | int | float):
+        return output
+    raise WorkloadError(
+        f"freeze = detach detaches the tensors that {type(module).__name__} returns, and knows "
+        f"tuples, lists and dicts of them; {type(output).__name__} came. Give the workload a "
+        f"detached_loss, or freeze by requires_grad."
+    )
 
 
 def _enter_no_grad(entered: list[torch.no_grad], *_: object) -> None:

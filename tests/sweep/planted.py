@@ -1,0 +1,195 @@
+"""Optimizers that move a layer for known reasons: what the causes must name, and nothing else.
+
+A trial names one as ``planted:Momentum``; `conftest` sees to it that it is found.
+"""
+
+import torch
+from torch.optim import Optimizer
+
+
+class Planted(Optimizer):
+    """Takes ``lr`` times a direction off each parameter; subclasses say which direction."""
+
+    none_is_zero = False
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One step; a grad that is None leaves its parameter alone, unless None is zero."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                grad = parameter.grad
+                if grad is None and self.none_is_zero:
+                    grad = torch.zeros_like(parameter)
+                if grad is not None:
+                    direction = self.direction(parameter, grad, group)
+                    parameter.sub_(group["lr"] * direction)
+
+    def direction(self, parameter, grad, group):
+        """The grad, and no other source."""
+        return grad
+
+
+class Plain(Planted):
+    """Only a gradient moves it."""
+
+
+class Momentum(Planted):
+    """Its history moves it."""
+
+    def direction(self, parameter, grad, group):
+        state = self.state[parameter]
+        state["memory"] = 0.9 * state.get("memory", 0.0) + grad
+        return state["memory"]
+
+
+class MomentumInGroup(Planted):
+    """Its history moves it, and is kept in the parameter group as D-Adaptation's is."""
+
+    def direction(self, parameter, grad, group):
+        memory = group.setdefault("memory", {})
+        memory[parameter] = 0.9 * memory.get(parameter, 0.0) + grad
+        return memory[parameter]
+
+
+class MomentumInAttribute(Planted):
+    """Its history moves it, and is kept in an attribute of its own."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.memory = {}
+
+    def direction(self, parameter, grad, group):
+        self.memory[parameter] = 0.9 * self.memory.get(parameter, 0.0) + grad
+        return self.memory[parameter]
+
+
+class MomentumWithClosure(Momentum):
+    """Its history moves it, and its step needs a closure."""
+
+    def step(self, closure):
+        with torch.enable_grad():
+            closure()
+        super().step()
+
+
+class Decay(Planted):
+    """Its weight decay moves it."""
+
+    def direction(self, parameter, grad, group):
+        return grad + group["weight_decay"] * parameter
+
+
+class DecayInAttribute(Planted):
+    """Its weight decay moves it, and is kept out of the parameter groups."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        super().__init__(params, lr)
+        self.own_decay = weight_decay
+        for group in self.param_groups:
+            del group["weight_decay"]
+
+    def direction(self, parameter, grad, group):
+        return grad + self.own_decay * parameter
+
+
+class DecayInUnreadGroup(DecayInAttribute):
+    """Its weight decay moves it; its groups have a ``weight_decay`` that nothing reads."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
+        for group in self.param_groups:
+            group["weight_decay"] = weight_decay
+
+
+class MomentumAndDecay(Momentum):
+    """History and weight decay, independent of each other."""
+
+    def direction(self, parameter, grad, group):
+        return super().direction(parameter, grad, group) + group["weight_decay"] * parameter
+
+
+class MomentumAndDecayInAttribute(DecayInAttribute):
+    """History and weight decay, the latter kept out of the parameter groups."""
+
+    def direction(self, parameter, grad, group):
+        state = self.state[parameter]
+        state["memory"] = 0.9 * state.get("memory", 0.0) + grad
+        return state["memory"] + self.own_decay * parameter
+
+
+class DecayThatGrows(Planted):
+    """Weight decay times the steps so far: neither history nor decay moves it alone."""
+
+    def direction(self, parameter, grad, group):
+        state = self.state[parameter]
+        state["steps"] = state.get("steps", -1) + 1
+        return grad + state["steps"] * group["weight_decay"] * parameter
+
+
+class Drift(Planted):
+    """A term of its own moves it, whatever grad, history and decay are."""
+
+    def direction(self, parameter, grad, group):
+        return grad + 0.01
+
+
+class NoisyDrift(Planted):
+    """A term of its own that it draws at random, as it does when it is built."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.scale = torch.rand(()).item() * 0.0 + 0.01
+
+    def direction(self, parameter, grad, group):
+        return grad + self.scale * torch.randn_like(parameter)
+
+
+class DriftAndMomentum(Momentum):
+    """A term of its own, and history that changes the movement."""
+
+    def direction(self, parameter, grad, group):
+        return super().direction(parameter, grad, group) + 0.01
+
+
+class DriftAndDecay(Decay):
+    """A term of its own, and weight decay that changes the movement."""
+
+    def direction(self, parameter, grad, group):
+        return super().direction(parameter, grad, group) + 0.01
+
+
+class MomentumDespiteNone(Momentum):
+    """Its history moves it, whether it has a grad or not."""
+
+    none_is_zero = True
+
+
+class DecayDespiteNone(Decay):
+    """Its weight decay moves it, whether it has a grad or not."""
+
+    none_is_zero = True
+
+
+class DriftDespiteNone(Drift):
+    """A term of its own moves it, whether it has a grad or not."""
+
+    none_is_zero = True
+
+
+class SharedStep(Planted):
+    """Parameters that have a grad share one step: a grad of zeros slows the others down."""
+
+    def direction(self, parameter, grad, group):
+        having = sum(p.grad is not None for g in self.param_groups for p in g["params"])
+        return grad / having
+
+
+class SharedStepAndMomentum(Momentum):
+    """As SharedStep, and its history moves it."""
+
+    def direction(self, parameter, grad, group):
+        having = sum(p.grad is not None for g in self.param_groups for p in g["params"])
+        return super().direction(parameter, grad, group) / having
