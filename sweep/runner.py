@@ -2,12 +2,16 @@
 
 Takes planned trials in, gives outcomes out as they come, and knows nothing of sweeps or
 databases. joblib does the work; what is added here is that a worker's death costs no trial
-but the one that killed it.
+but the one that killed it, and that no worker outlives the driver.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +26,9 @@ from sweep.setting import PlannedTrial
 from sweep.words import Backend
 
 RunTrial = Callable[[PlannedTrial], Outcome]
+
+ORPHANED_AT_MOST_S = 1.0
+"""How long a worker may outlive a driver that was killed."""
 
 
 class WorkerDiedError(Exception):
@@ -73,27 +80,38 @@ class Runner:
                     yield outcome
             except BrokenProcessPool:
                 yield from _each_alone(source.take_unsettled(), run_trial)
+        yield from _each_alone(source.take_unsettled(), run_trial)
 
 
 class _Source:
     """The trials to run, and which of those handed out have no outcome yet.
 
-    joblib reads it from threads of its own, where an exception would be lost: it ends
-    instead, and keeps the exception for `raise_failure`.
+    joblib reads it from threads of its own, which may do so a last time after their pool
+    broke, and where an exception would be lost: it ends instead, and keeps the exception for
+    `raise_failure`.
     """
 
     def __init__(self, trials: Iterable[PlannedTrial]) -> None:
         self._trials = iter(trials)
         self._unsettled: dict[str, PlannedTrial] = {}
         self._failure: BaseException | None = None
+        self._lock = threading.Lock()
         self.exhausted = False
 
     def __iter__(self) -> Iterator[PlannedTrial]:
         return self
 
     def __next__(self) -> PlannedTrial:
+        with self._lock:
+            planned = self._read()
+            self._unsettled[planned.fingerprint] = planned
+        return planned
+
+    def _read(self) -> PlannedTrial:
+        if self.exhausted:
+            raise StopIteration
         try:
-            planned = next(self._trials)
+            return next(self._trials)
         except StopIteration:
             self.exhausted = True
             raise
@@ -101,16 +119,16 @@ class _Source:
             self._failure = failure
             self.exhausted = True
             raise StopIteration from failure
-        self._unsettled[planned.fingerprint] = planned
-        return planned
 
     def settle(self, outcome: Outcome) -> None:
         """Notes that a trial has its outcome."""
-        self._unsettled.pop(outcome.planned.fingerprint, None)
+        with self._lock:
+            self._unsettled.pop(outcome.planned.fingerprint, None)
 
     def take_unsettled(self) -> list[PlannedTrial]:
         """The trials handed out that have no outcome; from now on they are the caller's."""
-        unsettled, self._unsettled = list(self._unsettled.values()), {}
+        with self._lock:
+            unsettled, self._unsettled = list(self._unsettled.values()), {}
         return unsettled
 
     def raise_failure(self) -> None:
@@ -122,10 +140,13 @@ class _Source:
 def _in_workers(source: _Source, run_trial: RunTrial, jobs: int) -> Iterator[Outcome]:
     """The outcomes of a pool of workers. Raises BrokenProcessPool where a worker dies."""
     run = delayed(run_trial)
-    with parallel_config("loky", inner_max_num_threads=1, initializer=_leave_signals):
+    with parallel_config(
+        "loky", inner_max_num_threads=1, initializer=_follow_driver, initargs=(os.getpid(),)
+    ):
         outcomes = Parallel(jobs, return_as="generator_unordered")(map(run, source))
     try:
-        yield from outcomes
+        for outcome in outcomes:  # noqa: UP028  # closing must reach the lines below first
+            yield outcome
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it stops early, as it is told to
@@ -137,7 +158,9 @@ def _each_alone(trials: Iterable[PlannedTrial], run_trial: RunTrial) -> Iterator
     worker: ProcessPoolExecutor | None = None
     try:
         for planned in trials:
-            worker = worker or ProcessPoolExecutor(1, initializer=_leave_signals)
+            worker = worker or ProcessPoolExecutor(
+                1, initializer=_follow_driver, initargs=(os.getpid(),)
+            )
             try:
                 yield worker.submit(run_trial, planned).result()
             except BrokenProcessPool as error:
@@ -158,10 +181,24 @@ def _trial_function(trace: bool, device: str) -> RunTrial:
 def _died(planned: PlannedTrial, error: BrokenProcessPool) -> Outcome:
     from sweep.trial import failed
 
-    first_line = str(error).partition("\n")[0]
-    return failed(planned, WorkerDiedError(f"its worker process died. {first_line}"), seconds=0.0)
+    exit_code = re.search(r"\{(.+)\}", str(error))  # such as {SIGKILL(-9)}
+    how = f" with {exit_code[1]}" if exit_code else ""
+    reason = f"the process that ran it ended{how}: memory ran out, or native code crashed"
+    return failed(planned, WorkerDiedError(reason), seconds=0.0)
 
 
-def _leave_signals() -> None:
-    """Leaves Ctrl-C, which reaches every process of the terminal, to the driver."""
+def _follow_driver(driver: int) -> None:
+    """Leaves it to the process ``driver`` to be interrupted, and ends soon after it does.
+
+    Ctrl-C reaches every process of a terminal, and SIGTERM every one of a service.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+
+
+def _end_with(driver: int) -> None:
+    """Ends this process when it is no longer ``driver``'s child: no one wants its outcome."""
+    while os.getppid() == driver:
+        time.sleep(ORPHANED_AT_MOST_S)
+    os._exit(1)
