@@ -1,0 +1,197 @@
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from sweep.driver import Progress, run_sweep
+from sweep.errors import SweepMismatchError
+from sweep.grid import Grid
+from sweep.outcome import Environment, Measurement, Outcome
+from sweep.runner import Runner
+from sweep.spec import from_toml
+from sweep.store.store import Store
+from sweep.words import Backend, Verdict
+
+ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
+HELD = Measurement(10, 0, None, 0.0, 0.0, 4.0, 0.0, 1.1, 0.9, False)
+
+
+@dataclass
+class Trainer:
+    """Takes every trial as run, at once; remembers which; some fail, and one interrupts."""
+
+    failing: frozenset[int] = frozenset()
+    interrupting: int | None = None
+    seeds: list[int] = field(default_factory=list)
+
+    def __call__(self, planned):
+        seed = planned.setting.seed
+        if seed == self.interrupting:
+            raise KeyboardInterrupt
+        self.seeds.append(seed)
+        now = datetime.now(UTC)
+        held = Outcome(
+            planned, ENVIRONMENT, "torch 2.13", Verdict.HOLDS, HELD, None, False, 0.1, None, now
+        )
+        if seed not in self.failing:
+            return held
+        failed = {"verdict": Verdict.FAILED, "measurement": None, "sideways": None, "error": "no"}
+        return replace(held, **failed)
+
+
+def grid(seeds=range(6), *, momentum=(0.0,), steps=20, optimizer="SGD"):
+    text = f"""
+        workload = "small"
+        steps = {steps}
+
+        [[grid]]
+        optimizer = ["{optimizer}"]
+        momentum = {list(momentum)}
+        zero_grad = ["zero"]
+        seed = {list(seeds)}
+    """
+    return Grid(from_toml(text, source="the test", name="mine"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(f"sqlite:///{tmp_path}/sweep.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Asks the database, as anybody may."""
+
+    def ask(query):
+        with closing(sqlite3.connect(tmp_path / "sweep.db")) as connection:
+            return connection.execute(query).fetchall()
+
+    return ask
+
+
+def run(store, grid, trainer=None, **options):
+    runner = Runner(1, Backend.THREADING, run_trial=trainer or Trainer())
+    return run_sweep(store, grid, runner, **options)
+
+
+def test_every_setting_is_recorded_once(store, rows):
+    progress = run(store, grid(momentum=[0.0, 0.9]))
+    assert (progress.planned, progress.recorded, progress.ran) == (12, 0, {Verdict.HOLDS: 12})
+    assert rows("SELECT count(*), count(DISTINCT fingerprint) FROM trial") == [(12, 12)]
+    assert rows("SELECT DISTINCT seed, momentum FROM trial ORDER BY 2, 1") == [
+        (seed, momentum) for momentum in (0.0, 0.9) for seed in range(6)
+    ]
+
+
+def test_the_same_grid_again_runs_nothing(store, rows):
+    run(store, grid())
+    before = rows("SELECT * FROM trial")
+    again = Trainer()
+    progress = run(store, grid(), again)
+    assert (again.seeds, progress.finished, progress.recorded) == ([], 0, 6)
+    assert rows("SELECT * FROM trial") == before
+
+
+def test_a_grid_that_contains_the_recorded_one_extends_it(store, rows):
+    run(store, grid(range(6)))
+    extending = Trainer()
+    progress = run(store, grid(range(10)), extending)
+    assert sorted(extending.seeds) == [6, 7, 8, 9]
+    assert (progress.recorded, progress.finished) == (6, 4)
+    assert rows("SELECT name, planned FROM sweep") == [("mine", 10)]
+    assert rows("SELECT count(*), count(DISTINCT fingerprint) FROM trial") == [(10, 10)]
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (grid(range(3)), "seed=3"),
+        (grid(steps=21), "its trials have 20 steps, not 21"),
+        (grid(momentum=[0.5]), "momentum=0.0"),
+        (grid(optimizer="Adagrad"), "SGD"),
+    ],
+    ids=["fewer seeds", "more steps", "another momentum", "another optimizer"],
+)
+def test_a_grid_that_lacks_recorded_settings_is_refused_and_changes_nothing(
+    store, rows, other, difference
+):
+    run(store, grid())
+    before = rows("SELECT * FROM trial"), rows("SELECT * FROM sweep")
+    refused = Trainer()
+    with pytest.raises(SweepMismatchError, match=difference) as error:
+        run(store, other, refused)
+    assert error.value.name == "mine"
+    assert refused.seeds == []
+    assert (rows("SELECT * FROM trial"), rows("SELECT * FROM sweep")) == before
+
+
+def test_failed_trials_are_recorded_and_left_alone(store, rows):
+    progress = run(store, grid(), Trainer(failing=frozenset({2, 4})))
+    assert progress.ran == {Verdict.HOLDS: 4, Verdict.FAILED: 2}
+    again = Trainer()
+    assert run(store, grid(), again).recorded == 6
+    assert again.seeds == []
+    assert rows("SELECT seed FROM trial WHERE verdict = 'failed' ORDER BY 1") == [(2,), (4,)]
+
+
+def test_retry_failed_runs_the_failed_ones_and_no_others(store, rows):
+    run(store, grid(), Trainer(failing=frozenset({2, 4})))
+    retrying = Trainer(failing=frozenset({4}))
+    progress = run(store, grid(), retrying, retry_failed=True)
+    assert sorted(retrying.seeds) == [2, 4]
+    assert (progress.recorded, progress.finished) == (4, 2)
+    assert rows("SELECT seed FROM trial WHERE verdict = 'failed'") == [(4,)]
+    assert rows("SELECT count(*) FROM trial") == [(6,)]
+
+
+def test_an_optimizer_that_raises_fails_its_trials_and_no_others(store, rows):
+    text = """
+        workload = "small"
+
+        [[grid]]
+        optimizer = ["SGD", "faulty:RaisesAtStep7"]
+        zero_grad = ["none", "zero"]
+    """
+    mixed = Grid(from_toml(text, source="the test", name="mine"))
+    progress = run_sweep(store, mixed, Runner(1, Backend.THREADING))
+    assert progress.ran == {Verdict.HOLDS: 2, Verdict.FAILED: 2}
+    assert rows("SELECT DISTINCT optimizer, error FROM trial ORDER BY optimizer") == [
+        ("SGD", None),
+        ("faulty:RaisesAtStep7", "ArithmeticError: no eighth step"),
+    ]
+
+
+def test_an_interruption_keeps_what_was_finished(store, rows):
+    with pytest.raises(KeyboardInterrupt):
+        run(store, grid(), Trainer(interrupting=4))
+    assert rows("SELECT seed FROM trial ORDER BY 1") == [(0,), (1,), (2,), (3,)]
+    finishing = Trainer()
+    run(store, grid(), finishing)
+    assert finishing.seeds == [4, 5]
+    assert rows("SELECT count(*), count(DISTINCT fingerprint) FROM trial") == [(6, 6)]
+
+
+def test_the_observer_sees_the_start_and_each_outcome(store):
+    run(store, grid(range(2)))
+    seen = []
+    run(
+        store,
+        grid(range(5)),
+        Trainer(failing=frozenset({3})),
+        observe=lambda now: seen.append((now.planned, now.recorded, Counter(now.ran))),
+    )
+    held, failed = Verdict.HOLDS, Verdict.FAILED
+    assert seen == [
+        (5, 2, {}),
+        (5, 2, {held: 1}),
+        (5, 2, {held: 1, failed: 1}),
+        (5, 2, {held: 2, failed: 1}),
+    ]
+
+
+def test_progress_counts_what_this_run_finished():
+    assert Progress(9, 2, {Verdict.HOLDS: 3, Verdict.FAILED: 1}, 1.0).finished == 4
