@@ -1,0 +1,199 @@
+"""Real processes, killed and interrupted: nothing recorded is lost, nothing is doubled."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import psutil
+import pytest
+
+SPEC = """
+workload = "small"
+steps = 10
+
+[[grid]]
+optimizer = ["SGD"]
+momentum = [0.0, 0.9]
+weight_decay = [0.0, 0.1]
+zero_grad = ["zero"]
+seed = {seeds}
+"""
+SLOW_SPEC = """
+workload = "article"
+steps = 400
+
+[[grid]]
+optimizer = ["Adam"]
+seed = {seeds}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """A spec of 200 quick trials."""
+    path = tmp_path / "mine.toml"
+    path.write_text(SPEC.format(seeds=list(range(50))))
+    return path
+
+
+@pytest.fixture
+def long_spec(tmp_path):
+    """A spec of trials that take seconds each, more than any test waits for."""
+    path = tmp_path / "mine.toml"
+    path.write_text(SLOW_SPEC.format(seeds=list(range(1000))))
+    return path
+
+
+@pytest.fixture
+def command(tmp_path, spec):
+    return ("run", spec, "--db", f"sqlite:///{tmp_path}/sweep.db")
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "sweep.db"
+
+
+def recorded(database):
+    """How many trials are recorded; 0 while there is no database or table yet."""
+    if not database.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+        try:
+            return connection.execute("SELECT count(*) FROM trial").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
+
+def rows(database, query):
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def wait_until(holds, timeout_s):
+    deadline = time.monotonic() + timeout_s
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds()
+
+
+def alive(processes):
+    return [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def check_whole(database, trials=200):
+    assert rows(database, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(database, "PRAGMA foreign_key_check") == []
+    counted = "SELECT count(*), count(DISTINCT fingerprint), count(DISTINCT id) FROM trial"
+    assert rows(database, counted) == [(trials, trials, trials)]
+    assert rows(database, "SELECT count(*) FROM trial WHERE verdict = 'failed'") == [(0,)]
+    settings = "SELECT DISTINCT momentum, weight_decay, seed FROM trial"
+    assert len(rows(database, settings)) == trials
+
+
+def kill_at_random_moments(start_leaksweep, command, database, rounds, moments):
+    """Starts the command and kills its driver, so many times; it gets further now and then."""
+    kept = 0
+    for _ in range(rounds):
+        process = start_leaksweep(*command)
+        if moments.random() < 0.7:  # while it writes, else while it starts
+            wait_until(lambda: recorded(database) > kept or process.poll() is not None, 60)  # noqa: B023
+        time.sleep(moments.uniform(0.0, 0.6))
+        process.kill()
+        process.communicate()
+        assert recorded(database) >= kept
+        kept = recorded(database)
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments_loses_and_doubles_nothing(
+    start_leaksweep, leaksweep_process, command, database
+):
+    kill_at_random_moments(start_leaksweep, command, database, 8, random.Random(0))
+    ended = leaksweep_process(*command)
+    assert (ended.code, "Traceback" in ended.err) == (0, False)
+    check_whole(database)
+
+
+@pytest.mark.slow
+def test_kill_9_of_a_worker_costs_no_trial(start_leaksweep, command, database):
+    process = start_leaksweep(*command)
+    assert wait_until(lambda: recorded(database) > 0, 60)
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children()
+        if "LokyProcess" in " ".join(child.cmdline())
+    ]
+    workers[0].kill()
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, "Traceback" in err) == (0, False)
+    check_whole(database)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("to_group", [True, False], ids=["everybody", "the driver alone"])
+def test_an_interruption_stops_within_two_seconds_and_keeps_what_is_finished(
+    start_leaksweep, leaksweep_process, command, database, number, to_group
+):
+    process = start_leaksweep(*command)
+    assert wait_until(lambda: recorded(database) > 0, 60)
+    family = psutil.Process(process.pid).children(recursive=True)
+    before = recorded(database)
+    started = time.monotonic()
+    os.killpg(process.pid, number) if to_group else process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - started < 2.0
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1].startswith("Interrupted. What was finished is recorded")
+    assert "Traceback" not in err
+    assert wait_until(lambda: not alive(family), 2.0)
+    assert recorded(database) >= before
+    assert leaksweep_process(*command).code == 0
+    check_whole(database)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interruption_does_not_wait_for_long_trials(start_leaksweep, long_spec, database, jobs):
+    command = ("run", long_spec, "--db", f"sqlite:///{database}", "--jobs", jobs)
+    process = start_leaksweep(*command)
+    assert wait_until(lambda: len(psutil.Process(process.pid).children()) > jobs, 60)
+    time.sleep(4.0)  # by then the workers train
+    family = psutil.Process(process.pid).children(recursive=True)
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert time.monotonic() - started < 2.0
+    assert process.returncode == 130
+    assert wait_until(lambda: not alive(family), 2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_workers_end_soon_after_a_driver_that_was_killed(
+    start_leaksweep, long_spec, database, jobs
+):
+    command = ("run", long_spec, "--db", f"sqlite:///{database}", "--jobs", jobs)
+    process = start_leaksweep(*command)
+    assert wait_until(lambda: len(psutil.Process(process.pid).children()) > jobs, 60)
+    time.sleep(3.0)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    assert wait_until(lambda: not alive(family), 5.0)
+
+
+@pytest.mark.slow
+def test_two_drivers_on_one_sweep_finish_it_and_double_nothing(start_leaksweep, command, database):
+    both = [start_leaksweep(*command) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=120)
+        assert (process.returncode, "Traceback" in err) == (0, False)
+    check_whole(database)
