@@ -30,6 +30,7 @@ class Grad(Enum):
     """What the frozen parameters' grads are made before the replayed step."""
 
     AS_IT_WAS = auto()
+    PRESENT = auto()  # as it was, but zeros where it was None
     ZERO = auto()
     NONE = auto()
 
@@ -66,7 +67,7 @@ ZERO_GRAD = replace(AS_IT_WAS, grad=Grad.ZERO)
 NOTHING = Sources(grad=Grad.ZERO, history=False, decay=False)
 HISTORY_ALONE = replace(NOTHING, history=True)
 DECAY_ALONE = replace(NOTHING, decay=True)
-GRADIENT_ALONE = replace(NOTHING, grad=Grad.AS_IT_WAS)
+GRADIENT_ALONE = replace(NOTHING, grad=Grad.PRESENT)
 
 
 class Replay:
@@ -206,7 +207,13 @@ def _interference(training: Training, grad: Grad) -> Callable[[], None]:
             like = parameter if parameter.grad is None else parameter.grad
             parameter.grad = torch.zeros_like(like)
 
-    return {Grad.NONE: drop, Grad.ZERO: zero, Grad.AS_IT_WAS: lambda: None}[grad]
+    def fill() -> None:
+        for parameter in frozen:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+
+    interferences = {Grad.NONE: drop, Grad.ZERO: zero, Grad.PRESENT: fill}
+    return interferences.get(grad, lambda: None)
 
 
 def _switch_decay_off(training: Training) -> None:

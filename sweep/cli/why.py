@@ -63,7 +63,7 @@ def why(
         planned = recorded.planned
     else:
         planned = asked_trial(what, workload=workload, steps=steps)
-    say("Running it, and its neighbours...")
+    say("Training it, and the same with one axis changed at a time...")
     explanation = explain(planned)
     _print(explanation)
     if recorded is not None:
@@ -89,9 +89,8 @@ def _print(explanation: Explanation) -> None:
     typer.echo()
     _paragraph(_headline(explanation))
     if replayed is not None and replayed.whole.moved:
-        _print_shares(replayed)
-    else:
-        typer.echo()
+        _print_shares(replayed, has_decay=bool(planned.setting.weight_decay))
+    typer.echo()
     for paragraph in in_words(explanation):
         _paragraph(paragraph)
 
@@ -118,21 +117,26 @@ def _grad(replayed: ReplayedStep) -> str:
     return {GradState.NONE: "None", GradState.ZERO: "zero"}[replayed.grad.state]
 
 
-def _print_shares(replayed: ReplayedStep) -> None:
-    leaked = replayed.movements.whole.moved
-    rows = [(f"{s.source} alone", s.change, s.of_whole) for s in replayed.shares]
-    rows.append(("all as it was" if leaked else "all, with zeros for a grad", replayed.whole, 1.0))
-    title = f"step {replayed.step}"
-    if leaked:
-        without, whole = replayed.movements.without_grad, replayed.whole
-        share = without.l2 / whole.l2 if whole.l2 else math.nan
-        rows.append(("all, but the grad set to None", without, share))
+def _print_shares(replayed: ReplayedStep, *, has_decay: bool) -> None:
+    from sweep.explain.explanation import Source, ratio
+
+    rows = [
+        (f"{share.source} alone", share.change, share.of_whole)
+        for share in replayed.shares
+        if has_decay or share.source is not Source.DECAY
+    ]
+    title, whole = f"Step {replayed.step}", replayed.whole
+    if replayed.movements.whole.moved:
+        without = replayed.movements.without_grad
+        rows.append(("all, as it was", whole, 1.0))
+        rows.append(("all, with the grad set to None", without, ratio(without.l2, whole.l2)))
     else:
         title += ", had the grad been zeros"
+        rows.append(("all", whole, 1.0))
     print_table(
         ("source", "largest change", "share"),
         [(name, _size(change), _percent(share)) for name, change, share in rows],
-        title=f"\n{title}",
+        title=title,
         numeric=frozenset({1, 2}),
     )
 
@@ -165,4 +169,4 @@ def _percent(share: float) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value).removesuffix(".0")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sweep.causes import Movements
-from sweep.outcome import Outcome
+from sweep.outcome import Causes, Outcome
 from sweep.probe import Change
 from sweep.replay import MetGrad
 from sweep.setting import PlannedTrial
@@ -20,7 +20,7 @@ class Source(StrEnum):
     HISTORY = "history"
     DECAY = "weight decay"
     GRADIENT = "the gradient"
-    INTRINSIC = "the optimizer's own term"
+    INTRINSIC = "a term of its own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ class ReplayedStep:
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """Each source that moves the layer alone, the largest first."""
-        sources = (
-            (Source.HISTORY, self.movements.history),
-            (Source.DECAY, self.movements.decay),
-            (Source.GRADIENT, self.movements.gradient),
-            (Source.INTRINSIC, self.movements.intrinsic),
-        )
-        found = [Share(s, c, _ratio(c.l2, self.whole.l2)) for s, c in sources]
+        """What each source does alone, the largest first."""
+        alone = {
+            Source.HISTORY: self.movements.history,
+            Source.DECAY: self.movements.decay,
+            Source.GRADIENT: self.movements.gradient,
+            Source.INTRINSIC: self.movements.intrinsic,
+        }
+        found = [Share(s, c, ratio(c.l2, self.whole.l2)) for s, c in alone.items()]
         return tuple(sorted(found, key=_by_size, reverse=True))
 
 
@@ -83,13 +83,12 @@ class Variant:
     Attributes:
         changes: the axes changed, as ``AXIS=VALUE``.
         verdict: what it then showed.
-        leaked_steps, frozen_steps: on how many of how many frozen steps the layer moved.
+        moved_by: what moved the layer at the first leak, if it leaked.
     """
 
     changes: tuple[str, ...]
     verdict: Verdict
-    leaked_steps: int
-    frozen_steps: int
+    moved_by: tuple[Source, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,21 @@ class Explanation:
     variants: tuple[Variant, ...] = ()
 
 
-def _ratio(part: float, whole: float) -> float:
+def sources_of(causes: Causes | None) -> tuple[Source, ...]:
+    """The sources that ``causes`` names; none for a trial that did not leak."""
+    if causes is None:
+        return ()
+    named = {
+        Source.HISTORY: causes.by_history,
+        Source.DECAY: causes.by_decay,
+        Source.GRADIENT: causes.by_gradient,
+        Source.INTRINSIC: causes.by_intrinsic,
+    }
+    return tuple(source for source, moves in named.items() if moves)
+
+
+def ratio(part: float, whole: float) -> float:
+    """``part`` over ``whole``; NaN where the whole is none or not finite."""
     return part / whole if whole and math.isfinite(whole) else math.nan
 
 

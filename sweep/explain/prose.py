@@ -2,148 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterator, Sequence
 
-from sweep.explain.explanation import Explanation, ReplayedStep, Share, Variant
+from sweep.explain.explanation import Explanation, ReplayedStep, Share, Source, Variant
 from sweep.probe import Change
 from sweep.words import GradState, Verdict
 
+ROUNDING = 1.001
+"""By how much a movement may exceed the sum of its parts before that means something."""
+
 
 def in_words(explanation: Explanation) -> tuple[str, ...]:
-    """One to four sentences or short paragraphs: what happened, then what would change it."""
+    """A few short paragraphs: what moves the layer or keeps it still, what would change that."""
     verdict, replayed = explanation.outcome.verdict, explanation.replayed
     if verdict is Verdict.FAILED:
-        return (f"The trial raised, so it says nothing of leaks. {explanation.outcome.error}.",)
+        return (f"The trial raised, so it says nothing of leaks. {explanation.outcome.error}",)
     if verdict is Verdict.INERT:
         return (
-            "The layer never moved, not even on the steps that left it attached, so the trial "
-            "proves nothing. Give it a larger lr, or more steps.",
+            "The layer never moved, not even on the steps that left it attached, so that it "
+            "kept still on frozen ones proves nothing. Try a larger lr, or more steps.",
         )
     if replayed is None:
         return ("No step is frozen, so nothing can leak. Choose a schedule that freezes some.",)
     if verdict is Verdict.LEAKS:
-        return (_why_it_leaks(explanation, replayed), *_remedies(explanation.variants))
-    return (_why_it_holds(explanation, replayed), *_risks(explanation.variants))
+        what = (_why_it_leaks(explanation, replayed), *_remedies(explanation.variants))
+    else:
+        what = (_why_it_holds(explanation, replayed), *_risks(explanation.variants))
+    return (*what, *_sideways(explanation))
 
 
 def _why_it_leaks(explanation: Explanation, replayed: ReplayedStep) -> str:
-    sentence = f"{_met(explanation, replayed)}: {_sources(replayed)}."
-    without_grad = replayed.movements.without_grad
-    if without_grad.moved and replayed.grad.state is not GradState.NONE:
-        sentence += f" Even with its grad set to None it would move by {_size(without_grad)}."
-    if replayed.grad.state is GradState.NONE and replayed.movements.whole == replayed.with_zeros:
-        sentence += f" {_name(explanation)} reads None as zero: zeros in its place do the same."
-    return sentence
+    name, without_grad = _name(explanation), replayed.movements.without_grad
+    text = f"{_met(explanation, replayed)}. {_sources(replayed, would=False)}"
+    if replayed.grad.state is GradState.NONE:
+        if replayed.movements.whole == replayed.with_zeros:
+            text += f" {name} reads None as zero: zeros in its place give the same movement."
+    elif without_grad.moved:
+        text += f" Even with its grad set to None it would move by up to {_size(without_grad)}."
+    return text
 
 
 def _met(explanation: Explanation, replayed: ReplayedStep) -> str:
-    """What the optimizer found in the grad, and that it moved the layer all the same."""
-    name, layer = _name(explanation), _layer(explanation)
+    """What the optimizer found in the grad, and what it made of it."""
+    name, grad = _name(explanation), f"On step {replayed.step} the grad of {_layer(explanation)}"
     if replayed.grad.state is GradState.NONE:
-        return f"The grad of {layer} is None, and {name} moves it all the same"
+        return f"{grad} is None, and {name} moves it all the same"
     if replayed.grad.state is GradState.ZERO:
-        return (
-            f"The grad of {layer} is a tensor of zeros, not None, so {name} steps it like any "
-            f"other parameter"
-        )
+        return f"{grad} is a tensor of zeros, not None, so {name} updates it like any other"
     if replayed.grad.stale:
-        return (
-            f"The grad of {layer} is a stale one, left by an earlier step, and {name} "
-            f"cannot tell it from a fresh one"
-        )
+        return f"{grad} is stale, left by an earlier step, and {name} applies it once more"
     freeze = explanation.planned.setting.freeze
-    return f"The grad of {layer} is a fresh one, which freeze={freeze} lets through to {name}"
+    return f"{grad} is a fresh one: freeze={freeze} lets it through to {name}"
 
 
-def _sources(replayed: ReplayedStep) -> str:
-    """Which sources move it alone and how far."""
+def _sources(replayed: ReplayedStep, *, would: bool) -> str:
+    """Which sources move the layer alone, and how far, as a sentence."""
     moving = [share for share in replayed.shares if share.change.moved]
+    moves, still = ("would move", "would still move") if would else ("moves", "still moves")
+    whole = _size(replayed.whole)
     if not moving:
+        return f"No source {moves} it alone; it takes several at once to move it by {whole}."
+    if [share.source for share in moving] == [Source.INTRINSIC]:
         return (
-            "no source moves it alone, and it takes several at once to move it by "
-            f"{_size(replayed.whole)}"
+            f"With its history cleared and no weight decay it {still}, by up to {whole}: the "
+            f"optimizer has a term of its own."
         )
     if len(moving) == 1 and moving[0].change == replayed.whole:
-        return f"{moving[0].source} alone moves it, by up to {_size(replayed.whole)}"
-    parts = [f"{_alone(share, first=share is moving[0])}" for share in moving]
-    return _listed(parts, "and")
+        return f"{_capital(moving[0].source)} alone {moves} it, by up to {whole}."
+    first, *others = moving
+    parts = [f"{_capital(first.source)} alone {moves} it by up to {_share(first)}"]
+    parts += [f"{share.source} alone by {_share(share)}" for share in others]
+    return f"{_listed(parts, 'and')}.{_more_than_the_sum(replayed, moves)}"
 
 
-def _alone(share: Share, *, first: bool) -> str:
-    verb = "alone moves it by up to" if first else "alone by"
-    of_whole = "" if share.of_whole != share.of_whole else f" ({share.of_whole:.0%} of the whole)"
-    return f"{share.source} {verb} {_size(share.change)}{of_whole}"
+def _more_than_the_sum(replayed: ReplayedStep, moves: str) -> str:
+    """Independent movements cannot exceed their sum; where they do, one scales another."""
+    alone = sum(share.change.l2 for share in replayed.shares)
+    if replayed.whole.l2 <= alone * ROUNDING:
+        return ""
+    whole = _size(replayed.whole)
+    return f" With every source on it {moves} by up to {whole}, more than that: one scales another."
 
 
-def _remedies(variants: Sequence[Variant]) -> Iterable[str]:
-    holding = [variant for variant in variants if variant.verdict is Verdict.HOLDS]
+def _share(share: Share) -> str:
+    if math.isnan(share.of_whole):
+        return _size(share.change)
+    return f"{_size(share.change)} ({share.of_whole:.0%} of the whole)"
+
+
+def _remedies(variants: Sequence[Variant]) -> Iterator[str]:
+    holding = [_changes(variant) for variant in variants if variant.verdict is Verdict.HOLDS]
     failing = [variant for variant in variants if variant.verdict is not Verdict.HOLDS]
-    if holding:
-        yield (
-            f"Remedy: {_listed([_changes(v) for v in holding], 'or')}. Run in its place, each "
-            f"keeps the layer still on all {holding[0].frozen_steps} frozen steps."
-            if len(holding) > 1
-            else f"Remedy: {_changes(holding[0])}. Run in its place, it keeps the layer still "
-            f"on all {holding[0].frozen_steps} frozen steps."
-        )
+    if not holding:
+        yield "Of the remedies that were run, none holds."
+    elif len(holding) == 1:
+        yield f"Remedy: {holding[0]}. It was run, and holds on every frozen step."
     else:
-        yield "No remedy holds of those that were run."
+        yield f"Remedy: {_listed(holding, 'or')}. Each was run, and holds on every frozen step."
     if failing:
-        yield f"No help: {_listed(_with_results(failing), 'and')}."
+        yield f"Not a remedy: {_listed(_with_results(failing), 'and')}."
 
 
 def _why_it_holds(explanation: Explanation, replayed: ReplayedStep) -> str:
-    name, layer = _name(explanation), _layer(explanation)
-    freeze = explanation.planned.setting.freeze
+    name, layer, step = _name(explanation), _layer(explanation), replayed.step
     if replayed.grad.state is GradState.NONZERO:
         return (
-            f"On step {replayed.step} the grad of {layer} is not zero, and what keeps it still is "
-            f"freeze={freeze}: were that step attached, it would move by up to "
-            f"{_size(replayed.attached)}."
+            f"On step {step} the grad of {layer} is not zero. What keeps it still is "
+            f"freeze={explanation.planned.setting.freeze}: were the step attached, the layer would "
+            f"move by up to {_size(replayed.attached)}."
         )
     if replayed.grad.state is GradState.ZERO:
         return (
-            f"On step {replayed.step} the grad of {layer} is a tensor of zeros, so {name} steps "
-            f"it, and what keeps it still is that there is nothing else to move it: "
-            f"{_nothing_else(explanation)}."
+            f"On step {step} the grad of {layer} is a tensor of zeros, so {name} does update it. "
+            f"What keeps it still is that nothing else moves it: {_nothing_else(explanation)}."
         )
     if replayed.with_zeros.moved:
         return (
-            f"What keeps {layer} still is that its grad is None: with zeros in its place on step "
-            f"{replayed.step}, {_sources(replayed)}."
+            f"What keeps {layer} still is that its grad is None. Were it zeros on step {step}, "
+            f"{_uncapital(_sources(replayed, would=True))}"
         )
     return (
-        f"On step {replayed.step} the grad of {layer} is None, so {name} leaves it alone. Zeros in "
-        f"its place would not move it either: {_nothing_else(explanation)}."
+        f"On step {step} the grad of {layer} is None, so {name} leaves it alone. Zeros in its "
+        f"place would not move it either: {_nothing_else(explanation)}."
     )
 
 
 def _nothing_else(explanation: Explanation) -> str:
-    decay = bool(explanation.planned.setting.weight_decay)
-    return (
-        "neither the optimizer's history nor weight decay does, tried alone"
-        if decay
-        else "the optimizer's history does not, tried alone, and there is no weight decay"
-    )
+    if explanation.planned.setting.weight_decay:
+        return "neither history nor weight decay does, replayed alone"
+    return "history does not, replayed alone, and there is no weight decay"
 
 
-def _risks(variants: Sequence[Variant]) -> Iterable[str]:
+def _risks(variants: Sequence[Variant]) -> Iterator[str]:
     leaking = [variant for variant in variants if variant.verdict is Verdict.LEAKS]
-    holding = [variant for variant in variants if variant.verdict is Verdict.HOLDS]
+    holding = [_changes(variant) for variant in variants if variant.verdict is Verdict.HOLDS]
     if leaking:
         yield f"It would leak with {_listed(_with_results(leaking), 'or')}."
     if holding:
-        yield f"It holds with {_listed([_changes(v) for v in holding], 'and')} as well."
+        yield f"It also holds with {_listed(holding, 'and')}."
+
+
+def _sideways(explanation: Explanation) -> Iterator[str]:
+    if explanation.outcome.sideways:
+        yield (
+            "Sideways: the other parameters, too, move otherwise than they would had this grad "
+            "been None."
+        )
 
 
 def _with_results(variants: Sequence[Variant]) -> list[str]:
-    return [f"{_changes(variant)} ({_showed(variant)})" for variant in variants]
+    return [f"{_changes(variant)} ({_result(variant)})" for variant in variants]
 
 
-def _showed(variant: Variant) -> str:
-    if variant.verdict is Verdict.LEAKS:
-        return f"leaks on {variant.leaked_steps} of {variant.frozen_steps} frozen steps"
-    return {Verdict.INERT: "never moves at all"}.get(variant.verdict, str(variant.verdict))
+def _result(variant: Variant) -> str:
+    if variant.verdict is Verdict.INERT:
+        return "the layer never moves at all"
+    if variant.verdict is Verdict.FAILED:
+        return "the trial fails"
+    if not variant.moved_by:
+        return "several sources move it together"
+    verb = "moves" if len(variant.moved_by) == 1 else "move"
+    return f"{_listed(variant.moved_by, 'and')} {verb} it"
 
 
 def _changes(variant: Variant) -> str:
@@ -162,6 +182,14 @@ def _layer(explanation: Explanation) -> str:
 
 def _size(change: Change) -> str:
     return f"{change.max_change:.3g}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _uncapital(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _listed(items: Sequence[str], conjunction: str) -> str:

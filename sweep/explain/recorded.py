@@ -9,9 +9,10 @@ from typing import Any
 
 from sweep.errors import DatabaseError, LeaksweepError, MisuseError, NotThereError
 from sweep.grid import Grid
+from sweep.optimizers import registry
 from sweep.outcome import Environment, Outcome
 from sweep.query import run_query
-from sweep.setting import PlannedTrial
+from sweep.setting import PlannedTrial, canonical_json
 from sweep.spec import Spec
 from sweep.store.url import parse_url
 from sweep.words import Axis
@@ -90,7 +91,7 @@ def _row(url: str, trial_id: int) -> dict[str, Any]:
 def _planned(row: Mapping[str, Any], url: str, trial_id: int) -> PlannedTrial:
     """The row's trial. It goes through the checks of a spec: the row may hold anything."""
     try:
-        options = json.loads(row["options"])
+        options = _stated_options(row["optimizer"], row["options"])
         raw = {
             "name": f"trial {trial_id}",
             "workload": row["workload"],
@@ -99,7 +100,7 @@ def _planned(row: Mapping[str, Any], url: str, trial_id: int) -> PlannedTrial:
             "options": {row["optimizer"]: options} if options else {},
         }
         planned = next(iter(Grid(Spec.checked(raw, f"trial {trial_id}"))))
-    except (LeaksweepError, ValueError, TypeError) as error:
+    except (LeaksweepError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DatabaseError(
             f"Trial {trial_id} in {parse_url(url).shown} cannot be run again here: {error}",
             url=parse_url(url).shown,
@@ -111,3 +112,10 @@ def _planned(row: Mapping[str, Any], url: str, trial_id: int) -> PlannedTrial:
             url=parse_url(url).shown,
         )
     return planned
+
+
+def _stated_options(optimizer: str, recorded: str) -> dict[str, Any]:
+    """The recorded options without those that the optimizer's own row sets, as a spec has them."""
+    options: dict[str, Any] = json.loads(recorded)
+    own: dict[str, Any] = json.loads(canonical_json(dict(registry.lookup(optimizer).options)))
+    return {name: value for name, value in options.items() if (name, value) not in own.items()}

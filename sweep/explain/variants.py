@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from sweep.explain.explanation import Variant
+from sweep.explain.explanation import Variant, sources_of
 from sweep.grid import refusal
 from sweep.optimizers import registry
 from sweep.setting import PlannedTrial
@@ -76,12 +76,10 @@ def _run(planned: PlannedTrial, changes: Changes, device: str) -> Variant:
     changed = {str(axis): value for axis, value in changes.items()}
     setting = replace(planned.setting, **changed)
     outcome = run_trial(replace(planned, setting=setting), device=device)
-    seen = outcome.measurement
     return Variant(
         changes=tuple(f"{axis}={_shown(value)}" for axis, value in changed.items()),
         verdict=outcome.verdict,
-        leaked_steps=seen.leaked_steps if seen else 0,
-        frozen_steps=seen.frozen_steps if seen else 0,
+        moved_by=sources_of(outcome.causes),
     )
 
 

@@ -179,6 +179,15 @@ class DriftDespiteNone(Drift):
     none_is_zero = True
 
 
+class DriftHalvedByNone(Planted):
+    """A term of its own moves it, half as far where there is no grad."""
+
+    none_is_zero = True
+
+    def direction(self, parameter, grad, group):
+        return grad + (0.005 if parameter.grad is None else 0.01)
+
+
 class SharedStep(Planted):
     """Parameters that have a grad share one step: a grad of zeros slows the others down."""
 

@@ -57,6 +57,7 @@ LEAKS = [
     ("MomentumDespiteNone", "zero", 0.0, (HISTORY, DESPITE_NONE)),
     ("DecayDespiteNone", "none", 0.1, (DECAY, DESPITE_NONE)),
     ("DriftDespiteNone", "none", 0.0, (INTRINSIC, DESPITE_NONE)),
+    ("DriftHalvedByNone", "none", 0.0, (INTRINSIC, DESPITE_NONE)),
     ("SharedStepAndMomentum", "zero", 0.0, (HISTORY,)),
 ]
 

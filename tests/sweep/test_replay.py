@@ -18,9 +18,17 @@ from sweep.replay import (
     Replay,
 )
 from sweep.setting import PlannedTrial, Setting
+from sweep.threads import one_thread
 from sweep.training import Training
 from sweep.words import Freeze, GradState, ZeroGrad
 from sweep.workload import Workload
+
+
+@pytest.fixture(autouse=True)
+def as_a_trial_runs():
+    with one_thread():
+        yield
+
 
 ALL = (AS_IT_WAS, ZERO_GRAD, NO_GRAD, NOTHING, HISTORY_ALONE, DECAY_ALONE, GRADIENT_ALONE)
 
