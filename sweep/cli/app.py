@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -62,7 +63,10 @@ def main() -> NoReturn:
         signal.signal(number, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(app())
+    try:
+        sys.exit(app())
+    finally:
+        gc.freeze()  # Python looks through all it has at its end, and torch has a great deal
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

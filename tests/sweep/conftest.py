@@ -4,6 +4,7 @@ Puts this folder on the path, here and in the processes that tests start, so tha
 `planted:Momentum` and its like name classes that a trial can import wherever it runs.
 """
 
+import gc
 import os
 import signal
 import subprocess
@@ -47,6 +48,7 @@ def leaksweep(monkeypatch, capsys):
             with pytest.raises(SystemExit) as ended:
                 main()
         finally:
+            gc.unfreeze()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return Ended(ended.value.code or 0, *capsys.readouterr())
