@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from analysis.errors import AnalysisError
 from sweep.cli import export, look, run, show, why
 from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, LeaksweepError
@@ -26,7 +27,7 @@ class _Program(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except LeaksweepError as error:
+        except (LeaksweepError, AnalysisError) as error:
             say(str(error))
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:

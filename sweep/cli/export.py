@@ -9,6 +9,7 @@ import typer
 
 from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.screen import say
+from sweep.errors import MisuseError
 
 
 def export(
@@ -35,7 +36,11 @@ def export(
     """
     from analysis.export import export as export_tables
 
-    formats = tuple(name.strip() for name in format.split(",") if name.strip())
-    for path in export_tables(db, out, sweep=sweep, formats=formats, raw=raw):
+    formats = tuple(name.strip() for name in format.split(","))
+    try:
+        written = export_tables(db, out, sweep=sweep, formats=formats, raw=raw)
+    except OSError as error:
+        raise MisuseError(f"Cannot write to {out}: {error.strerror or error}.") from error
+    for path in written:
         typer.echo(path)
     say(f"Wrote the summary tables to {out}.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sweep.cli.screen import print_table
+from sweep.cli.screen import harmless, print_table
 
 Rows = Iterable[Sequence[Any]]
 
@@ -25,7 +25,10 @@ class Format(StrEnum):
 
 
 def print_rows(columns: Sequence[str], rows: Rows, format: Format) -> None:  # noqa: A002
-    """Prints ``rows`` on stdout. Null is empty, in JSON null."""
+    """Prints ``rows`` on stdout. Null is empty, in JSON null.
+
+    No format sends a control character to a terminal. CSV is exact where it goes elsewhere.
+    """
     _PRINTERS[format](columns, rows)
 
 
@@ -41,8 +44,9 @@ def _table(columns: Sequence[str], rows: Rows) -> None:
 
 def _csv(columns: Sequence[str], rows: Rows) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_exact(cell) for cell in row] for row in rows)
+    cell_of = _on_screen if sys.stdout.isatty() else _exact
+    writer.writerow([cell_of(column) for column in columns])
+    writer.writerows([cell_of(cell) for cell in row] for row in rows)
 
 
 def _json(columns: Sequence[str], rows: Rows) -> None:
@@ -58,7 +62,7 @@ def _json(columns: Sequence[str], rows: Rows) -> None:
 def _markdown(columns: Sequence[str], rows: Rows) -> None:
     lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
     for line in lines:
-        cells = (cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for cell in line)
+        cells = (_in_markdown(cell) for cell in line)
         sys.stdout.write(f"| {' | '.join(cells)} |\n")
 
 
@@ -77,8 +81,18 @@ def _text(cell: Any) -> str:
     return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
+def _in_markdown(text: str) -> str:
+    """``text`` with nothing in it that ends a cell or a row."""
+    escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return harmless(escaped)
+
+
 def _exact(cell: Any) -> Any:
     return "" if cell is None else cell
+
+
+def _on_screen(cell: Any) -> Any:
+    return harmless(cell) if isinstance(cell, str) else _exact(cell)
 
 
 def _jsonable(cell: Any) -> Any:

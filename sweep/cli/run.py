@@ -135,8 +135,8 @@ def _print_summary(name: str, db: str, progress: Progress) -> int:
     say(_closing_line(name, parse_url(db).shown, progress))
     if failed:
         say(
-            f"{failed} trials failed. The table `failures` of `leaksweep export` says why; "
-            f"--retry-failed runs them again."
+            f"{failed:,} of them failed. The table `failures` of `leaksweep export` says why; "
+            f"--retry-failed runs what failed again."
         )
     return failed
 
