@@ -4,6 +4,7 @@
     ├── DatabaseMissingError       no such file
     ├── SweepMissingError          no sweep of that name; carries the names there are
     ├── NoTrialsError              nothing was recorded yet
+    ├── NothingToDrawError         the trials have nothing that a figure shows
     ├── UnknownChoiceError         exit 2: a format or column that does not exist
     ├── UnreadableDatabaseError    exit 2: not a database of this program
     └── MissingLibraryError        exit 2: an optional library that a format needs
@@ -77,6 +78,10 @@ class NoTrialsError(AnalysisError):
 
     def __init__(self, place: str) -> None:
         super().__init__(f"{place} holds no trials yet. `leaksweep run` records some.")
+
+
+class NothingToDrawError(AnalysisError):
+    """The trials have nothing that a figure shows; the message says what it would need."""
 
 
 class UnknownChoiceError(AnalysisError):

@@ -72,7 +72,7 @@ def load(
     for name in names:
         if name not in COLUMNS:
             raise UnknownChoiceError("column", name, tuple(COLUMNS))
-    with _connected(url) as connection:
+    with connected(url) as connection:
         sweeps = _sweep_names(connection)
         ids = {known: key for key, known in sweeps.items()}
         if sweep is not None and sweep not in ids:
@@ -83,7 +83,7 @@ def load(
 
 def sweep_names(url: str) -> list[str]:
     """The names of the sweeps in the database, oldest first; raises as `load` does."""
-    with _connected(url) as connection:
+    with connected(url) as connection:
         return list(_sweep_names(connection).values())
 
 
@@ -221,7 +221,7 @@ def _sweep_names(connection: Connection) -> dict[int, str]:
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[Connection]:
+def connected(url: str) -> Iterator[Connection]:
     """A connection that is closed afterwards; its errors come out as this package's own."""
     try:
         parsed = make_url(url)

@@ -1,0 +1,61 @@
+"""Sweeps and steps out of a database: what `analysis.load` does for trials. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import column, select, table
+
+from analysis.load import connected, load
+from analysis.schema import AXES
+
+_SWEEP = table("sweep", *(column(name) for name in ("id", "name", "spec", "planned", "created_at")))
+_TRIAL = table("trial", column("id"), column("sweep_id"))
+_STEP_COLUMNS = ("trial_id", "step", "frozen", "loss", "grad", "moved", "max_change")
+_STEP = table("step", *(column(name) for name in _STEP_COLUMNS))
+_KINDS = {
+    "trial_id": "Int64",
+    "step": "int64",
+    "frozen": "bool",
+    "loss": "float64",
+    "moved": "bool",
+    "max_change": "float64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecord:
+    """A row of ``sweep``: its name, its grid as JSON, the trials planned, when it was made."""
+
+    name: str
+    spec: str
+    planned: int
+    created_at: str
+
+
+def load_sweeps(url: str) -> list[SweepRecord]:
+    """The sweeps of the database, oldest first; raises as `analysis.load.load` does."""
+    with connected(url) as connection:
+        rows = connection.execute(select(_SWEEP).order_by(_SWEEP.c.id))
+        return [SweepRecord(r.name, r.spec, r.planned, str(r.created_at)[:16]) for r in rows]
+
+
+def load_steps(url: str, sweep: str) -> pd.DataFrame:
+    """One row for each step of each traced trial of a sweep, by trial and step.
+
+    Columns: those of ``step`` (``trial_id`` as ``id``), then ``sweep``, the axes and
+    ``seed`` of the trial. Empty where nothing was traced. Raises as `analysis.load.load`.
+    """
+    trials = load(url, sweep, columns=["id", "sweep", *AXES, "seed"])
+    query = (
+        select(*_STEP.c)
+        .join_from(_STEP, _TRIAL, _TRIAL.c.id == _STEP.c.trial_id)
+        .join(_SWEEP, _SWEEP.c.id == _TRIAL.c.sweep_id)
+        .where(_SWEEP.c.name == sweep)
+        .order_by(_STEP.c.trial_id, _STEP.c.step)
+    )
+    with connected(url) as connection:
+        rows = [tuple(row) for row in connection.execute(query)]
+    steps = pd.DataFrame(rows, columns=_STEP_COLUMNS).astype(_KINDS)
+    return steps.rename(columns={"trial_id": "id"}).merge(trials, on="id")
