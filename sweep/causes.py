@@ -82,13 +82,6 @@ def attribute(replay: Replay, step: int, frozen: frozenset[str]) -> Causes:
     return movements(replay, step, frozen).causes
 
 
-def moves_others(replay: Replay, step: int, frozen: frozenset[str]) -> bool:
-    """Whether the other parameters would move differently on ``step``, were the grad None."""
-    as_it_was = replay.after(step, AS_IT_WAS)
-    others = frozenset(as_it_was) - frozen
-    return difference(as_it_was, replay.after(step, NO_GRAD), others).moved
-
-
 def difference(one: Parameters, other: Parameters, names: frozenset[str]) -> Change:
     """The change from ``one`` to ``other`` of the parameters of those ``names``, as one."""
     return together(change_between(one[name], other[name]) for name in sorted(names))

@@ -7,17 +7,16 @@ that state is an optimizer built anew, over parameters whose bits are put back.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sweep import schedule
 from sweep.probe import change_between
+from sweep.seeding import generators_now
 from sweep.setting import PlannedTrial
 from sweep.training import Training
 from sweep.words import GradState
@@ -177,8 +176,9 @@ class Replay:
             planned = self.planned if decay else _without_decay(self.planned)
             self._rebuildable[decay] = Training(planned, self._device)
         training = self._rebuildable[decay]
-        training.build_optimizers()
         moment.restore(training.workload.model)
+        training.build_optimizers()  # it may look at the parameters, and draw at random
+        moment.put_back_generators()
         return training
 
 
@@ -240,7 +240,7 @@ class _Moment:
     parameters: Parameters
     buffers: Parameters
     grads: dict[str, Tensor | None]
-    generators: tuple[Callable[[], object], ...]
+    put_back_generators: Callable[[], None]
 
     @classmethod
     def of(cls, model: nn.Module) -> _Moment:
@@ -248,33 +248,17 @@ class _Moment:
             parameters=_copies(model),
             buffers={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
             grads={name: _cloned(p.grad) for name, p in model.named_parameters()},
-            generators=_generators(),
+            put_back_generators=generators_now(),
         )
 
     def restore(self, model: nn.Module) -> None:
-        """Puts everything back into ``model``, which has the same names."""
+        """Puts the tensors back into ``model``, which has the same names."""
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(self.parameters[name])
                 parameter.grad = _cloned(self.grads[name])
             for name, buffer in model.named_buffers():
                 buffer.copy_(self.buffers[name])
-        for put_back in self.generators:
-            put_back()
-
-
-def _generators() -> tuple[Callable[[], object], ...]:
-    """For each random generator, what puts it back to where it is now."""
-    cpu, numpys, own = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    generators: list[Callable[[], object]] = [
-        lambda: torch.set_rng_state(cpu),
-        lambda: np.random.set_state(numpys),  # noqa: NPY002  # the global one is what others draw from
-        lambda: random.setstate(own),
-    ]
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        cuda = torch.cuda.get_rng_state_all()
-        generators.append(lambda: torch.cuda.set_rng_state_all(cuda))
-    return tuple(generators)
 
 
 def _cloned(grad: Tensor | None) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,7 +17,7 @@ def seed_everything(seed: int) -> None:
     its traceback, for the day one appears, so that a long sweep would fill the memory.
     """
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if _uses_cuda():
         torch.cuda.manual_seed_all(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  # the global one is what others draw from
     random.seed(seed)
@@ -29,3 +29,23 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         seed_everything(seed)
         yield
+
+
+def generators_now() -> Callable[[], None]:
+    """A function that puts every generator back to where it is now, as often as called."""
+    cpu, numpys, own = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    cuda = torch.cuda.get_rng_state_all() if _uses_cuda() else None
+
+    def put_back() -> None:
+        torch.set_rng_state(cpu)
+        np.random.set_state(numpys)  # noqa: NPY002  # the global one is what others draw from
+        random.setstate(own)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+    return put_back
+
+
+def _uses_cuda() -> bool:
+    initialized: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return initialized

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -58,7 +59,7 @@ class Training:
 
     def build_optimizers(self) -> None:
         """Builds the optimizer or optimizers anew, without any state, over the same parameters."""
-        together, apart = [{**self.other_parameters, **self.frozen_parameters}], []
+        together, apart = [dict(self.workload.model.named_parameters())], []
         if self.way.grouping is Grouping.OWN_GROUP:
             together = [self.other_parameters, self.frozen_parameters]
         elif self.way.grouping is Grouping.OWN_OPTIMIZER:
@@ -77,6 +78,8 @@ class Training:
         """Forward and backward, then whatever the way of freezing does to the grads."""
         if not self.entry.needs_closure:
             self._forward_backward()
+        elif self.entry.backward_first:
+            self._closure()
 
     def step(self) -> None:
         """``optimizer.step()``; the frozen layer's own optimizer steps on attached steps only."""
@@ -97,7 +100,7 @@ class Training:
         return all(bool(p.isfinite().all()) for p in self.workload.model.parameters())
 
     def _build(self, groups: list[dict[str, nn.Parameter]]) -> Optimizer:
-        return build_optimizer(
+        optimizer = build_optimizer(
             self.entry,
             groups,
             self.workload.model,
@@ -105,7 +108,11 @@ class Training:
             self.planned.constructor_options(),
             steps=self.planned.steps,
         )
+        if self.entry.train_mode:
+            optimizer.train()  # type: ignore[attr-defined]  # what train_mode says it has
+        return optimizer
 
+    @torch.enable_grad()  # some optimizers call it under no_grad
     def _closure(self) -> Tensor:
         self._zero_grad()
         return self._forward_backward()

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from sweep.causes import attribute, moves_others
+from sweep.causes import attribute
 from sweep.errors import MisuseError
 from sweep.measurement import Tally
 from sweep.optimizers import registry
@@ -18,6 +18,7 @@ from sweep.outcome import Environment, Outcome
 from sweep.probe import Probe, together
 from sweep.replay import Replay
 from sweep.setting import PlannedTrial
+from sweep.sideways import moves_others
 from sweep.threads import one_thread
 from sweep.training import Training
 from sweep.words import Verdict
@@ -62,7 +63,7 @@ def _train(planned: PlannedTrial, trace: bool, device: str, started: float) -> O
         verdict=tally.verdict,
         measurement=tally.measurement(finite_parameters=training.is_finite()),
         causes=None if leak is None else attribute(replay, leak, layer),
-        sideways=met_grad is not None and moves_others(replay, met_grad, layer),
+        sideways=met_grad is not None and moves_others(planned, met_grad, device),
         train_seconds=train_seconds,
         error=None,
         finished_at=datetime.now(UTC),

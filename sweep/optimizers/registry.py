@@ -166,9 +166,9 @@ def _default(entry: OptimizerEntry, axis: str) -> float | None:
         value = entry.options[argument]
     else:
         value = constructor(entry).parameters[argument].default
-    if index is not None:
-        value = value[index]
-    return float(value)
+    if value is inspect.Parameter.empty or value is None:
+        return None
+    return float(value if index is None else value[index])
 
 
 @cache

@@ -66,6 +66,19 @@ class MomentumInAttribute(Planted):
         return self.memory[parameter]
 
 
+class Anchor(Planted):
+    """Its history moves it: it pulls back to where the parameters were when it was built."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["anchor"] = parameter.detach().clone()
+
+    def direction(self, parameter, grad, group):
+        return grad + parameter - self.state[parameter]["anchor"]
+
+
 class MomentumWithClosure(Momentum):
     """Its history moves it, and its step needs a closure."""
 

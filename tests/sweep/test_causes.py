@@ -35,6 +35,7 @@ LEAKS = [
     ("Momentum", "never", 0.0, (HISTORY, GRADIENT)),
     ("MomentumInGroup", "zero", 0.0, (HISTORY,)),
     ("MomentumInAttribute", "zero", 0.0, (HISTORY,)),
+    ("Anchor", "zero", 0.0, (HISTORY,)),
     ("MomentumWithClosure", "zero", 0.0, (HISTORY,)),
     ("Decay", "zero", 0.1, (DECAY,)),
     ("Decay", "never", 0.1, (DECAY, GRADIENT)),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sweep.errors import SpecError
 from sweep.grid import MAX_TRIALS, Grid, refusal
 from sweep.optimizers import registry
-from sweep.optimizers.entry import AxisDefaults, FirstArgument, OptimizerEntry
+from sweep.optimizers.entry import FirstArgument, OptimizerEntry
 from sweep.spec import Spec
 from sweep.words import Axis, Freeze, ZeroGrad
 
@@ -178,7 +178,6 @@ def test_a_value_that_the_optimizer_must_be_told_is_asked_for(tmp_path, monkeypa
         "    def __init__(self, params, lr): super().__init__(params, lr=lr)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "defaults", lambda entry: AxisDefaults(None, None, None))
     named = {"optimizer": ["strict_optimizer:Strict"]}
     assert grid_of(named | {"lr": [0.1]}).size == 3
     with pytest.raises(SpecError, match=r"Strict has no lr of its own, and its grid gives none"):
