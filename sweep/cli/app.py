@@ -65,7 +65,7 @@ def main() -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app())
+        sys.exit(app(prog_name="leaksweep"))
     finally:
         gc.freeze()  # Python looks through all it has at its end, and torch has a great deal
 
