@@ -130,11 +130,12 @@ def _defused(text: str) -> str:
 
 def _rounded(rows: pd.DataFrame) -> list[list[str]]:
     """Every cell as a reader wants it, row by row."""
-    columns = [[_cell(str(name), value) for value in rows[name]] for name in rows.columns]
+    columns = [[shown(str(name), value) for value in rows[name]] for name in rows.columns]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _cell(name: str, value: Any) -> str:
+def shown(name: str, value: Any) -> str:
+    """A cell of column ``name`` as a reader wants it: rounded, rates as percent, null empty."""
     if pd.isna(value):
         return ""
     if name in _RATES and isinstance(value, float):

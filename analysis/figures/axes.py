@@ -76,7 +76,8 @@ def _counted(frame: pd.DataFrame, axis: str) -> pd.DataFrame:
     counts = marks.groupby(keys)[list(_COUNTS)].sum().astype(int)
     counts.index.names = ["optimizer", "value"]
     counts = counts.reset_index().assign(axis=axis)
-    return counts.assign(place=counts["value"].map(_places(axis, counts["value"])))
+    places = _places(axis, counts["value"])
+    return counts.assign(placed=[f"{places[value]:02} {value}" for value in counts["value"]])
 
 
 def _text(value: Any) -> str:
@@ -93,19 +94,9 @@ def _places(axis: str, texts: pd.Series) -> dict[str, int]:
 
 
 def _panels(counts: pd.DataFrame, varying: list[str]) -> Any:
-    sums = [alt.AggregatedFieldDef(op="sum", field=name, **{"as": name}) for name in _COUNTS]
-    base = (
-        alt.Chart()
-        .transform_filter(IS_CHOSEN)
-        .transform_aggregate(sums, groupby=["axis", "value", "place"])
-        .transform_calculate(
-            rate="datum.trials > 0 ? datum.leaks / datum.trials : null",
-            counts="format(datum.leaks, ',') + ' / ' + format(datum.trials, ',')",
-        )
-        .encode(
-            y=alt.Y("value:N", title=None, sort=alt.EncodingSortField("place", order="ascending"))
-        )
-    )
+    # A value is sorted as text, behind its place, which the label leaves out again.
+    label = alt.Axis(labelExpr="slice(datum.label, 3)")
+    base = alt.Chart().encode(y=alt.Y("placed:N", title=None, axis=label))
     names = ("axis", "value", *_COUNTS)
     bars = base.mark_bar(color=HUES[1], height=11).encode(
         x=alt.X("rate:Q", title="leak rate", scale=alt.Scale(domain=[0, 1]), axis=_PERCENT),
@@ -116,7 +107,21 @@ def _panels(counts: pd.DataFrame, varying: list[str]) -> Any:
     )
     row = alt.Row("axis:N", sort=varying, title=None, header=_HEADER)
     panel = alt.layer(bars, text).properties(width=_BAR_WIDTH, height=alt.Step(17))
-    return panel.facet(row=row, data=inline(counts), spacing=8).resolve_scale(y="independent")
+    whole = panel.facet(row=row, data=inline(counts), spacing=8).resolve_scale(y="independent")
+    return _summed(whole)
+
+
+def _summed(chart: Any) -> Any:
+    """``chart`` of the chosen optimizers' counts, added up for each value."""
+    sums = [alt.AggregatedFieldDef(op="sum", field=name, **{"as": name}) for name in _COUNTS]
+    return (
+        chart.transform_filter(IS_CHOSEN)
+        .transform_aggregate(sums, groupby=["axis", "value", "placed"])
+        .transform_calculate(
+            rate="datum.trials > 0 ? datum.leaks / datum.trials : null",
+            counts="format(datum.leaks, ',') + ' / ' + format(datum.trials, ',')",
+        )
+    )
 
 
 _PERCENT = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])

@@ -21,9 +21,13 @@ _NAMES = {cause: cause.removeprefix("by_").replace("_", " ") for cause in CAUSES
 _OTHER = "another mixture"
 _MEASURES = ("attached_motion", "total_drift")
 _UNIT = "sum of L2 norms"
+_POWER = (  # 1e+8 is shorter than its zeros
+    "datum.value > 1e4 || datum.value < 1e-3"
+    " ? format(datum.value, '.0e') : format(datum.value, '~g')"
+)
 _LOG: dict[str, Any] = {
     "scale": alt.Scale(type="log", nice=False, padding=10),
-    "axis": alt.Axis(format="~g", tickCount=6, labelOverlap="greedy"),
+    "axis": alt.Axis(labelExpr=_POWER, tickCount=6, labelOverlap="greedy"),
 }
 
 
@@ -38,20 +42,17 @@ def drift_against_motion(frame: pd.DataFrame) -> alt.TopLevelMixin:
     finite, moving = _placed(settings)
     drawn = settings[finite & moving]
     if drawn.empty:
-        raise NothingToDrawError(
-            "no leaking setting has a finite drift and attached motion above 0"
-        )
+        raise NothingToDrawError("no leaking setting has a finite drift and motion above 0")
     ratio = float((drawn["total_drift"] / drawn["attached_motion"]).median())
     points = drawn.iloc[:: -(-len(drawn) // MOST_POINTS)]
-    subtitle = (
-        f"{counted(len(drawn), 'leaking setting')}, seeds folded{_left_out(settings, points)}"
-    )
+    count = counted(len(drawn), "leaking setting")
+    subtitle = f"{count}, seeds folded{_left_out(settings, points)}"
     return finished(_layers(points), title(ratio), subtitle)
 
 
 def title(ratio: float) -> str:
     """The finding: how far the median leaking setting drifts, against its attached motion."""
-    return f"A typical leak moves the layer {ratio:.2g} times as far as training does"
+    return f"A typical leak moves the layer {ratio:.2f} times as far as training does"
 
 
 def _settings(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -78,7 +80,9 @@ def _row_names(cells: pd.DataFrame) -> dict[str, str]:
         return {name: name for name in optimizers}
     alike: dict[tuple[object, ...], list[str]] = {}
     for name, own in cells.groupby("optimizer"):
-        pattern = tuple(zip(own["zero_grad"], own["schedule"], own["leak_rate"].fillna(-1)))
+        pattern = tuple(
+            zip(own["zero_grad"], own["schedule"], own["leak_rate"].fillna(-1), strict=True)
+        )
         alike.setdefault(pattern, []).append(str(name))
     return {name: _group_name(group) for group in alike.values() for name in group}
 
@@ -95,13 +99,13 @@ def _remark(cells: pd.DataFrame) -> str:
     return f". {optimizers} optimizers; those with the same rates share one of {rows} rows"
 
 
-def _panels(cells: pd.DataFrame) -> alt.FacetChart:
+def _panels(cells: pd.DataFrame) -> Any:
     words = in_order("zero_grad", cells["zero_grad"])
     schedules = in_order("schedule", cells["schedule"])
     columns = min(len(schedules), MOST_COLUMNS)
-    step = min(44, 250 // (columns * len(words)))
+    step = min(44, 306 // (columns * len(words)))
     data = inline(cells[["row", "optimizer", *_KEYS, *_COUNTS]])
-    base = _counted().encode(
+    base = alt.Chart().encode(
         x=alt.X(
             "zero_grad:N",
             sort=words,
@@ -110,7 +114,7 @@ def _panels(cells: pd.DataFrame) -> alt.FacetChart:
         ),
         y=alt.Y("row:N", sort=_by_rate(cells), title=None, axis=_BARE),
     )
-    cell = base.mark_rect(stroke="white").encode(color=_colour(), tooltip=_tooltip())
+    cell = base.mark_rect(stroke="white", invalid=None).encode(color=_colour(), tooltip=_tooltip())
     text = base.mark_text(fontSize=SMALL_TEXT, tooltip=None).encode(
         text="percent:N",
         color=alt.condition("datum.rate > 0.6", alt.value("white"), alt.value(INK)),
@@ -118,10 +122,10 @@ def _panels(cells: pd.DataFrame) -> alt.FacetChart:
     panel = alt.layer(cell, text).properties(width=alt.Step(step), height=alt.Step(19))
     header = alt.Header(title="schedule" if len(schedules) > 1 else None)
     facet = alt.Facet("schedule:N", sort=schedules, header=header)
-    return panel.facet(facet, data=data, columns=columns, spacing=10)
+    return _counted(panel.facet(facet, data=data, columns=columns, spacing=10))
 
 
-_BARE = alt.Axis(labelAngle=0, ticks=False, domain=False)
+_BARE = alt.Axis(labelAngle=0, ticks=False, domain=False, labelLimit=260)
 
 
 def _by_rate(cells: pd.DataFrame) -> list[str]:
@@ -131,13 +135,12 @@ def _by_rate(cells: pd.DataFrame) -> list[str]:
     return list(rate.sort_values(ascending=False, kind="stable").index)
 
 
-def _counted() -> alt.Chart:
-    """A chart of the chosen optimizers' counts, added up for each cell."""
+def _counted(chart: Any) -> Any:
+    """``chart`` of the chosen optimizers' counts, added up for each cell."""
     sums = [alt.AggregatedFieldDef(op="sum", field=name, **{"as": name}) for name in _COUNTS]
     alike = alt.AggregatedFieldDef(op="distinct", field="optimizer", **{"as": "optimizers"})
     return (
-        alt.Chart()
-        .transform_filter(IS_CHOSEN)
+        chart.transform_filter(IS_CHOSEN)
         .transform_aggregate([*sums, alike], groupby=["row", *_KEYS])
         .transform_calculate(rate="datum.trials > 0 ? datum.leaks / datum.trials : null")
         .transform_calculate(percent=RATE_TEXT)

@@ -61,21 +61,9 @@ def title(counts: pd.DataFrame) -> str:
 
 def _matrix(counts: pd.DataFrame) -> Any:
     starts = in_order("zero_grad", counts["zero_grad"])
-    sums = [
-        alt.AggregatedFieldDef(op="sum", field=name, **{"as": name})
-        for name in ("pairs", "stopped", "left")
-    ]
-    base = (
-        alt.Chart(inline(counts))
-        .transform_filter(IS_CHOSEN)
-        .transform_aggregate(sums, groupby=["remedy", "zero_grad"])
-        .transform_calculate(rate="datum.stopped / datum.pairs")
-        .transform_calculate(percent=RATE_TEXT)
-        .transform_calculate(cell="datum.percent + '  (' + datum.stopped + '/' + datum.pairs + ')'")
-        .encode(
-            x=alt.X("zero_grad:N", sort=starts, title="zero_grad of the leak", axis=_BARE),
-            y=alt.Y("remedy:N", sort=_ordered(counts), title=None, axis=_BARE),
-        )
+    base = alt.Chart().encode(
+        x=alt.X("zero_grad:N", sort=starts, title="zero_grad of the leak", axis=_BARE),
+        y=alt.Y("remedy:N", sort=_ordered(counts), title=None, axis=_BARE),
     )
     scale = alt.Scale(domain=[0, 0.5, 1], range=list(STOP_RAMP), interpolate="lab")
     names = ("remedy", "zero_grad", "pairs", "stopped", "left")
@@ -85,7 +73,21 @@ def _matrix(counts: pd.DataFrame) -> Any:
     )
     ink = alt.condition("datum.rate > 0.6", alt.value("white"), alt.value(INK))
     text = base.mark_text(fontSize=SMALL_TEXT).encode(text="cell:N", color=ink)
-    return alt.layer(cell, text).properties(width=alt.Step(86), height=alt.Step(20))
+    whole = alt.layer(cell, text, data=inline(counts))
+    return _summed(whole).properties(width=alt.Step(86), height=alt.Step(20))
+
+
+def _summed(chart: Any) -> Any:
+    """``chart`` of the chosen optimizers' pairs, added up for each cell."""
+    names = ("pairs", "stopped", "left")
+    sums = [alt.AggregatedFieldDef(op="sum", field=name, **{"as": name}) for name in names]
+    return (
+        chart.transform_filter(IS_CHOSEN)
+        .transform_aggregate(sums, groupby=["remedy", "zero_grad"])
+        .transform_calculate(rate="datum.stopped / datum.pairs")
+        .transform_calculate(percent=RATE_TEXT)
+        .transform_calculate(cell="datum.percent + '  (' + datum.stopped + '/' + datum.pairs + ')'")
+    )
 
 
 _BARE = alt.Axis(labelAngle=0, ticks=False, domain=False)

@@ -33,7 +33,7 @@ def article_trace(steps: pd.DataFrame) -> alt.TopLevelMixin:
     """
     traced = steps[steps.groupby("id")["frozen"].transform("any").astype(bool)]
     if traced.empty:
-        raise NothingToDrawError("no trial with frozen steps was traced; `run --trace` does")
+        raise NothingToDrawError("no trial with frozen steps was traced, as run --trace does")
     chosen = _chosen(traced)
     first = chosen.iloc[0]
     setting = ", ".join(f"{axis} {first[axis]:.6g}" for axis in _NUMBERS if pd.notna(first[axis]))
@@ -41,6 +41,7 @@ def article_trace(steps: pd.DataFrame) -> alt.TopLevelMixin:
     return finished(_panels(chosen), title(chosen), subtitle)
 
 
+_NO_HEADER = alt.Header(title=None, labelExpr="''", labelFontSize=1, labelPadding=0)
 _NUMBERS = ("lr", "weight_decay", "momentum")
 
 
@@ -63,7 +64,7 @@ def _chosen(steps: pd.DataFrame) -> pd.DataFrame:
     trials = steps.drop_duplicates("id").sort_values("id")
     rank = (trials["optimizer"] != FIRST_OPTIMIZER).astype(int) * 2
     rank += (trials["schedule"] != FIRST_SCHEDULE).astype(int)
-    first = trials.loc[int(rank.idxmin())]
+    first = trials.iloc[rank.to_numpy().argmin()]
     same = pd.Series(True, index=trials.index)
     for name in _SAME:
         same &= trials[name].isna() if pd.isna(first[name]) else trials[name] == first[name]
@@ -85,7 +86,7 @@ def _panels(steps: pd.DataFrame) -> Any:
         y=alt.Y("loss:Q", title="loss (cross-entropy)", scale=alt.Scale(type="log"), axis=_AXIS),
     )
     column = alt.Column("zero_grad:N", sort=words, header=alt.Header(title="zero_grad"))
-    bare = alt.Column("zero_grad:N", sort=words, header=None)
+    bare = alt.Column("zero_grad:N", sort=words, header=_NO_HEADER)
     rows = [
         loss.properties(width=_WIDTH, height=80).facet(column, data=data, spacing=8),
         _changes(base, floor)

@@ -1,4 +1,4 @@
-"""`leaksweep export`: the summary tables as files."""
+"""`leaksweep export`: the summary tables and the figures as files."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def export(
         str,
         typer.Option(metavar="FORMATS", help="csv, markdown, latex, parquet; joined by commas."),
     ] = "csv",
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Write the figures, too, as PNG and SVG.")
+    ] = False,
     raw: Annotated[
         bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
     ] = False,
@@ -32,7 +35,7 @@ def export(
 
     Texts that begin like a spreadsheet formula get a ' in front in CSV files, unless --raw.
 
-    Example: leaksweep export --out summary --format csv,markdown
+    Example: leaksweep export --out summary --format csv,markdown --figures
     """
     from analysis.export import export as export_tables
 
@@ -43,4 +46,17 @@ def export(
         raise MisuseError(f"Cannot write to {out}: {error.strerror or error}.") from error
     for path in written:
         typer.echo(path)
-    say(f"Wrote the summary tables to {out}.")
+    if figures:
+        _export_figures(db, out, sweep)
+    say(f"Wrote the summary tables{' and figures' if figures else ''} to {out}.")
+
+
+def _export_figures(db: str, out: Path, sweep: str | None) -> None:
+    """Writes the figures beside the tables, and says of each that is left out why."""
+    from analysis.figures.files import export_figures
+
+    for files in export_figures(db, out, sweep=sweep):
+        for path in files.paths:
+            typer.echo(path)
+        if not files.paths:
+            say(f"Left out {files.name}: {files.reason}.")

@@ -1,0 +1,101 @@
+"""What was run, as the report's facts: the grid, the environment, and how to repeat it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.words import counted
+from analysis.records import SweepRecord
+from analysis.schema import AXES, ENVIRONMENT, in_order
+
+MOST_VALUES = 16  # of an axis or fact that are spelled out before the rest are only counted
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing and what it was."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """How to run a sweep again: the commands, and the spec file that they name."""
+
+    commands: tuple[str, ...]
+    spec: str
+
+
+def run_facts(record: SweepRecord, frame: pd.DataFrame) -> tuple[Fact, ...]:
+    """How far the sweep got, how long it took, and with what it ran."""
+    minutes = frame["train_seconds"].sum() / 60
+    facts = [
+        Fact("trials", f"{len(frame):,} recorded of {record.planned:,} planned"),
+        Fact("finished", f"{frame['finished_at'].max():%Y-%m-%d %H:%M} UTC"),
+        Fact("training", f"{minutes:.1f} minutes, added up over workers"),
+        Fact("workload", _values(frame["workload"])),
+        Fact("steps", _values(frame["steps"])),
+    ]
+    facts += [Fact(name, _values(frame[name])) for name in ENVIRONMENT]
+    return (*facts, Fact("optimizers of", _values(frame["optimizer_package"])))
+
+
+def grid_facts(frame: pd.DataFrame) -> tuple[Fact, ...]:
+    """Each axis with the values that its trials have."""
+    return tuple(Fact(axis, _values(frame[axis])) for axis in (*AXES, "seed"))
+
+
+def repeat(record: SweepRecord) -> Repeat:
+    """The commands that run the sweep again from its recorded grid, and draw this page."""
+    name = shlex.quote(record.name)
+    commands = (
+        "leaksweep run repeat.toml --db sqlite:///repeat.db",
+        f"leaksweep report --sweep {name} --db sqlite:///repeat.db",
+    )
+    return Repeat(commands, spec_toml(json.loads(record.spec)))
+
+
+def spec_toml(spec: dict[str, Any]) -> str:
+    """A recorded spec as the TOML that `leaksweep run` takes; null, which TOML lacks, is left out.
+
+    Strings, numbers, booleans and lists of them are written alike in JSON and TOML.
+
+    >>> print(spec_toml({"name": "s", "grid": [{"lr": [1.0]}], "options": {"SGD": {"a": True}}}))
+    name = "s"
+    <BLANKLINE>
+    [[grid]]
+    lr = [1.0]
+    <BLANKLINE>
+    [options."SGD"]
+    a = true
+    """
+    plain = {key: value for key, value in spec.items() if key not in ("grid", "options")}
+    blocks = [_assignments(plain)]
+    blocks += [f"[[grid]]\n{_assignments(grid)}" for grid in spec.get("grid", [])]
+    for optimizer, options in spec.get("options", {}).items():
+        blocks.append(f"[options.{json.dumps(optimizer)}]\n{_assignments(options)}")
+    return "\n\n".join(blocks)
+
+
+def _assignments(values: dict[str, Any]) -> str:
+    pairs = values.items()
+    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in pairs if value is not None)
+
+
+def _values(column: pd.Series) -> str:
+    """The distinct values of a column as words, the first few spelled out."""
+    known = column.dropna().unique()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        texts = in_order(str(column.name), map(str, known))
+    else:
+        texts = [f"{value:.6g}" for value in sorted(known)]
+    if column.isna().any():
+        texts.append("not applicable")
+    more = len(texts) - MOST_VALUES
+    return ", ".join(texts[:MOST_VALUES]) + (f" and {counted(more, 'other')}" if more > 0 else "")
