@@ -20,6 +20,7 @@ from functools import partial
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
+from joblib.parallel import LokyBackend
 
 from sweep.outcome import Outcome
 from sweep.setting import PlannedTrial
@@ -137,12 +138,23 @@ class _Source:
             raise self._failure
 
 
+class _ShortBatches(LokyBackend):  # type: ignore[misc]  # joblib has no types
+    """joblib's worker processes, which hand short trials over at least twice a second.
+
+    What a worker has finished and not handed over is lost when the driver is killed.
+    """
+
+    MIN_IDEAL_BATCH_DURATION = 0.1
+    MAX_IDEAL_BATCH_DURATION = 0.5
+
+
 def _in_workers(source: _Source, run_trial: RunTrial, jobs: int) -> Iterator[Outcome]:
     """The outcomes of a pool of workers. Raises BrokenProcessPool where a worker dies."""
     run = delayed(run_trial)
-    with parallel_config(
-        "loky", inner_max_num_threads=1, initializer=_follow_driver, initargs=(os.getpid(),)
-    ):
+    backend = _ShortBatches(
+        inner_max_num_threads=1, initializer=_follow_driver, initargs=(os.getpid(),)
+    )
+    with parallel_config(backend):
         outcomes = Parallel(jobs, return_as="generator_unordered")(map(run, source))
     try:
         for outcome in outcomes:  # noqa: UP028  # closing must reach the lines below first
