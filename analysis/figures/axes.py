@@ -94,21 +94,26 @@ def _places(axis: str, texts: pd.Series) -> dict[str, int]:
 
 
 def _panels(counts: pd.DataFrame, varying: list[str]) -> Any:
+    panels = [_panel(axis, is_last=axis == varying[-1]) for axis in varying]
+    return alt.vconcat(*panels, data=inline(counts), spacing=8)
+
+
+def _panel(axis: str, *, is_last: bool) -> Any:
+    """The bars of one axis, those of the chosen optimizers added up; the last has the scale."""
     # A value is sorted as text, behind its place, which the label leaves out again.
     label = alt.Axis(labelExpr="slice(datum.label, 3)")
     base = alt.Chart().encode(y=alt.Y("placed:N", title=None, axis=label))
     names = ("axis", "value", *_COUNTS)
     bars = base.mark_bar(color=HUES[1], height=11).encode(
-        x=alt.X("rate:Q", title="leak rate", scale=alt.Scale(domain=[0, 1]), axis=_PERCENT),
+        x=alt.X("rate:Q", scale=alt.Scale(domain=[0, 1]), axis=_LABELLED if is_last else _BARE),
         tooltip=[alt.Tooltip(name, type="nominal") for name in names],
     )
     text = base.mark_text(align="left", dx=5, fontSize=SMALL_TEXT, color=INK).encode(
         x="rate:Q", text="counts:N"
     )
-    row = alt.Row("axis:N", sort=varying, title=None, header=_HEADER)
-    panel = alt.layer(bars, text).properties(width=_BAR_WIDTH, height=alt.Step(17))
-    whole = panel.facet(row=row, data=inline(counts), spacing=8).resolve_scale(y="independent")
-    return _summed(whole)
+    heading = alt.TitleParams(axis, fontSize=SMALL_TEXT, offset=2, frame="group")
+    whole = alt.layer(bars, text, title=heading, width=_BAR_WIDTH, height=alt.Step(17))
+    return _summed(whole.transform_filter(f"datum.axis === '{axis}'"))
 
 
 def _summed(chart: Any) -> Any:
@@ -124,5 +129,6 @@ def _summed(chart: Any) -> Any:
     )
 
 
-_PERCENT = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
-_HEADER = alt.Header(labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top")
+_TICKS = [0, 0.25, 0.5, 0.75, 1]
+_LABELLED = alt.Axis(format="%", values=_TICKS, title="leak rate")
+_BARE = alt.Axis(values=_TICKS, labels=False, ticks=False, domain=False, title=None)

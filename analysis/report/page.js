@@ -5,7 +5,6 @@
   const boxes = [...document.querySelectorAll("#filter input[type=checkbox]")];
   const figures = [];
   const GROWTH = 1.25;
-  const vegaErrors = 1; // Vega-Lite warns of layers that share an axis by design
 
   function chosen() {
     const names = boxes.filter((box) => box.checked).map((box) => box.value);
@@ -15,8 +14,8 @@
   /** The optimizers of all rows of data anywhere in a spec. */
   function optimizers(part) {
     if (part === null || typeof part !== "object") return [];
-    const own = Array.isArray(part.values) ? part.values.map((row) => row.optimizer) : [];
-    return [...own.filter(Boolean), ...Object.values(part).flatMap(optimizers)];
+    const own = typeof part.optimizer === "string" ? [part.optimizer] : [];
+    return [...own, ...Object.values(part).flatMap(optimizers)];
   }
 
   /** Lets a figure grow into its card, but its text not beyond the page's own. */
@@ -32,7 +31,6 @@
       renderer: "svg",
       actions: false,
       ast: true, // the page's policy forbids eval, so expressions are interpreted
-      logLevel: vegaErrors,
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
     };
