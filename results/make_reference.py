@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 
 from analysis.load import load
-from analysis.schema import ENVIRONMENT
+from analysis.schema import AXES, ENVIRONMENT, TRIAL
 
 HERE = Path(__file__).parent
 PRESETS = ("article", "full", "remedies", "atlas")
+NOT_OF_A_TRIAL = {"id", "sweep_id", "environment_id", "train_seconds", "finished_at"}
 
 
 def main(presets: list[str]) -> None:
@@ -26,6 +27,7 @@ def main(presets: list[str]) -> None:
         folder = HERE / "reference" / preset
         leaksweep("run", "--preset", preset, "--db", url, fine=(0, 1))  # 1: some trials failed
         leaksweep("export", "--out", str(folder), "--db", url)
+        write_trials(url, preset, folder / "trials.csv.gz")
         (folder / "README.md").write_text(described(preset, url), encoding="utf-8")
 
 
@@ -34,6 +36,15 @@ def leaksweep(*arguments: str, fine: tuple[int, ...] = (0,)) -> None:
     code = subprocess.run([sys.executable, "-m", "sweep", *arguments]).returncode  # noqa: S603
     if code not in fine:
         sys.exit(code)
+
+
+def write_trials(url: str, preset: str, path: Path) -> None:
+    """Writes the trials themselves, without what says when, where or in which row."""
+    trials = load(url, preset, columns=[c for c in TRIAL if c not in NOT_OF_A_TRIAL])
+    order = [*AXES, "seed"]
+    # A fixed time in the header: the same trials are the same file.
+    compression = {"method": "gzip", "mtime": 0}
+    trials.sort_values(order).to_csv(path, index=False, compression=compression)
 
 
 def described(preset: str, url: str) -> str:
