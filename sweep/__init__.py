@@ -1,1 +1,29 @@
-"""How results are made: grid, trial, probe, driver, store, command line."""
+"""How results are made: grid, trial, probe, driver, store, command line.
+
+For a training loop of one's own: ``from sweep import watch``. For a workload of one's own:
+``from sweep import Workload``. Both are imported when asked for and bring torch; ``import
+sweep`` alone does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweep.watching import watch
+    from sweep.workload import Workload
+
+__all__ = ["Workload", "watch"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public name ``name``, imported now. Raises AttributeError for any other."""
+    if name == "watch":
+        from sweep.watching import watch
+
+        return watch
+    if name == "Workload":
+        from sweep.workload import Workload
+
+        return Workload
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ columns are defined in README.md's glossary.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sweep.outcome import Causes
 from sweep.probe import Change, change_between, together
@@ -19,8 +20,21 @@ from sweep.replay import (
     NOTHING,
     ZERO_GRAD,
     Parameters,
-    Replay,
+    Sources,
 )
+
+
+class Replayable(Protocol):
+    """A step that can be run again with sources switched off, such as `sweep.replay.Replay`."""
+
+    def before(self, step: int) -> Parameters:
+        """The parameters just before ``step``."""
+
+    def after(self, step: int, sources: Sources) -> Parameters:
+        """The parameters just after ``step``, run with ``sources``."""
+
+    def decay_switches_off(self, step: int) -> bool:
+        """Whether weight decay can be switched off in an optimizer that keeps its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,7 @@ class Movements:
         )
 
 
-def movements(replay: Replay, step: int, frozen: frozenset[str]) -> Movements:
+def movements(replay: Replayable, step: int, frozen: frozenset[str]) -> Movements:
     """What each source does to the ``frozen`` parameters on ``step`` with the others off.
 
     Where weight decay cannot be switched off in an optimizer that keeps its state, history
@@ -77,7 +91,7 @@ def movements(replay: Replay, step: int, frozen: frozenset[str]) -> Movements:
     )
 
 
-def attribute(replay: Replay, step: int, frozen: frozenset[str]) -> Causes:
+def attribute(replay: Replayable, step: int, frozen: frozenset[str]) -> Causes:
     """Which sources move the ``frozen`` parameters on ``step``; see `movements`."""
     return movements(replay, step, frozen).causes
 

@@ -8,7 +8,8 @@
     │   ├── DatabaseError        a database that cannot be opened, read or written
     │   └── QueryRefusedError    a query that would write, or that the database rejects
     ├── NotThereError            exit 1: the thing asked for is not there
-    └── WorkloadError            a workload that cannot be trained as it says; fails its trial
+    ├── WorkloadError            a workload that cannot be trained as it says; fails its trial
+    └── LeakError                exit 1: watched parameters that moved; an AssertionError, too
 
 Each message says what was needed, what came, what is valid and what to do.
 Exceptions carry their data as attributes, so that a caller need not parse the
@@ -110,6 +111,20 @@ class NotThereError(LeaksweepError):
 
 class WorkloadError(LeaksweepError):
     """A workload that cannot be trained as it says; the trial is recorded as failed."""
+
+
+class LeakError(LeaksweepError, AssertionError):
+    """Watched parameters that moved though they were to keep still; what tests fail with.
+
+    Attributes:
+        parameters: their names, in the order in which they first leaked.
+    """
+
+    exit_code = EXIT_NOT_THERE
+
+    def __init__(self, message: str, *, parameters: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.parameters = parameters
 
 
 def nearest(name: str, valid: Iterable[str], *, most: int = 2) -> list[str]:

@@ -39,28 +39,79 @@ STILL = Change(moved=False, max_change=0.0, l2=0.0)
 class Probe:
     """The bits of some parameters just before a step, held against those just after it.
 
-    Holds one copy of the parameters from the first `before_step` on.
+    Holds one copy of what the latest `before_step` was about: whole parameters, or some of
+    their rows. A row is an index along the first dimension.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor]) -> None:
         """Watches ``parameters``, by name; only reads them."""
         self._parameters = dict(parameters)
         self._before: dict[str, Tensor] = {}
+        self._rows: dict[str, Tensor] = {}
 
-    def before_step(self) -> None:
-        """Copies the parameters' bits."""
-        for name, parameter in self._parameters.items():
-            if name in self._before:
-                self._before[name].copy_(parameter.detach())
-            else:
-                self._before[name] = parameter.detach().clone()
+    def add(self, name: str, parameter: Tensor) -> None:
+        """Watches one more parameter from now on."""
+        self._parameters[name] = parameter
+
+    def before_step(self, only: Mapping[str, Tensor | None] | None = None) -> None:
+        """Copies the bits of every parameter, or ``only`` of some, and lets go of the others'.
+
+        ``only`` says for each name which rows are meant, as a boolean tensor of shape
+        ``(rows,)``, or None for the whole parameter.
+        """
+        about = dict.fromkeys(self._parameters) if only is None else only
+        held = self._before if not self._rows else {}
+        self._rows = {name: rows for name, rows in about.items() if rows is not None}
+        self._before = {name: self._copy(name, held.get(name)) for name in about}
+
+    def narrow(self, name: str, rows: Tensor) -> None:
+        """Keeps of a whole parameter's copy only ``rows``."""
+        self._before[name], self._rows[name] = self._before[name][rows], rows
+
+    def drop(self, name: str) -> None:
+        """Lets go of a parameter's copy."""
+        del self._before[name]
 
     def after_step(self) -> dict[str, Change]:
-        """What changed since `before_step`, by name."""
+        """What changed since `before_step`, by name, of what it was about."""
+        still = self._still_elsewhere()
         return {
-            name: change_between(self._before[name], parameter.detach())
-            for name, parameter in self._parameters.items()
+            name: STILL if name in still else change_between(before, self._now(name))
+            for name, before in self._before.items()
         }
+
+    def moved_rows(self, name: str) -> list[int]:
+        """The rows of a parameter that have moved since `before_step`, of those it was about."""
+        moved = moved_elements(self._before[name], self._now(name))
+        moved = moved.unsqueeze(-1).flatten(1).any(dim=1).cpu()
+        rows = self._rows.get(name)
+        numbers = torch.arange(len(moved)) if rows is None else rows.cpu().nonzero().flatten()
+        return [int(row) for row in numbers[moved]]
+
+    def _copy(self, name: str, held: Tensor | None) -> Tensor:
+        if name in self._rows or held is None:
+            return self._now(name).clone()
+        return held.copy_(self._now(name))
+
+    def _now(self, name: str) -> Tensor:
+        parameter, rows = self._parameters[name].detach(), self._rows.get(name)
+        return parameter if rows is None else parameter[rows]
+
+    def _still_elsewhere(self) -> set[str]:
+        """The names on accelerators whose bits are the same.
+
+        Each answer from an accelerator is a wait, so each device is asked once, about all.
+        """
+        differ: dict[torch.device, dict[str, Tensor]] = {}
+        for name, before in self._before.items():
+            if before.device.type != "cpu":
+                moved = (bits(before) != bits(self._now(name))).any()
+                differ.setdefault(before.device, {})[name] = moved
+        still: set[str] = set()
+        for flags in differ.values():
+            answers = torch.stack(list(flags.values())).tolist()
+            still |= {name for name, moved in zip(flags, answers, strict=True) if not moved}
+        return still
 
 
 def change_between(before: Tensor, after: Tensor) -> Change:

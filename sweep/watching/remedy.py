@@ -1,0 +1,31 @@
+"""What to do about a leak: the advice that follows from what was found.
+
+Advice that names ``None`` rests on the rehearsal in which the grad was None.
+"""
+
+from __future__ import annotations
+
+from sweep.watching.findings import UNKNOWN, Leak
+from sweep.words import GradState
+
+_APART = (
+    "give it an optimizer of its own and leave out that one's step(), or remove it from the "
+    "optimizer while it is frozen"
+)
+
+
+def remedy(leak: Leak) -> str:
+    """What would have kept the parameter still, as the end of a sentence."""
+    explanation = leak.explanation
+    if leak.rows is not None:
+        return (
+            "a dense grad moves every row: use sparse grads with an optimizer that takes them "
+            "(nn.Embedding(sparse=True) with SparseAdam or plain SGD), or put the rows back"
+        )
+    if explanation is None or str(explanation) == UNKNOWN or explanation.despite_none:
+        return _APART
+    if explanation.causes is not None and explanation.causes.despite_none:
+        return f"its optimizer moves it even when its grad is None: {_APART}"
+    if leak.grad is GradState.ZERO:
+        return "let its grad be None, not zeros: optimizer.zero_grad(set_to_none=True)"
+    return "its grad was still there: set it to None before the step, with optimizer.zero_grad()"

@@ -1,0 +1,224 @@
+"""One optimizer under watch: what each of its steps does to what was to keep still."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils.weak import TensorWeakRef
+
+from sweep.probe import Change, Probe
+from sweep.watching.arrivals import Arrivals
+from sweep.watching.findings import Explanation, Findings, Leak
+from sweep.watching.grads import grad_state, has_nonzero, reached_rows
+from sweep.watching.rehearsal import Rehearsed, Scene, digest, rehearse
+from sweep.watching.roster import Roster
+from sweep.words import GradState
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a watch.
+
+    Attributes:
+        frozen: parameters that must not move even if a gradient reaches them.
+        zeros_count: a gradient that is all zeros is one.
+        rows: rows are judged one by one.
+        causes: the first leak of each parameter is explained.
+    """
+
+    frozen: frozenset[str]
+    zeros_count: bool
+    rows: bool
+    causes: bool
+
+
+@dataclass(slots=True)
+class _Quiet:
+    """A parameter that is to keep still on the step at hand, with what was rehearsed of it."""
+
+    parameter: Tensor
+    rows: Tensor | None
+    grad: GradState
+    is_rehearsed: bool = False
+    rehearsed: Rehearsed | None = None
+
+
+class Stepping:
+    """Hooks around one optimizer's steps, which compare and record; `remove` takes them off."""
+
+    def __init__(
+        self,
+        index: int,
+        optimizer: Optimizer,
+        roster: Roster,
+        arrivals: Arrivals,
+        question: Question,
+        findings: Findings,
+    ) -> None:
+        """Puts the hooks on ``optimizer``."""
+        self._index = index
+        self._roster = roster
+        self._arrivals = arrivals
+        self._question = question
+        self._findings = findings
+        self._probe = Probe({})
+        self._quiet: dict[str, _Quiet] = {}
+        self._has_closure = False
+        self._clock = 0  # of the arrivals, at the end of the last step
+        self._left: dict[str, TensorWeakRef | None] = {}  # the grads, likewise
+        self._settled: set[tuple[str, GradState]] = set()  # held so far, or explained
+        findings.steps.append(0)
+        for name, parameter in roster.held_by(optimizer):
+            self._meet(name, parameter)
+        self._handles = (
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        )
+
+    def remove(self) -> None:
+        """Takes the hooks off and lets go of every copy."""
+        for handle in self._handles:
+            handle.remove()
+        self._probe.before_step({})
+        self._quiet = {}
+
+    def _meet(self, name: str, parameter: Tensor) -> None:
+        """Starts to watch a parameter. A gradient that it has already counts as one."""
+        self._probe.add(name, parameter)
+        self._left[name] = _reference(parameter.grad)
+        if parameter.grad is not None and has_nonzero(parameter.grad):
+            self._arrivals.mark(parameter)
+
+    def _before_step(
+        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        arguments = arguments[1:]  # torch puts the optimizer itself first
+        self._has_closure = _has_closure(arguments, keywords)
+        self._quiet = {}
+        for name, parameter in self._roster.held_by(optimizer):
+            if name not in self._left:
+                self._meet(name, parameter)
+            if self._has_closure or name in self._question.frozen:
+                self._quiet[name] = self._as_quiet(parameter, None)
+            else:
+                self._add_if_quiet(name, parameter)
+        self._probe.before_step({name: quiet.rows for name, quiet in self._quiet.items()})
+        if self._question.causes and not self._has_closure:
+            for name, quiet in self._quiet.items():
+                if (name, quiet.grad) not in self._settled:
+                    scene = Scene(optimizer, quiet.parameter, quiet.rows, arguments, keywords)
+                    quiet.is_rehearsed, quiet.rehearsed = True, rehearse(scene)
+
+    def _after_step(
+        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        if self._has_closure:
+            self._drop_those_reached_meanwhile()
+        for name, change in self._probe.after_step().items():
+            self._judge(name, self._quiet[name], change)
+        for name, parameter in self._roster.held_by(optimizer):
+            self._left[name] = _reference(parameter.grad)
+        self._clock = self._arrivals.clock
+        self._findings.steps[self._index] += 1
+
+    def _judge(self, name: str, quiet: _Quiet, change: Change) -> None:
+        record = self._findings.record(self._index, name)
+        record.quiet_steps += 1
+        first_leak = change.moved and not record.leaks
+        if record.grad is None or first_leak:
+            record.grad = quiet.grad
+        if not change.moved:
+            self._settled.add((name, quiet.grad))
+            return
+        leak = Leak(
+            parameter=name,
+            optimizer=self._index,
+            step=self._findings.steps[self._index],
+            change=change,
+            grad=quiet.grad,
+            rows=tuple(self._probe.moved_rows(name)) if self._question.rows else None,
+            explanation=self._explain(name, quiet, first_leak),
+        )
+        record.leaks.append(leak)
+
+    def _explain(self, name: str, quiet: _Quiet, first_leak: bool) -> Explanation | None:
+        """Why it moved, if the step was rehearsed and went as it did then."""
+        met_none = quiet.grad is GradState.NONE
+        states = {(name, state) for state in GradState}
+        if not quiet.is_rehearsed:
+            if first_leak:
+                self._settled -= states  # it had held like this before: rehearse the next one
+            return Explanation(None, met_none) if first_leak else None
+        self._settled |= states
+        now = quiet.parameter.detach()
+        ending = digest(now if quiet.rows is None else now[quiet.rows])
+        if quiet.rehearsed is None or quiet.rehearsed.digest != ending:
+            return Explanation(None, met_none)
+        return Explanation(quiet.rehearsed.causes, met_none)
+
+    def _add_if_quiet(self, name: str, parameter: Tensor) -> None:
+        if self._question.rows and parameter.dim() > 0:
+            rows = ~self._rows_reached(name, parameter)
+            if bool(rows.any()):
+                self._quiet[name] = self._as_quiet(parameter, rows)
+        elif not self._is_reached(name, parameter):
+            self._quiet[name] = self._as_quiet(parameter, None)
+
+    def _drop_those_reached_meanwhile(self) -> None:
+        """A closure brings the gradients while the step runs: only now is it known to whom."""
+        held = self._quiet
+        self._quiet = {}
+        for name, quiet in held.items():
+            if name in self._question.frozen:
+                self._quiet[name] = self._as_quiet(quiet.parameter, None)
+                continue
+            self._add_if_quiet(name, quiet.parameter)
+            if name not in self._quiet:
+                self._probe.drop(name)
+            elif (rows := self._quiet[name].rows) is not None:
+                self._probe.narrow(name, rows)
+
+    def _as_quiet(self, parameter: Tensor, rows: Tensor | None) -> _Quiet:
+        return _Quiet(parameter, rows, grad_state(parameter.grad, rows))
+
+    def _is_reached(self, name: str, parameter: Tensor) -> bool:
+        """Whether a gradient has reached the parameter since the step before, and is there."""
+        grad = parameter.grad
+        if grad is None:
+            return False  # none came, or what came was cleared: a step that was skipped
+        arrival = self._arrivals.of(parameter)
+        if arrival.time > self._clock:
+            came_earlier = arrival.backward != self._arrivals.backward
+            if came_earlier and grad._version != arrival.version and not has_nonzero(grad):
+                return False  # zeroed since
+        elif not self._is_assigned(name, grad):
+            return False
+        return self._question.zeros_count or has_nonzero(grad)
+
+    def _rows_reached(self, name: str, parameter: Tensor) -> Tensor:
+        """The same for each row: a boolean tensor of shape ``(rows,)``."""
+        grad, arrival = parameter.grad, self._arrivals.of(parameter)
+        if grad is None:
+            return arrival.row_times < 0  # nowhere true
+        reached = arrival.row_times > self._clock
+        if arrival.time <= self._clock and self._is_assigned(name, grad):
+            reached = reached_rows(grad, zeros_count=self._question.zeros_count)
+        return reached
+
+    def _is_assigned(self, name: str, grad: Tensor) -> bool:
+        """Whether the grad is another tensor than the one that the last step left."""
+        left = self._left[name]
+        return left is None or left() is not grad
+
+
+def _reference(grad: Tensor | None) -> TensorWeakRef | None:
+    return None if grad is None else TensorWeakRef(grad)
+
+
+def _has_closure(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> bool:
+    """Whether ``step`` was given a function to call."""
+    return any(callable(value) for value in (*arguments, *keywords.values()))
