@@ -41,15 +41,32 @@ _FILE_ERRORS = frozenset(
 
 def query_sqlite(url: DatabaseUrl, path: Path, sql: str, timeout_s: float | None) -> QueryResult:
     """The rows of ``sql``. See `sweep.query.run_query` for what it raises."""
-    connection = _open(url, path)
+    connection = read_only_connection(url, path, timeout_s=timeout_s)
     try:
-        _lock_down(connection, timeout_s)
         cursor = _execute(url, connection, sql, timeout_s)
     except BaseException:
         connection.close()
         raise
     columns = tuple(name for name, *_ in cursor.description)
     return QueryResult(columns, _rows(url, cursor, timeout_s), connection.close)
+
+
+def read_only_connection(
+    url: DatabaseUrl, path: Path, *, timeout_s: float | None = None
+) -> sqlite3.Connection:
+    """A connection to our database at ``path`` behind all three locks; the caller closes it.
+
+    Statements that run past ``timeout_s`` seconds from now are interrupted. Raises
+    NotThereError where there is no database, and DatabaseError for one that cannot be read
+    or is not of this program.
+    """
+    connection = _open(url, path)
+    try:
+        _lock_down(connection, timeout_s)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _open(url: DatabaseUrl, path: Path) -> sqlite3.Connection:

@@ -1,0 +1,134 @@
+"""Starting the page: one socket on 127.0.0.1, Datasette behind it, until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.errors import DatabaseError, MisuseError
+from sweep.serve.metadata import DATABASE, STYLE, metadata
+from sweep.store.sqlite_reader import read_only_connection
+from sweep.store.url import DatabaseUrl, parse_url
+
+if TYPE_CHECKING:
+    from datasette.app import Datasette
+
+HOST = "127.0.0.1"
+
+SETTINGS = {
+    "sql_time_limit_ms": 5_000,
+    "facet_time_limit_ms": 1_000,
+    "max_returned_rows": 5_000,
+    "truncate_cells_html": 200,
+    "default_cache_ttl": 0,  # so that reloading shows what a running sweep has recorded since
+    "suggest_facets": False,  # would count every one of some forty columns on every page
+    "allow_download": False,  # the file alone lacks what is still in its write-ahead log
+}
+"""What differs from Datasette's own settings. Anyone on this machine may run SQL that reads."""
+
+_CLOSE_WITHIN_S = 1
+_WAITING = 64
+
+
+def serve(url: str, port: int, *, announce: Callable[[str], None]) -> None:
+    """Serves the database at ``url`` to this machine until it is interrupted.
+
+    ``announce`` is given the address once it can be opened. Port 0 takes a free one. Raises
+    MisuseError for a port that cannot be had or where Datasette is not installed,
+    NotThereError where there is no database, and DatabaseError for one that cannot be read
+    or that is not SQLite. An interruption that comes while serving ends it quietly.
+    """
+    database, path = _readable(url)
+    page = datasette(database, path)
+    with closing(listening_socket(port)) as listening:
+        announce(f"http://{HOST}:{listening.getsockname()[1]}/")
+        _run(page, listening)
+
+
+def _readable(url: str) -> tuple[DatabaseUrl, Path]:
+    """The database and its file, once it has been opened and found to be ours."""
+    database = parse_url(url)
+    if database.path is None:
+        raise DatabaseError(
+            f"`leaksweep serve` reads SQLite files alone, not {database.shown}: Datasette knows "
+            f"no other database. `leaksweep sql` and `leaksweep export` read it.",
+            url=database.shown,
+        )
+    read_only_connection(database, database.path).close()
+    return database, database.path
+
+
+def datasette(url: DatabaseUrl, path: Path) -> Datasette:
+    """Datasette on that file, with our metadata and settings and none but its own plugins.
+
+    Raises MisuseError where Datasette is not installed.
+    """
+    try:
+        from datasette.app import Datasette
+        from datasette.plugins import DEFAULT_PLUGINS, pm
+
+        from sweep.serve.database import ReadOnlyDatabase
+    except ImportError as error:
+        raise MisuseError(
+            "`leaksweep serve` needs Datasette, which is not installed: "
+            "pip install 'leaksweep[web]'."
+        ) from error
+    for name, plugin in pm.list_name_plugin():
+        if name not in DEFAULT_PLUGINS:
+            pm.unregister(plugin)
+    styles = str(Path(__file__).with_name("static"))
+    page = Datasette(
+        metadata=metadata(url.shown), settings=SETTINGS, static_mounts=[(STYLE, styles)]
+    )
+    page.remove_database("_memory")  # Datasette's own, there where it is given no file
+    page.add_database(ReadOnlyDatabase(page, url, path), name=DATABASE)
+    return page
+
+
+def listening_socket(port: int) -> socket.socket:
+    """A socket that listens on 127.0.0.1 alone; the caller closes it. Raises MisuseError.
+
+    Listening at once is what finds out whether the port is free: nobody can take it between
+    a look and the start.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((HOST, port))
+        listening.listen(_WAITING)
+    except OSError as error:
+        listening.close()
+        raise MisuseError(_no_port(port, error)) from error
+    return listening
+
+
+def _no_port(port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        reason = "is in use by another program"
+    elif error.errno in {errno.EACCES, errno.EPERM}:
+        reason = "may not be used by you"
+    else:
+        reason = f"cannot be used ({error.strerror})"
+    return f"Port {port} of {HOST} {reason}. Name another with --port; --port 0 takes a free one."
+
+
+def _run(page: Datasette, listening: socket.socket) -> None:
+    import uvicorn
+
+    from sweep.serve.local import local_only
+
+    config = uvicorn.Config(
+        local_only(page.app()),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_CLOSE_WITHIN_S,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # raised again by uvicorn after it has closed all connections
+        return
