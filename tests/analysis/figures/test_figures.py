@@ -1,0 +1,312 @@
+"""What every figure keeps to, and what each title states."""
+
+import dataclasses
+import json
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+import vl_convert
+
+from analysis.errors import NothingToDrawError, NoTrialsError, SweepMissingError
+from analysis.figures import FIGURES, Rows, axes, draw, drift, heatmap, remedies, trace
+from analysis.figures.files import export_figures
+from analysis.figures.look import CHOSEN, inline
+from analysis.load import load
+from analysis.records import load_steps
+from analysis.schema import CAUSES
+from sweep.outcome import StepRecord
+from sweep.store.store import Store
+from sweep.words import GradState
+
+LEAK = {
+    "verdict": "leaks",
+    "by_history": True,
+    "max_drift": 2.0,
+    "total_drift": 3.0,
+    "attached_motion": 2.0,
+    "drift_ratio": 1.5,
+}
+NONE, ZERO, NEVER = ({"zero_grad": word} for word in ("none", "zero", "never"))
+ROWS = [LEAK | ZERO, LEAK | NEVER, NONE, LEAK | ZERO | {"optimizer": "Adam"}, NONE]
+ROWS[-1] = NONE | {"optimizer": "Adam"}
+
+
+def title(chart):
+    """The chart's title and subtitle as two lines."""
+    heading = chart.to_dict()["title"]
+    return " ".join(heading["text"]), " ".join(heading["subtitle"])
+
+
+def svg(chart):
+    return vl_convert.vegalite_to_svg(json.dumps(chart.to_dict()))
+
+
+def drawn_texts(chart):
+    """The text marks of the chart, as drawn."""
+    root = ElementTree.fromstring(svg(chart))
+    marks = root.iterfind(".//{*}g[@aria-roledescription='text mark container']")
+    return [text.text for mark in marks for text in mark.iterfind(".//{*}text")]
+
+
+def chosen(chart, *names):
+    """The chart with only ``names`` let through by the filter."""
+    spec = chart.to_dict()
+    spec["params"] = [{"name": CHOSEN, "value": list(names)}]
+    return type(chart).from_dict(spec)
+
+
+@pytest.fixture
+def steps():
+    """A frame of steps: for each zero_grad, the changes on steps 0, 1, ...; odd ones frozen."""
+
+    def make(**changes):
+        shared = {"sweep": "s", "optimizer": "Adam", "lr": 1.0, "weight_decay": 0.0}
+        shared |= {"momentum": 0.9, "schedule": "alternate", "freeze": "detach", "seed": 0}
+        return pd.DataFrame(
+            shared
+            | {"id": number, "zero_grad": word, "step": step, "frozen": bool(step % 2)}
+            | {"loss": 1.0, "moved": change > 0, "max_change": change}
+            for number, (word, values) in enumerate(changes.items())
+            for step, change in enumerate(values)
+        )
+
+    return make
+
+
+def test_the_list_of_figures_is_by_their_functions_names():
+    assert [figure.make.__name__ for figure in FIGURES.values()] == list(FIGURES)
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
+def test_a_figure_reads_no_column_beyond_those_it_names_and_is_valid(figure, trials, steps):
+    frames = {Rows.TRIALS: trials(*ROWS), Rows.STEPS: steps(none=[1.0, 0.0], zero=[1.0, 0.5])}
+    chart = figure.make(frames[figure.rows][list(figure.needs)])
+    spec = chart.to_dict()  # against Vega-Lite's schema
+    assert spec["params"] == [{"name": CHOSEN, "value": None}]
+    assert vl_convert.vegalite_to_png(json.dumps(spec)).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
+def test_a_figure_of_failures_alone_is_left_out(figure, trials, steps):
+    frames = {Rows.TRIALS: trials({"verdict": "failed"}), Rows.STEPS: steps(none=[1.0])}
+    with pytest.raises(NothingToDrawError, match=r"^no "):
+        figure.make(frames[figure.rows])
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (ROWS, "Setting grads to None stops every leak"),
+        ([*ROWS, LEAK | NONE | {"optimizer": "LBFGS"}],
+         "Setting grads to None stops every leak but LBFGS's"),
+        ([*ROWS, *(LEAK | NONE | {"optimizer": name} for name in ("A", "B"))],
+         "Setting grads to None stops every leak but those of A and B"),
+        ([NONE, ZERO], "No optimizer leaks"),
+        ([LEAK | ZERO, NEVER],
+         "Optimizers that leak: 1 of 1 with grads zeroed, 0 of 1 with grads never cleared"),
+    ],
+)  # fmt: skip
+def test_the_heat_maps_title_is_what_its_cells_say(trials, rows, expected):
+    assert title(heatmap.leak_rate_heatmap(trials(*rows)))[0] == expected
+
+
+def test_inert_and_failed_trials_are_a_dash_not_a_zero(trials):
+    chart = heatmap.leak_rate_heatmap(trials(LEAK | ZERO, NONE | {"verdict": "inert"}))
+    assert drawn_texts(chart) == ["–", "100"]
+
+
+def test_zero_and_hundred_percent_are_kept_for_exact_rates(trials):
+    rows = [LEAK | ZERO, *[ZERO] * 999, NEVER, *[LEAK | NEVER] * 999]
+    assert drawn_texts(heatmap.leak_rate_heatmap(trials(*rows))) == ["<1", ">99"]
+
+
+def test_many_optimizers_share_a_row_where_their_rates_are_the_same(trials):
+    names = [f"O{place}" for place in range(heatmap.MOST_ROWS + 1)]
+    rows = [LEAK | ZERO | {"optimizer": name} for name in names[:-1]]
+    chart = heatmap.leak_rate_heatmap(trials(*rows, ZERO | {"optimizer": names[-1]}))
+    assert f"O0 and {heatmap.MOST_ROWS - 1} others" in svg(chart)
+    assert "share one of 2 rows" in title(chart)[1]
+    assert drawn_texts(chart) == ["100", "0"]
+
+
+def test_the_filter_leaves_the_chosen_optimizers(trials):
+    frame = trials(LEAK | ZERO, ZERO | {"optimizer": "Adam"}, NONE)
+    assert drawn_texts(chosen(axes.leak_rate_by_axis(frame), "SGD")) == ["0 / 1", "1 / 1"]
+    assert drawn_texts(chosen(axes.leak_rate_by_axis(frame), "Adam")) == ["0 / 1"]
+
+
+def test_the_drifts_title_is_the_median_ratio_of_settings(trials):
+    ratios = [LEAK | {"total_drift": ratio, "lr": ratio} for ratio in (0.5, 2.0, 60.0)]
+    chart = drift.drift_against_motion(trials(*ratios))
+    assert title(chart) == (
+        "A typical leak moves the layer 1.00 times as far as training does",
+        "3 leaking settings, seeds folded",
+    )
+
+
+def test_what_a_log_axis_cannot_show_is_counted_in_words(trials):
+    still = LEAK | {"attached_motion": 0.0, "lr": 0.1}
+    infinite = LEAK | {"total_drift": float("inf"), "lr": 0.2}
+    chart = drift.drift_against_motion(trials(LEAK, still, infinite))
+    assert title(chart)[1] == (
+        "1 leaking setting, seeds folded; 1 with no attached motion not shown; "
+        "1 that diverged not shown"
+    )
+
+
+def test_more_settings_than_can_be_told_apart_are_thinned_and_said_so(trials, monkeypatch):
+    monkeypatch.setattr(drift, "MOST_POINTS", 3)
+    chart = drift.drift_against_motion(trials(*(LEAK | {"lr": 1.0 + n} for n in range(5))))
+    assert title(chart)[1] == "5 leaking settings, seeds folded; 3 of them drawn"
+
+
+def test_rare_mixtures_of_causes_share_a_colour(trials):
+    mixtures = [
+        LEAK | {cause: bool(number >> place & 1) for place, cause in enumerate(CAUSES)}
+        for number in range(1, 12)
+    ]
+    rows = [row | {"lr": float(place)} for place, row in enumerate(mixtures)]
+    assert "another mixture" in svg(drift.drift_against_motion(trials(*rows)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"none": [1.0, 0.0], "zero": [1.0, 0.5], "never": [1.0, 0.5]},
+         "Adam moves the frozen layer with zero_grad zero and never, not with none"),
+        ({"zero": [1.0, 0.5]}, "Adam moves the frozen layer with zero_grad zero"),
+        ({"none": [1.0, 0.0]}, "Adam keeps the frozen layer still"),
+    ],
+)  # fmt: skip
+def test_the_traces_title_is_what_its_steps_say(steps, changes, expected):
+    assert title(trace.article_trace(steps(**changes)))[0] == expected
+
+
+def test_the_trace_is_of_adam_on_the_alternating_schedule_where_there_is_one(steps):
+    other = steps(none=[1.0, 1.0]).assign(id=7, optimizer="SGD", momentum=None)
+    always = steps(none=[1.0, 1.0]).assign(id=8, schedule="always")
+    frame = pd.concat([other, always, steps(zero=[1.0, 0.5])])
+    assert "Adam, lr 1" in title(trace.article_trace(frame))[1]
+    assert "schedule alternate" in title(trace.article_trace(frame))[1]
+    assert "SGD, lr 1, weight_decay 0, sch" in title(trace.article_trace(other))[1]
+
+
+def test_a_change_of_zero_is_drawn_below_every_other_change(steps):
+    spec = trace.article_trace(steps(none=[1.0, 0.0, 0.03])).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert [row["drawn"] for row in rows] == [1.0, 0.001, 0.03]
+    assert [row["max_change"] for row in rows] == [1.0, 0.0, 0.03]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([LEAK | ZERO, NONE, LEAK | NEVER],
+         "zero_grad matters most: 0% (none) to 100% (zero) of trials leak"),
+        ([NONE, ZERO], "The leak rate is the same whatever an axis is set to"),
+    ],
+)  # fmt: skip
+def test_the_axes_title_names_the_one_with_the_widest_span(trials, rows, expected):
+    assert title(axes.leak_rate_by_axis(trials(*rows)))[0] == expected
+
+
+def test_values_are_in_order_and_a_missing_one_is_last(trials):
+    rows = [LEAK | {"lr": lr, "momentum": m} for lr, m in ((10, None), (9, 0.5), (0.001, 0.5))]
+    spec = axes.leak_rate_by_axis(trials(*rows)).to_dict()
+    placed = sorted(row["placed"] for row in next(iter(spec["datasets"].values())))
+    assert placed == ["00 0.001", "00 0.5", "01 (none)", "01 9", "02 10"]
+
+
+def test_an_axis_with_too_many_values_for_bars_is_left_out(trials):
+    rows = [LEAK | {"lr": 1.0 + n} for n in range(axes.MOST_VALUES + 1)]
+    with pytest.raises(NothingToDrawError, match="no axis but the optimizer"):
+        axes.leak_rate_by_axis(trials(*rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([LEAK | ZERO, NONE], "Only zero_grad → none stops every leak it was tried on"),
+        ([LEAK | ZERO, LEAK | NONE], "No remedy stops every leak; zero_grad → none stops most"),
+        ([LEAK | ZERO, NONE, ZERO | {"freeze": "grad_none"}],
+         "freeze → grad_none and zero_grad → none stop every leak they were tried on"),
+    ],
+)  # fmt: skip
+def test_the_remedies_title_names_those_that_stop_every_leak(trials, rows, expected):
+    chart = remedies.remedies_matrix(trials(*rows))
+    assert title(chart)[0] == expected
+
+
+def test_a_cell_of_remedies_has_its_counts(trials):
+    chart = remedies.remedies_matrix(trials(*ROWS))
+    assert "100  (2/2)" in drawn_texts(chart)
+
+
+def test_what_json_lacks_becomes_null():
+    frame = pd.DataFrame({"a": [1.5, float("nan"), float("inf")], "b": ["x", None, "y"]})
+    assert inline(frame).to_dict()["values"] == [
+        {"a": 1.5, "b": "x"}, {"a": None, "b": None}, {"a": None, "b": "y"},
+    ]  # fmt: skip
+
+
+def traced(url, outcome):
+    """Record a sweep ``t`` with two traced trials and one that is not."""
+    records = (StepRecord(0, False, 1.0, GradState.NONZERO, True, 0.5),)
+    records += (StepRecord(1, True, None, GradState.ZERO, False, 0.0),)
+    with Store.open(url) as store:
+        outcomes = [outcome(seed=seed) for seed in range(3)]
+        outcomes[:2] = [dataclasses.replace(one, steps=records) for one in outcomes[:2]]
+        store.write(store.record_sweep("t", "{}", 3).id, outcomes)
+
+
+def test_steps_are_those_of_the_sweep_with_their_trials_axes(database, outcome):
+    url = database(s=ROWS)
+    traced(url, outcome)
+    found = load_steps(url, "t")
+    assert len(found) == 4
+    assert found["step"].tolist() == [0, 1, 0, 1]
+    assert found["seed"].tolist() == [0, 0, 1, 1]
+    assert found["frozen"].tolist() == [False, True, False, True]
+    assert found["loss"].isna().tolist() == [False, True, False, True]
+    assert set(trace.NEEDS) <= set(found.columns)
+    assert load_steps(url, "s").empty
+
+
+def test_drawing_says_why_a_figure_is_left_out(database):
+    by_name = {drawn.figure.name: drawn for drawn in draw(database(s=ROWS), "s")}
+    assert list(by_name) == list(FIGURES)
+    assert by_name["article_trace"].chart is None
+    assert "run --trace" in by_name["article_trace"].reason
+
+
+def test_each_drawn_figure_is_two_files_and_nothing_else(database, tmp_path):
+    found = list(export_figures(database(s=ROWS), tmp_path / "out"))
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    drawn = [name for name in FIGURES if name != "article_trace"]
+    assert names == sorted(f"{name}{suffix}" for name in drawn for suffix in (".png", ".svg"))
+    assert sorted(path.name for files in found for path in files.paths) == names
+    assert found[-1].paths == ()
+
+
+def test_several_sweeps_are_told_apart_in_names_that_stay_in_the_folder(database, tmp_path):
+    url = database(**{"../a": ROWS, "a": ROWS, "empty": []})
+    stems = {files.name for files in export_figures(url, tmp_path)}
+    assert {"a-leak_rate_heatmap", "a-1-leak_rate_heatmap"} <= stems
+    assert not [stem for stem in stems if "/" in stem or stem.startswith("empty")]
+
+
+def test_figures_of_a_sweep_that_is_not_there_are_refused(database, tmp_path):
+    with pytest.raises(SweepMissingError, match=r"no sweep named 'x'.*Valid: s"):
+        list(export_figures(database(s=ROWS), tmp_path, sweep="x"))
+
+
+def test_figures_of_nothing_are_refused(database, tmp_path):
+    with pytest.raises(NoTrialsError, match="The sweep 's' holds no trials yet"):
+        list(export_figures(database(s=[]), tmp_path, sweep="s"))
+    with pytest.raises(NoTrialsError, match="The database holds no trials yet"):
+        list(export_figures(database(s=[]), tmp_path))
+
+
+def test_a_frame_that_was_loaded_draws(database):
+    assert title(heatmap.leak_rate_heatmap(load(database(s=ROWS), "s")))[0].startswith("Setting")

@@ -1,0 +1,202 @@
+"""The report as text: what it says, what it escapes, and that its file is whole or absent."""
+
+import json
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pytest
+
+from analysis.errors import DatabaseMissingError, NoTrialsError, SweepMissingError
+from analysis.report import page as page_module
+from analysis.report.content import sections
+from analysis.report.grid import MOST_VALUES, spec_toml
+from analysis.report.page import page, report
+from analysis.tables import TABLES
+from sweep.grid import Grid
+from sweep.spec.load import from_toml, load_preset
+
+HOSTILE = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+LEAK = {"verdict": "leaks", "by_history": True, "max_drift": 2.0, "drift_ratio": 1.5}
+ROWS = [
+    LEAK | {"zero_grad": "zero"},
+    LEAK | {"zero_grad": "never", "by_decay": True},
+    {"zero_grad": "none"},
+    {"optimizer": HOSTILE, "verdict": "failed", "error": HOSTILE},
+    {"optimizer": "Adam", "verdict": "inert"},
+]
+
+
+class Elements(HTMLParser):
+    """Gathers the start tags of a page, with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def text(database):
+    return page(sections(database(s=ROWS)))
+
+
+def test_no_text_of_the_database_becomes_a_tag(database):
+    url = database(**{HOSTILE: ROWS})
+    tags = Elements(page(sections(url))).tags
+    assert [tag for tag, _ in tags if tag == "img"] == []
+    assert len([tag for tag, _ in tags if tag == "script"]) == 3
+
+
+def test_the_page_names_nothing_outside_itself(text):
+    places = [
+        attrs[name]
+        for _, attrs in Elements(text).tags
+        for name in ("src", "href", "action")
+        if name in attrs
+    ]
+    assert [place for place in places if not place.startswith(("data:", "#"))] == []
+
+
+def test_figures_survive_the_way_into_the_page(text):
+    inside = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text)
+    figures = json.loads(inside[1])
+    assert set(figures) == {"0-leak_rate_heatmap", "0-leak_rate_by_axis", "0-drift_against_motion",
+                            "0-remedies_matrix"}  # fmt: skip
+    assert HOSTILE in json.dumps(figures).encode().decode("unicode_escape").replace('\\"', '"')
+
+
+def test_the_libraries_are_in_the_page_once(text):
+    assert text.count("window.vegaEmbed") == 1
+
+
+def test_the_policy_lets_no_other_script_run(text):
+    policy = next(attrs["content"] for _, attrs in Elements(text).tags if "http-equiv" in attrs)
+    scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+    assert policy.startswith("default-src 'none'")
+    assert re.fullmatch(r"script-src( 'sha256-[\w+/=]{44}'){2}", scripts)
+
+
+def test_verdicts_are_counted_and_findings_are_said(database):
+    (section,) = sections(database(s=ROWS))
+    assert dict(section.verdicts) == {"leaks": 2, "holds": 1, "inert": 1, "failed": 1}
+    assert section.headline == (
+        "2 of 3 trials leak (67%).",
+        "What moves the layer, alone, at the first leak: the optimizer's history in 2; "
+        "weight decay in 1.",
+    )
+    (rule,) = section.rules
+    assert rule.rule == "leaks when zero_grad in {zero, never}"
+    assert (rule.optimizers, rule.remark) == (("SGD",), "")
+
+
+def test_optimizers_with_one_rule_share_it_and_a_broken_one_says_so(database):
+    same = [row | {"optimizer": name} for name in ("SGD", "Adam") for row in ROWS[:3]]
+    torn = [{"optimizer": "Z"}, LEAK | {"optimizer": "Z", "seed": 1}]
+    (section,) = sections(database(s=[*same, *torn]))
+    assert [rule.optimizers for rule in section.rules] == [("Adam", "SGD"), ("Z",)]
+    assert section.rules[1].remark == "wrong about 1 of 2 trials"
+
+
+def test_a_sweep_that_proves_nothing_says_so(database):
+    (section,) = sections(database(s=[{"verdict": "failed", "error": "x"}]))
+    assert section.headline == ("No trial leaks or holds: nothing can be said.",)
+    assert section.figures == ()
+    assert len(section.left_out) == 5
+
+
+def test_each_table_is_there_with_the_whole_of_its_csv(database):
+    (section,) = sections(database(s=ROWS))
+    tables = {table.name: table for table in section.tables}
+    assert list(tables) == list(TABLES)
+    found = tables["by_setting"]
+    assert "schedule" not in found.columns
+    assert "schedule = alternate" in found.constant
+    lines = unquote(found.csv).split(",", 1)[1].splitlines()
+    assert lines[0].startswith("sweep,optimizer,lr,weight_decay,momentum,zero_grad,schedule")
+    assert len(lines) - 1 == len(found.rows)
+    assert found.columns[found.optimizer] == "optimizer"
+    assert tables["by_zero_grad"].optimizer is None
+
+
+def test_what_was_run_is_said_by_axis_and_environment(database):
+    (section,) = sections(database(s=[*ROWS, {"momentum": None}]))
+    run = {fact.name: fact.value for fact in section.run}
+    grid = {fact.name: fact.value for fact in section.grid}
+    assert run["trials"] == "6 recorded of 6 planned"
+    assert run["torch"] == "2.13.0"
+    assert run["finished"] == "2026-11-23 05:30 UTC"
+    assert grid["momentum"] == "0, not applicable"
+    assert grid["zero_grad"] == "none, zero, never"
+
+
+def test_a_long_list_of_values_is_counted(database):
+    many = [{"seed": seed} for seed in range(MOST_VALUES + 2)]
+    (section,) = sections(database(s=many))
+    assert section.grid[-1].value.endswith("15 and 2 others")
+
+
+def test_every_sweep_has_its_section_and_empty_ones_none(database):
+    url = database(one=ROWS, empty=[], two=ROWS)
+    assert [section.name for section in sections(url)] == ["one", "two"]
+    assert [section.name for section in sections(url, "two")] == ["two"]
+
+
+@pytest.mark.parametrize("preset", ["article", "remedies"])
+def test_a_recorded_grid_read_back_as_toml_is_the_same_grid(preset):
+    recorded = Grid(load_preset(preset)).canonical()
+    text = spec_toml(json.loads(recorded))
+    assert Grid(from_toml(text, source="repeat.toml", name="repeat")).canonical() == recorded
+
+
+def test_what_toml_lacks_is_left_out_of_a_spec():
+    assert spec_toml({"name": "s", "description": None}) == 'name = "s"'
+
+
+def test_an_unfinished_report_leaves_the_old_one(database, tmp_path, monkeypatch):
+    url, out = database(s=ROWS), tmp_path / "new" / "r.html"
+    assert report(url, out) == out
+    before = out.read_bytes()
+    monkeypatch.setattr(page_module, "page", lambda made: "\ud800")  # no UTF-8 for this
+    with pytest.raises(UnicodeEncodeError):
+        report(url, out)
+    assert out.read_bytes() == before
+    assert [path.name for path in out.parent.iterdir()] == ["r.html"]
+
+
+def test_a_sweep_that_is_not_there_writes_nothing(database, tmp_path):
+    with pytest.raises(SweepMissingError, match=r"no sweep named 'x'.*Valid: s"):
+        report(database(s=ROWS), tmp_path / "r.html", sweep="x")
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize(("sweep", "words"), [(None, "The database"), ("s", "The sweep 's'")])
+def test_nothing_recorded_is_an_error(database, tmp_path, sweep, words):
+    with pytest.raises(NoTrialsError, match=f"{words} holds no trials yet"):
+        report(database(s=[]), tmp_path / "r.html", sweep=sweep)
+
+
+def test_a_missing_database_is_an_error(tmp_path):
+    with pytest.raises(DatabaseMissingError, match="There is no database at"):
+        report(f"sqlite:///{tmp_path / 'no.db'}", tmp_path / "r.html")
+
+
+@pytest.mark.slow
+def test_a_sweep_as_large_as_full_makes_less_than_3_mb(database, tmp_path):
+    rows = [
+        (LEAK if zero_grad != "none" else {})
+        | {"optimizer": f"Optimizer{number}", "zero_grad": zero_grad, "schedule": schedule}
+        | {"lr": lr, "weight_decay": decay, "momentum": momentum, "seed": seed}
+        for number in range(12)
+        for zero_grad in ("none", "zero", "never")
+        for schedule in ("alternate", "always", "after:10")
+        for lr in (1.0, 0.01)
+        for decay in (0.0, 0.01, 0.5)
+        for momentum in (0.0, 0.9)
+        for seed in range(3)
+    ]
+    assert len(rows) > 3_348
+    assert report(database(s=rows), tmp_path / "r.html").stat().st_size < 3_000_000
