@@ -37,6 +37,7 @@ def run_facts(record: SweepRecord, frame: pd.DataFrame) -> tuple[Fact, ...]:
     minutes = frame["train_seconds"].sum() / 60
     facts = [
         Fact("trials", f"{len(frame):,} recorded of {record.planned:,} planned"),
+        Fact("begun", f"{record.created_at} UTC"),
         Fact("finished", f"{frame['finished_at'].max():%Y-%m-%d %H:%M} UTC"),
         Fact("training", f"{minutes:.1f} minutes, added up over workers"),
         Fact("workload", _values(frame["workload"])),
