@@ -63,7 +63,7 @@ def _readable(url: str) -> tuple[DatabaseUrl, Path]:
 
 
 def datasette(url: DatabaseUrl, path: Path) -> Datasette:
-    """Datasette on that file, with our metadata and settings and none but its own plugins.
+    """Datasette on that file, with our metadata and settings, and no plugin of others.
 
     Raises MisuseError where Datasette is not installed.
     """
@@ -71,6 +71,7 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
         from datasette.app import Datasette
         from datasette.plugins import DEFAULT_PLUGINS, pm
 
+        from sweep.serve import errors
         from sweep.serve.database import ReadOnlyDatabase
     except ImportError as error:
         raise MisuseError(
@@ -78,8 +79,9 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
             "pip install 'leaksweep[web]'."
         ) from error
     for name, plugin in pm.list_name_plugin():
-        if name not in DEFAULT_PLUGINS:
+        if name not in DEFAULT_PLUGINS or name == errors.REPLACED:
             pm.unregister(plugin)
+    pm.register(errors)
     styles = str(Path(__file__).with_name("static"))
     page = Datasette(
         metadata=metadata(url.shown), settings=SETTINGS, static_mounts=[(STYLE, styles)]
@@ -119,10 +121,10 @@ def _no_port(port: int, error: OSError) -> str:
 def _run(page: Datasette, listening: socket.socket) -> None:
     import uvicorn
 
-    from sweep.serve.local import local_only
+    from sweep.serve.door import guarded
 
     config = uvicorn.Config(
-        local_only(page.app()),
+        guarded(page.app()),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -23,15 +23,16 @@ TITLE = "Which settings move a layer that was meant to keep still?"
 
 _ABOUT = Markup(
     "<p>Somebody detaches a layer on some training steps so that it keeps still, and it moves "
-    "all the same: <code>optimizer.step()</code> lives not on gradients alone. These are the "
-    "trials of a sweep over optimizers and their settings, with what moved the layer in each, "
+    "all the same, as <code>optimizer.step()</code> does not live on gradients alone. These are "
+    "the trials of sweeps over optimizers and their settings, with what moved the layer in each, "
     "read from the database as it is at this moment.</p>"
 )
 _OWN_SQL = Markup(
     '<p>Or <a href="/{}">write SQL of your own</a>: nothing here can change the database. '
     "<code>leaksweep show schema</code> describes every column.</p>"
 )
-_QUESTION = Markup('<li><a href="/{}/{}">{}</a></li>')
+_QUESTIONS = Markup('<ul class="questions">{}</ul>')
+_QUESTION = Markup('<li><a href="/{}/{}">{}</a> <span>{}</span></li>')
 
 _FACETS = {
     "trial": ("verdict", "optimizer", "zero_grad", "schedule", "freeze", "sweep_id"),
@@ -64,14 +65,10 @@ def metadata(shown: str) -> dict[str, Any]:
 
 
 def _front_page() -> Markup:
-    questions = Markup("").join(_QUESTION.format(DATABASE, q.name, q.question) for q in QUERIES)
-    return (
-        _ABOUT
-        + Markup('<ul class="questions">')
-        + questions
-        + Markup("</ul>")
-        + (_OWN_SQL.format(DATABASE))
+    questions = Markup("").join(
+        _QUESTION.format(DATABASE, query.name, query.question, query.meaning) for query in QUERIES
     )
+    return _ABOUT + _QUESTIONS.format(questions) + _OWN_SQL.format(DATABASE)
 
 
 def _table(table: TableDescription) -> dict[str, Any]:

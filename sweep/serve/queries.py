@@ -55,7 +55,7 @@ measured AS (
     SELECT sweep.id, name, planned, coalesce(trials, 0) AS trials, a_minute, last_at,
            max(planned - coalesce(trials, 0), 0) AS remaining,
            coalesce(failed, 0) AS failed, leaks, holds, inert,
-           round((julianday('now') - julianday(last_at)) * 86400) AS quiet_s
+           CAST(round((julianday('now') - julianday(last_at)) * 86400) AS INTEGER) AS quiet_s
     FROM sweep LEFT JOIN recorded ON recorded.sweep_id = sweep.id
                LEFT JOIN recent ON recent.sweep_id = sweep.id
 )
@@ -67,7 +67,8 @@ SELECT name AS sweep,
        planned, trials - failed AS done, failed, remaining, round(a_minute, 1) AS trials_a_minute,
        CASE WHEN quiet_s < 60 AND remaining > 0
             THEN round(remaining / nullif(a_minute, 0), 1) END AS minutes_left,
-       leaks, holds, inert, quiet_s AS seconds_since_last, last_at AS last_finished_at
+       leaks, holds, inert, quiet_s AS seconds_since_last,
+       substr(last_at, 1, 19) AS last_finished_at
 FROM measured ORDER BY id DESC"""
 
 _SETTINGS = """\
@@ -132,8 +133,8 @@ SELECT sweep.name AS sweep, axis, leaking.value AS changed_from, remedied.value 
        count(*) FILTER (WHERE remedied.verdict = 'leaks') AS still_leak,
        round(100.0 * count(*) FILTER (WHERE remedied.verdict = 'holds') / count(*), 1)
            AS held_percent,
-       group_concat(DISTINCT iif(remedied.verdict = 'leaks', remedied.optimizer, NULL))
-           AS still_leaks_with
+       replace(group_concat(DISTINCT iif(remedied.verdict = 'leaks', remedied.optimizer, NULL)),
+               ',', ', ') AS still_leaks_with
 FROM tried AS leaking JOIN tried AS remedied USING (axis, all_else)
      JOIN sweep ON sweep.id = leaking.sweep_id
 WHERE leaking.verdict = 'leaks' AND leaking.value <> remedied.value
@@ -185,7 +186,8 @@ QUERIES = (
         "progress",
         "How far is the sweep?",
         "One sweep a row, the newest first. Reload the page while a sweep runs: done, percent "
-        "and minutes_left follow it. The pace is that of the last five minutes of recording.",
+        "and minutes_left follow it. The pace is that of the last five minutes of recording; "
+        "times are UTC.",
         _PROGRESS,
     ),
     CannedQuery(
@@ -204,7 +206,7 @@ QUERIES = (
     ),
     CannedQuery(
         "causes_by_optimizer",
-        "What moves the layer, optimizer by optimizer?",
+        "What moves it, by optimizer?",
         "One optimizer and way to clear grads a row: its leaking trials, and how many of them "
         "each cause moves. A trial may have several causes.",
         _CAUSES,

@@ -1,0 +1,90 @@
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import NotThereError, QueryRefusedError
+from sweep.serve.launch import datasette
+from sweep.serve.metadata import DATABASE
+from sweep.store.url import parse_url
+
+
+def opened(path):
+    """The database at ``path`` as Datasette has it."""
+    page = datasette(parse_url(f"sqlite:///{path}"), Path(path))
+    return page.get_database(DATABASE)
+
+
+def files(folder):
+    """What is in ``folder``, without the index of a log that SQLite's own readers leave there."""
+    return {path for path in folder.iterdir() if not path.name.endswith(("-shm", "-wal"))}
+
+
+def answer(database, sql):
+    return [tuple(row) for row in asyncio.run(database.execute(sql)).rows]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM trial",
+        "INSERT INTO sweep (name) VALUES ('x')",
+        "DROP VIEW leak",
+        "CREATE TABLE x (a)",
+        "CREATE TEMP TABLE x (a)",
+        "PRAGMA query_only = OFF",
+        "PRAGMA journal_mode = DELETE",
+        "ATTACH 'other.db' AS other",
+        "VACUUM INTO 'copy.db'",
+        "SELECT load_extension('x')",
+        "BEGIN IMMEDIATE",
+    ],
+)
+def test_no_connection_writes(database, statement, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = Path(database).read_bytes(), files(tmp_path)
+    with closing(opened(database).connect()) as connection, pytest.raises(sqlite3.Error):
+        connection.execute(statement)
+    assert (Path(database).read_bytes(), files(tmp_path)) == before
+
+
+def test_a_connection_that_writes_is_refused(database):
+    with pytest.raises(QueryRefusedError, match=r"sweep\.db is open for reading only"):
+        opened(database).connect(write=True)
+    with pytest.raises(QueryRefusedError, match="open for reading only"):
+        asyncio.run(opened(database).execute_write("DELETE FROM trial"))
+
+
+@pytest.mark.parametrize("name", ["a#b.db", "100%.db", "a%3fmode=rwc.db", "a b.db", "ä.db"])
+def test_a_name_that_means_something_in_an_address_is_only_a_name(database, tmp_path, name):
+    shutil.copy(database, tmp_path / name)
+    before = files(tmp_path)
+    found = opened(tmp_path / name)
+    assert answer(found, "SELECT count(*) FROM sweep") == [(2,)]
+    assert files(tmp_path) == before
+
+
+def test_what_is_recorded_is_seen_at_once(database):
+    found = opened(database)
+    before = answer(found, "SELECT count(*) FROM trial")
+    with closing(sqlite3.connect(database)) as writer, writer:
+        writer.execute("DELETE FROM trial WHERE id = 1")
+    assert answer(found, "SELECT count(*) FROM trial") == [(before[0][0] - 1,)]
+
+
+def test_a_file_that_is_replaced_is_read_as_it_then_is(database, made_once):
+    found = opened(database)
+    assert answer(found, "SELECT count(*) FROM sweep") == [(2,)]
+    Path(database).unlink()
+    with pytest.raises(NotThereError, match="There is no database"):
+        answer(found, "SELECT count(*) FROM sweep")
+    shutil.copy(made_once, database)
+    assert answer(found, "SELECT count(*) FROM sweep") == [(2,)]
+
+
+def test_no_other_database_is_on_the_page(database):
+    page = opened(database).ds
+    assert [name for name in page.databases if name != "_internal"] == [DATABASE]
