@@ -26,14 +26,18 @@ types: .venv/.dev ## check the types
 check: .venv/.dev ## run the quick tests only
 	$(BIN)/python -m pytest -m "not slow"
 
-docs: .venv/.dev ## make docs/cli.md from the commands' own help
+docs: .venv/.dev ## make the pages of docs/ that are made from the code and the results
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_queries.py
+	$(BIN)/python docs/make_findings.py
 
 bench: .venv/.dev ## measure speed against peers, side by side
 	$(BIN)/python benchmarks/overhead.py
 
-results: .venv/.dev ## run the presets to their ends and export results/reference/
+results: .venv/.dev ## run the presets to their ends: results/reference/ and docs/gallery.md
 	$(BIN)/python results/make_reference.py
+	$(BIN)/python docs/make_findings.py
+	$(BIN)/python docs/make_gallery.py
 
 pins: .venv/.dev ## write constraints.txt from what is installed
 	@{ echo "# What the project is tested with; made by \`make pins\`."; \
