@@ -49,6 +49,11 @@ class Probe:
         self._before: dict[str, Tensor] = {}
         self._rows: dict[str, Tensor] = {}
 
+    @property
+    def held_bytes(self) -> int:
+        """The size of the copies that are held now."""
+        return sum(copy.nbytes for copy in self._before.values())
+
     def add(self, name: str, parameter: Tensor) -> None:
         """Watches one more parameter from now on."""
         self._parameters[name] = parameter
@@ -83,7 +88,7 @@ class Probe:
     def moved_rows(self, name: str) -> list[int]:
         """The rows of a parameter that have moved since `before_step`, of those it was about."""
         moved = moved_elements(self._before[name], self._now(name))
-        moved = moved.unsqueeze(-1).flatten(1).any(dim=1).cpu()
+        moved = moved.reshape(moved.shape[0] if moved.dim() else 1, -1).any(dim=1).cpu()
         rows = self._rows.get(name)
         numbers = torch.arange(len(moved)) if rows is None else rows.cpu().nonzero().flatten()
         return [int(row) for row in numbers[moved]]

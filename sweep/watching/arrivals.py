@@ -78,18 +78,26 @@ class Arrivals:
         # Hooks survive that requires_grad is toggled, but can only be put on while it is on.
         required = parameter.requires_grad
         parameter.requires_grad_(True)
+        came = False
 
-        def arrived(reached: Tensor) -> None:
-            self._note(arrival, reached)
+        def coming(grad: Tensor | None) -> None:
+            # Compiled models and custom functions may bring None, which is no gradient.
+            nonlocal came
+            came = grad is not None
+            if grad is not None and self._has_rows(parameter):
+                rows = reached_rows(grad, zeros_count=self._zeros_count)
+                arrival.row_times[rows] = self.clock + 1  # the time that `there` will note
 
-        def came(grad: Tensor) -> None:
-            rows = reached_rows(grad, zeros_count=self._zeros_count)
-            arrival.row_times[rows] = self.clock + 1  # the time that `arrived` will note
+        def there(reached: Tensor) -> None:
+            if came:
+                self._note(arrival, reached)
 
         try:
-            self._handles.append(parameter.register_post_accumulate_grad_hook(arrived))  # type: ignore[no-untyped-call]
-            if self._has_rows(parameter):
-                self._handles.append(parameter.register_hook(came))  # type: ignore[no-untyped-call]
+            for register, hook in (
+                (parameter.register_hook, coming),
+                (parameter.register_post_accumulate_grad_hook, there),
+            ):
+                self._handles.append(register(hook))  # type: ignore[no-untyped-call]
         finally:
             parameter.requires_grad_(required)
 

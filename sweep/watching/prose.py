@@ -28,7 +28,7 @@ def summary(findings: Findings, *, watched: int) -> str:
             f"No leak: {_count(quiet, 'parameter')} kept still on steps without a gradient "
             f"({watched} watched, {_count(steps, 'step')})."
         )
-    head = f"{len(leaking)} of {watched} parameters moved though no gradient reached them"
+    head = f"{len(leaking)} of {watched} parameters moved when they should have kept still"
     return "\n".join([f"{head} ({_count(steps, 'step')}):", *_lines(findings)])
 
 

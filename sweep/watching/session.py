@@ -123,6 +123,11 @@ class Watch:
         """Every leak so far, parameter by parameter, in the order in which they first leaked."""
         return tuple(self.findings.leaks())
 
+    @property
+    def held_bytes(self) -> int:
+        """The size of the copies of parameters that are held now; 0 once the block has ended."""
+        return sum(stepping.held_bytes for stepping in self._steppings)
+
     def table(self) -> pd.DataFrame:
         """One row a leak: ``parameter``, ``step``, ``change``, ``grad``, ``cause``, ``optimizer``.
 

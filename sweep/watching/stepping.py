@@ -36,6 +36,20 @@ class Question:
     causes: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """What decides, for all that is known, whether a quiet parameter moves.
+
+    One that kept still in the same circumstances before is not rehearsed again.
+    """
+
+    grad: GradState
+    has_state: bool
+    has_rate: bool
+    has_decay: bool
+    reached_before: bool
+
+
 @dataclass(slots=True)
 class _Quiet:
     """A parameter that is to keep still on the step at hand, with what was rehearsed of it."""
@@ -43,6 +57,7 @@ class _Quiet:
     parameter: Tensor
     rows: Tensor | None
     grad: GradState
+    circumstances: _Circumstances | None = None
     is_rehearsed: bool = False
     rehearsed: Rehearsed | None = None
 
@@ -70,7 +85,8 @@ class Stepping:
         self._has_closure = False
         self._clock = 0  # of the arrivals, at the end of the last step
         self._left: dict[str, TensorWeakRef | None] = {}  # the grads, likewise
-        self._settled: set[tuple[str, GradState]] = set()  # held so far, or explained
+        self._held: dict[str, set[_Circumstances]] = {}
+        self._explained: set[str] = set()
         findings.steps.append(0)
         for name, parameter in roster.held_by(optimizer):
             self._meet(name, parameter)
@@ -78,6 +94,11 @@ class Stepping:
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
         )
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of the copies of parameters that are held now."""
+        return self._probe.held_bytes
 
     def remove(self) -> None:
         """Takes the hooks off and lets go of every copy."""
@@ -108,10 +129,34 @@ class Stepping:
                 self._add_if_quiet(name, parameter)
         self._probe.before_step({name: quiet.rows for name, quiet in self._quiet.items()})
         if self._question.causes and not self._has_closure:
-            for name, quiet in self._quiet.items():
-                if (name, quiet.grad) not in self._settled:
-                    scene = Scene(optimizer, quiet.parameter, quiet.rows, arguments, keywords)
-                    quiet.is_rehearsed, quiet.rehearsed = True, rehearse(scene)
+            self._rehearse(optimizer, arguments, keywords)
+
+    def _rehearse(
+        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        """Rehearses the step for each quiet parameter of which it is not known what it does."""
+        groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+        for name, quiet in self._quiet.items():
+            if name in self._explained:
+                continue
+            group = groups[id(quiet.parameter)]
+            quiet.circumstances = _Circumstances(
+                grad=quiet.grad,
+                has_state=bool(optimizer.state.get(quiet.parameter)),
+                has_rate=bool(group.get("lr", True)),
+                has_decay=bool(group.get("weight_decay", False)),
+                reached_before=self._was_reached(quiet),
+            )
+            if quiet.circumstances not in self._held.get(name, ()):
+                scene = Scene(optimizer, quiet.parameter, quiet.rows, arguments, keywords)
+                quiet.is_rehearsed, quiet.rehearsed = True, rehearse(scene)
+
+    def _was_reached(self, quiet: _Quiet) -> bool:
+        """Whether a gradient has ever reached the parameter, or one of the rows in question."""
+        arrival = self._arrivals.of(quiet.parameter)
+        if quiet.rows is None:
+            return arrival.time > 0
+        return bool((arrival.row_times[quiet.rows] > 0).any())
 
     def _after_step(
         self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
@@ -132,7 +177,8 @@ class Stepping:
         if record.grad is None or first_leak:
             record.grad = quiet.grad
         if not change.moved:
-            self._settled.add((name, quiet.grad))
+            if quiet.circumstances is not None:
+                self._held.setdefault(name, set()).add(quiet.circumstances)
             return
         leak = Leak(
             parameter=name,
@@ -147,18 +193,18 @@ class Stepping:
 
     def _explain(self, name: str, quiet: _Quiet, first_leak: bool) -> Explanation | None:
         """Why it moved, if the step was rehearsed and went as it did then."""
-        met_none = quiet.grad is GradState.NONE
-        states = {(name, state) for state in GradState}
         if not quiet.is_rehearsed:
-            if first_leak:
-                self._settled -= states  # it had held like this before: rehearse the next one
-            return Explanation(None, met_none) if first_leak else None
-        self._settled |= states
+            self._held.pop(name, None)  # it had held like this before: rehearse the next step
+            return self._unexplained(quiet) if first_leak else None
+        self._explained.add(name)
         now = quiet.parameter.detach()
         ending = digest(now if quiet.rows is None else now[quiet.rows])
         if quiet.rehearsed is None or quiet.rehearsed.digest != ending:
-            return Explanation(None, met_none)
-        return Explanation(quiet.rehearsed.causes, met_none)
+            return self._unexplained(quiet)
+        return Explanation(quiet.rehearsed.causes)
+
+    def _unexplained(self, quiet: _Quiet) -> Explanation:
+        return Explanation(None, despite_none=quiet.grad is GradState.NONE)
 
     def _add_if_quiet(self, name: str, parameter: Tensor) -> None:
         if self._question.rows and parameter.dim() > 0:

@@ -1,0 +1,34 @@
+"""The example that people paste into a script runs, and says what the page says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).parents[3] / "docs" / "watch.md"
+
+
+def blocks():
+    """The example between its markers, and what the page says that it prints."""
+    text = PAGE.read_text()
+    example = re.search(r"<!-- watch-example -->\n```python\n(.*?)```", text, re.DOTALL)
+    printed = re.search(r"It prints.*?```\n(.*?)```", text, re.DOTALL)
+    return example[1], printed[1]
+
+
+def test_the_example_prints_what_the_page_says():
+    example, printed = blocks()
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    without_sizes = [re.sub(r"up to [\d.e-]+", "up to", each) for each in (ran.stdout, printed)]
+    assert without_sizes[0] == without_sizes[1]
+
+
+def test_with_none_in_place_of_zeros_nothing_leaks():
+    example, _ = blocks()
+    remedied = example.replace("set_to_none=False", "set_to_none=True") + "leaks.raise_if_any()\n"
+    ran = subprocess.run([sys.executable, "-c", remedied], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("No leak: 2 parameters kept still")

@@ -1,0 +1,105 @@
+"""What a watch records, as SQL, views and tables see it."""
+
+import json
+
+import pytest
+import torch
+
+from analysis.load import load
+from sweep import watch
+from sweep.errors import SweepMismatchError
+from sweep.query import run_query
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'watched.db'}"
+
+
+@pytest.fixture
+def leaks(model, train):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5)
+    with watch(model, optimizer) as leaks:
+        train(model, optimizer, to_none=False)
+    return leaks
+
+
+def rows(url, query):
+    with run_query(url, query) as result:
+        return list(result)
+
+
+def test_each_quiet_parameter_becomes_a_trial_and_each_leak_a_step(leaks, url):
+    leaks.save(url, "mine")
+    trials = load(url, "mine")
+    assert len(trials) == 2
+    for _, trial in trials.iterrows():
+        assert json.loads(trial["options"])["parameter"] in {"first.weight", "first.bias"}
+        assert trial[["optimizer", "lr", "weight_decay", "momentum"]].tolist() == [
+            "AdamW",
+            0.1,
+            0.5,
+            0.9,
+        ]
+        assert trial[["workload", "zero_grad", "schedule", "freeze"]].tolist() == [
+            "watch",
+            "zero",
+            "own",
+            "own",
+        ]
+        assert trial[["verdict", "steps", "frozen_steps", "leaked_steps"]].tolist() == [
+            "leaks",
+            6,
+            3,
+            3,
+        ]
+        assert trial["by_history"]
+        assert trial["by_decay"]
+        assert not trial["by_gradient"]
+    assert rows(url, "SELECT DISTINCT causes FROM leak") == [("history, decay",)]
+    assert rows(url, "SELECT step, count(*) FROM step GROUP BY step") == [(1, 2), (3, 2), (5, 2)]
+    (spec,) = rows(url, "SELECT spec FROM sweep")[0]
+    assert json.loads(spec)["kind"] == "watch"
+
+
+def test_the_drift_is_the_sum_of_the_leaks(leaks, url):
+    leaks.save(url, "mine")
+    weight = [leak for leak in leaks.leaks if leak.parameter == "first.weight"]
+    trials = load(url, "mine")
+    trial = trials[trials["options"].str.contains("first.weight")].iloc[0]
+    assert trial["max_drift"] == max(leak.change.max_change for leak in weight)
+    assert trial["total_drift"] == sum(leak.change.l2 for leak in weight)
+
+
+def test_what_held_is_recorded_as_holding(model, train, url):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer) as leaks:
+        train(model, optimizer)
+    leaks.save(url, "held")
+    trials = load(url, "held")
+    assert set(trials["verdict"]) == {"holds"}
+    assert set(trials["zero_grad"]) == {"none"}
+    assert trials["by_history"].isna().all()
+
+
+def test_a_name_that_is_taken_is_refused_and_nothing_changes(leaks, url):
+    leaks.save(url, "mine")
+    before = rows(url, "SELECT * FROM trial")
+    with pytest.raises(SweepMismatchError, match=r"has a sweep named 'mine'.*recorded once"):
+        leaks.save(url, "mine")
+    assert rows(url, "SELECT * FROM trial") == before
+    leaks.save(url, "another")
+    assert rows(url, "SELECT count(*) FROM sweep") == [(2,)]
+
+
+def test_an_optimizer_of_ones_own_is_recorded_by_its_address(model, train, url):
+    class Own(torch.optim.SGD):
+        pass
+
+    optimizer = Own(model.parameters(), lr=torch.tensor(0.25), momentum=0.5)
+    with watch(model, optimizer) as leaks:
+        train(model, optimizer, to_none=False)
+    leaks.save(url, "own")
+    trial = load(url, "own").iloc[0]
+    assert trial["optimizer"].endswith(".Own")
+    assert trial[["lr", "momentum"]].tolist() == [0.25, 0.5]
