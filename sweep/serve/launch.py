@@ -30,7 +30,6 @@ SETTINGS = {
 }
 """What differs from Datasette's own settings. Anyone on this machine may run SQL that reads."""
 
-_CLOSE_WITHIN_S = 1
 _WAITING = 64
 
 
@@ -123,12 +122,13 @@ def _run(page: Datasette, listening: socket.socket) -> None:
 
     from sweep.serve.door import guarded
 
+    # At its end it lets running queries finish, which their time limit sees to; a second
+    # Ctrl-C does not wait.
     config = uvicorn.Config(
         guarded(page.app()),
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_CLOSE_WITHIN_S,
     )
     try:
         uvicorn.Server(config).run(sockets=[listening])

@@ -12,7 +12,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[3]
 DOCS = runpy.run_path(str(REPOSITORY / "docs" / "make_cli.py"))
 PAGE = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"Example: (leaksweep (?:.|\n(?!\n))+)", PAGE)
+# `serve` runs until it is stopped: tests/sweep/serve starts it.
+EXAMPLES = re.findall(r"Example: (leaksweep (?!serve)(?:.|\n(?!\n))+)", PAGE)
 HEAVY = {"torch", "pandas", "sqlalchemy", "alembic", "joblib", "numpy"}
 
 

@@ -6,9 +6,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +21,10 @@ from sweep.errors import DatabaseError, MisuseError, NotThereError
 from sweep.serve.launch import HOST, datasette, listening_socket, serve
 from sweep.serve.queries import QUERIES
 from sweep.store.url import parse_url
+
+ENDLESS = urllib.parse.urlencode(
+    {"sql": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT max(i) FROM n"}
+)
 
 
 def get(address, *, data=None, **headers):
@@ -99,9 +105,7 @@ def test_what_would_write_or_take_more_than_is_shown_is_refused(
 
 
 def test_a_query_that_takes_too_long_is_stopped(serve_once):
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT max(i) FROM n"
-    query = urllib.parse.urlencode({"sql": endless, "_timelimit": 100})
-    status, text = get(f"{serve_once}/results?{query}")
+    status, text = get(f"{serve_once}/results?{ENDLESS}&_timelimit=100")
     assert status == 400
     assert "The query was stopped, as it took longer than queries may." in text
 
@@ -132,6 +136,16 @@ def test_it_ends_quietly_when_it_is_told_to(serve, made_once_url, number):
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "Stopped.\n")
+
+
+def test_a_query_that_runs_when_it_ends_is_answered(serve, made_once_url):
+    process, address = serve(made_once_url)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(get, f"{address}/results?{ENDLESS}&_timelimit=2000")
+        time.sleep(1)  # it runs by now
+        process.send_signal(signal.SIGINT)
+        assert "took longer than queries may" in asked.result()[1]
+    assert (process.wait(20), process.stderr.read()) == (0, "Stopped.\n")
 
 
 def test_the_port_that_was_asked_for_is_the_one(serve, made_once_url):
