@@ -78,11 +78,13 @@ FINDINGS = (
     ),
     Finding(
         "A layer detached on every step never gets a grad, and nothing moves it, weight decay "
-        "included.",
+        "included, save where training itself breaks down: on stale grads at learning rate 1 "
+        "LBFGS diverges, and the step that turns into NaN takes the layer along.",
         "full",
         """
-        SELECT zero_grad, count(*) AS trials, sum(moved) AS leaks FROM trial
-        WHERE schedule = 'always' GROUP BY zero_grad
+        SELECT zero_grad, count(*) AS trials, sum(moved) AS leaks,
+               sum(moved AND diverged AND leaked_steps = 1 AND optimizer = 'LBFGS') AS by_nan
+        FROM trial WHERE schedule = 'always' GROUP BY zero_grad
         """,
     ),
     Finding(
@@ -125,8 +127,8 @@ FINDINGS = (
         """,
     ),
     Finding(
-        "With grads zeroed, most optimizers move a layer that got no gradient, and with weight "
-        "decay nearly all.",
+        "With grads zeroed, most optimizers move a layer that got no gradient: 129 of the 204 "
+        "that run without weight decay, 149 of 188 with it.",
         "atlas",
         """
         SELECT coalesce(weight_decay, 0) AS weight_decay, count(*) AS optimizers,
