@@ -17,6 +17,9 @@ from sweep.spec import Spec
 from sweep.store.url import parse_url
 from sweep.words import Axis
 
+WATCHED = "watch"
+"""The workload of a row that `sweep.watching` recorded."""
+
 _ENVIRONMENT = tuple(field.name for field in fields(Environment))
 _TRIAL = (
     *("workload", "steps", "options", "fingerprint", "verdict", "first_leak_step"),
@@ -53,6 +56,11 @@ def recorded_trial(url: str, trial_id: int, *, allow_import: bool = False) -> Re
     this program would not write, and what `run_query` raises.
     """
     row = _row(url, trial_id)
+    if row["workload"] == WATCHED:
+        raise MisuseError(
+            f"Trial {trial_id} is what `watch` saw of a training loop, which is not here to be "
+            f"replayed. The view `leak` has its causes."
+        )
     for column in ("optimizer", "workload"):
         if ":" in str(row[column]) and not allow_import:
             raise MisuseError(

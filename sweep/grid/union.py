@@ -128,6 +128,8 @@ class Grid:
         names the first difference. Imports nothing that ``recorded`` names. Raises SpecError
         for a text that is not `canonical`'s.
         """
+        if _is_watch(recorded):
+            return "it is what `watch` saw of a training loop"
         workload, steps, options, boxes = _read(recorded)
         if workload != self.spec.workload:
             return f"its workload is {workload}, not {self.spec.workload}"
@@ -159,6 +161,14 @@ def _options(spec: Spec, optimizer: str) -> dict[str, Any]:
 def _written(box: Box) -> dict[str, list[Any]]:
     axes = {str(a): list(v) for a, v in zip(AXES, box.values, strict=True) if v != (None,)}
     return {"optimizer": [box.optimizer], **axes}
+
+
+def _is_watch(recorded: str) -> bool:
+    """Whether the spec is the one that `sweep.watching` records, which has no grid."""
+    try:
+        return bool(json.loads(recorded).get("kind") == "watch")
+    except (ValueError, AttributeError, RecursionError):
+        return False
 
 
 def _read(recorded: str) -> tuple[str, int, dict[str, Any], list[Box]]:

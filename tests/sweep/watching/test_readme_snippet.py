@@ -5,15 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "watch.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "watch.md"
+
+
+def example_in(page):
+    """The code between the markers of the page."""
+    found = re.search(r"<!-- watch-example -->\n```python\n(.*?)```", page.read_text(), re.DOTALL)
+    return found[1]
 
 
 def blocks():
-    """The example between its markers, and what the page says that it prints."""
-    text = PAGE.read_text()
-    example = re.search(r"<!-- watch-example -->\n```python\n(.*?)```", text, re.DOTALL)
-    printed = re.search(r"It prints.*?```\n(.*?)```", text, re.DOTALL)
-    return example[1], printed[1]
+    """The example, and what the page says that it prints."""
+    printed = re.search(r"It prints.*?```\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return example_in(PAGE), printed[1]
+
+
+def test_the_readme_has_the_same_example():
+    assert example_in(ROOT / "README.md") == example_in(PAGE)
 
 
 def test_the_example_prints_what_the_page_says():

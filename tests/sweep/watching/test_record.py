@@ -103,3 +103,17 @@ def test_an_optimizer_of_ones_own_is_recorded_by_its_address(model, train, url):
     trial = load(url, "own").iloc[0]
     assert trial["optimizer"].endswith(".Own")
     assert trial[["lr", "momentum"]].tolist() == [0.25, 0.5]
+
+
+def test_a_grid_is_not_run_under_the_name_of_a_watch(leaks, url, leaksweep):
+    leaks.save(url, "mine")
+    refused = leaksweep("run", "--workload", "small", "--name", "mine", "--db", url)
+    assert refused.code == 2
+    assert "it is what `watch` saw of a training loop" in refused.err
+
+
+def test_why_says_that_a_watched_loop_is_not_there_to_be_replayed(leaks, url, leaksweep):
+    leaks.save(url, "mine")
+    refused = leaksweep("why", "1", "--db", url)
+    assert refused.code == 2
+    assert "Trial 1 is what `watch` saw of a training loop" in refused.err
