@@ -64,7 +64,7 @@ class Runner:
         Closing the iterator stops the workers.
         """
         source = _Source(trials)
-        run_trial = self.run_trial or _trial_function(self.trace, self.device)
+        run_trial = self.run_trial or partial(_run_trial, trace=self.trace, device=self.device)
         if self.backend is Backend.THREADING:
             yield from map(run_trial, source)
         elif self.jobs == 1:  # joblib would run a single job in this very process
@@ -183,11 +183,11 @@ def _each_alone(trials: Iterable[PlannedTrial], run_trial: RunTrial) -> Iterator
             worker.shutdown(kill_workers=True)
 
 
-def _trial_function(trace: bool, device: str) -> RunTrial:
-    """`run_trial` with its options, imported here so that a driver without trials skips torch."""
+def _run_trial(planned: PlannedTrial, *, trace: bool, device: str) -> Outcome:
+    """`sweep.trial.run_trial`, imported where it runs: the driver goes without torch."""
     from sweep.trial import run_trial
 
-    return partial(run_trial, trace=trace, device=device)
+    return run_trial(planned, trace=trace, device=device)
 
 
 def _died(planned: PlannedTrial, error: BrokenProcessPool) -> Outcome:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import importlib
+import os
+import sys
 from functools import lru_cache
 
 import torch
@@ -76,14 +78,30 @@ def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
     return functional.cross_entropy(model(x, detach_layer1=True), y)
 
 
+def check_workload(name: str, seed: int) -> None:
+    """Builds the workload once, to tell its faults before a sweep records them trial by trial.
+
+    Raises WorkloadError for whatever `build_workload` raises, a user's own exception included.
+    """
+    try:
+        build_workload(name, seed)
+    except WorkloadError:
+        raise
+    except Exception as error:
+        raise WorkloadError(
+            f"The workload function {name!r} raised {type(error).__name__}: {error}".rstrip(": ")
+        ) from error
+
+
 def _own_workload(name: str, seed: int) -> Workload:
     module_name, _, function_name = name.partition(":")
+    _look_in_current_directory()
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
         raise WorkloadError(
             f"The workload {name!r} cannot be imported: {error}. It is package.module:function, "
-            f"importable from where the sweep runs."
+            f"found from the current directory, {os.getcwd()}, or installed."
         ) from error
     workload = function(seed)
     if not isinstance(workload, Workload):
@@ -92,3 +110,10 @@ def _own_workload(name: str, seed: int) -> Workload:
             f"it takes a seed and returns a sweep.Workload."
         )
     return workload
+
+
+def _look_in_current_directory() -> None:
+    """Puts it on the path, first, as ``python -m`` does and a console script does not."""
+    here = os.getcwd()
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)

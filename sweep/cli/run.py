@@ -82,8 +82,7 @@ def run(
     if dry_run:
         _print_counts(grid)
         return
-    progress = _run(grid, db, jobs, backend, device, retry_failed)
-    failed = _print_summary(chosen.name, db, progress)
+    failed = _run(grid, db, jobs, backend, device, retry_failed)
     if failed:
         raise typer.Exit(EXIT_NOT_THERE)
 
@@ -109,7 +108,8 @@ def _check_device(device: Device) -> None:
 
 def _run(
     grid: Grid, db: str, jobs: int | None, backend: Backend, device: Device, retry_failed: bool
-) -> Progress:
+) -> int:
+    """Runs the sweep and prints its table; returns how many trials have failed."""
     from joblib import cpu_count
 
     from sweep.cli.progress import shown_progress
@@ -118,8 +118,11 @@ def _run(
     from sweep.store.store import Store
 
     runner = Runner(jobs or cpu_count(), backend, trace=grid.spec.trace, device=device.value)
-    with Store.open(db) as store, shown_progress(grid.spec.name) as observe:
-        return run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
+    with Store.open(db) as store:
+        with shown_progress(grid.spec.name) as observe:
+            progress = run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
+        # Inside, so that it is the store that closes the database last and tidies up its log.
+        return _print_summary(grid.spec.name, db, progress)
 
 
 def _print_summary(name: str, db: str, progress: Progress) -> int:

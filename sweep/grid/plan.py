@@ -123,16 +123,18 @@ def _values(
 def _own_value(entry: OptimizerEntry, axis: Axis, source: str) -> float | None:
     """What the optimizer's own constructor gives ``axis``. Raises SpecError if it must be told."""
     own: float | None = getattr(registry.defaults(entry), axis)
+    if own is not None:
+        return own
     argument, _ = split_address(entry.address(axis) or "")
     parameter = registry.constructor(entry).parameters.get(argument)
-    if own is None and parameter is not None and parameter.default is parameter.empty:
+    if parameter is not None and parameter.default is parameter.empty:
         raise SpecError(
             f"{entry.name} has no {axis} of its own, and its grid gives none. Say it there, "
             f"such as {axis} = [0.01].",
             where=source,
             key="grid",
         )
-    return own
+    return None
 
 
 def _has_groups(entry: OptimizerEntry) -> bool:

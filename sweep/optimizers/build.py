@@ -58,16 +58,13 @@ def _fold_elements(entry: OptimizerEntry, values: Mapping[str, Any]) -> dict[str
         else:
             elements.setdefault(argument, {})[index] = value
     for argument, at in elements.items():
-        whole = list(arguments[argument] if argument in arguments else _default(entry, argument))
+        parameter = constructor(entry).parameters.get(argument)  # it may be one of **kwargs
+        given = arguments.get(argument, None if parameter is None else parameter.default)
+        whole = [None] * (max(at) + 1) if given is None else list(given)
         for index, value in at.items():
             whole[index] = value
         arguments[argument] = tuple(whole)
     return arguments
-
-
-def _default(entry: OptimizerEntry, argument: str) -> tuple[float, ...]:
-    default: tuple[float, ...] = constructor(entry).parameters[argument].default
-    return default
 
 
 def _first(entry: OptimizerEntry, groups: ParameterGroups, model: nn.Module) -> object:

@@ -47,8 +47,9 @@ class OptimizerEntry:
         install: what ``pip install`` takes to get it; empty where this program brings it.
         lr, weight_decay, momentum: addresses.
         momentum_below: exclusive upper bound of the momentum value; None for no bound.
-        axis_defaults: values by axis that stand for the constructor's own default where it
-            has none, or one with which the layer would not move within a short trial.
+        axis_defaults: values by axis that are taken without asking the constructor: its own,
+            or such as stand for them where it has none, or one with which the layer would not
+            move within a short trial.
         options: constructor arguments that this program sets unless the spec does.
         group_options: what each parameter group must say beside its parameters.
         decay_key: the key of a parameter group that holds the weight decay in force, so that
@@ -64,6 +65,7 @@ class OptimizerEntry:
         train_mode: its ``train()`` must be called before the first step.
         surroundings: ``"package.module:function"`` to call once in a process before anything
             is built: what the library needs around it. See `sweep.optimizers.surroundings`.
+        always_there: its package is one that this program cannot run without.
         cannot: why it cannot be built here at all; None where it can.
         note: a remark for `leaksweep show optimizers`.
     """
@@ -90,6 +92,7 @@ class OptimizerEntry:
     first_argument: FirstArgument = FirstArgument.PARAMS
     train_mode: bool = False
     surroundings: str | None = None
+    always_there: bool = False
     cannot: str | None = None
     note: str = ""
 

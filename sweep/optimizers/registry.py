@@ -62,8 +62,11 @@ def lookup(name: str) -> OptimizerEntry:
 
 @cache
 def unavailable(entry: OptimizerEntry) -> str | None:
-    """Why ``entry`` cannot be built here; None if it can. Imports its module to find out."""
-    if entry.cannot is not None:
+    """Why ``entry`` cannot be built here; None if it can.
+
+    Imports its module to find out, unless that is always there.
+    """
+    if entry.cannot is not None or entry.always_there:
         return entry.cannot
     try:
         optimizer_class(entry)

@@ -2,6 +2,9 @@
 
 LBFGS runs with ``max_iter = 4``: with torch's default of 20 each step holds up to 25
 forward and backward passes, and a trial takes minutes.
+
+The constructors' own values of the axes are declared here too, so that a grid can be counted
+without torch, which takes seconds to import; a test holds them to the constructors.
 """
 
 from __future__ import annotations
@@ -10,39 +13,55 @@ from functools import partial
 
 from sweep.optimizers.entry import OptimizerEntry
 
-
-def _row(name: str, **declared: object) -> OptimizerEntry:
-    return partial(
-        OptimizerEntry,
-        name=name,
-        target=f"torch.optim:{name}",
-        collection="torch",
-        distribution="torch",
-    )(**declared)  # type: ignore[arg-type]  # the dataclass checks the names at import
+_torch = partial(OptimizerEntry, collection="torch", distribution="torch", always_there=True)
 
 
-_BETA1 = {"momentum": "betas[0]", "momentum_below": 1.0}
+def _plain(name: str, *, lr: float, **declared: object) -> OptimizerEntry:
+    """An optimizer without a first-moment memory."""
+    own = {"lr": lr, "weight_decay": 0.0}
+    return _torch(name, f"torch.optim:{name}", axis_defaults=own, **declared)  # type: ignore[arg-type]
+
+
+def _with_momentum(
+    name: str, *, lr: float, momentum: float, decay: float = 0.0, **declared: object
+) -> OptimizerEntry:
+    own = {"lr": lr, "weight_decay": decay, "momentum": momentum}
+    target = f"torch.optim:{name}"
+    return _torch(name, target, axis_defaults=own, momentum="momentum", **declared)  # type: ignore[arg-type]
+
+
+def _with_beta1(name: str, *, lr: float, decay: float = 0.0, **declared: object) -> OptimizerEntry:
+    return _torch(
+        name,
+        f"torch.optim:{name}",
+        axis_defaults={"lr": lr, "weight_decay": decay, "momentum": 0.9},
+        momentum="betas[0]",
+        momentum_below=1.0,
+        **declared,  # type: ignore[arg-type]  # the dataclass checks the names at import
+    )
+
 
 ROWS = (
-    _row("SGD", momentum="momentum"),
-    _row("Adam", **_BETA1),
-    _row("AdamW", **_BETA1),
-    _row("Adamax", **_BETA1),
-    _row("NAdam", **_BETA1),
-    _row("RAdam", **_BETA1),
-    _row("RMSprop", momentum="momentum"),
-    _row("Adagrad"),
-    _row("Adadelta"),
-    _row("Adafactor"),
-    _row("Rprop", weight_decay=None),
-    _row("ASGD"),
-    _row("Muon", momentum="momentum", matrices_only=True),
-    _row(
+    _with_momentum("SGD", lr=0.001, momentum=0.0),
+    _with_beta1("Adam", lr=0.001),
+    _with_beta1("AdamW", lr=0.001, decay=0.01),
+    _with_beta1("Adamax", lr=0.002),
+    _with_beta1("NAdam", lr=0.002),
+    _with_beta1("RAdam", lr=0.001),
+    _with_momentum("RMSprop", lr=0.01, momentum=0.0),
+    _plain("Adagrad", lr=0.01),
+    _plain("Adadelta", lr=1.0),
+    _plain("Adafactor", lr=0.01),
+    _plain("Rprop", lr=0.01, weight_decay=None),
+    _plain("ASGD", lr=0.01),
+    _with_momentum("Muon", lr=0.001, momentum=0.95, decay=0.1, matrices_only=True),
+    _plain(
         "LBFGS",
+        lr=1.0,
         weight_decay=None,
         options={"max_iter": 4},
         needs_closure=True,
         param_groups=False,
     ),
-    _row("SparseAdam", weight_decay=None, sparse=True, **_BETA1),
+    _with_beta1("SparseAdam", lr=0.001, weight_decay=None, sparse=True),
 )

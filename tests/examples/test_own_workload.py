@@ -1,0 +1,71 @@
+"""A workload of a user's own through the whole program, as docs/workloads.md says."""
+
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import WorkloadError
+from sweep.workloads import check_workload
+
+PROGRAM = Path(sys.executable).with_name("leaksweep")
+PAGE = Path(__file__).parents[2] / "docs" / "workloads.md"
+FAULTY = "def raises(seed):\n    raise ValueError('no data here')\n"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The current directory, with the page's example in it as ``mymodule``."""
+    found = re.search(r"<!-- workload-example -->\n```python\n(.+?)```", PAGE.read_text(), re.S)
+    (tmp_path / "mymodule.py").write_text(found[1])
+    (tmp_path / "faulty_work.py").write_text(FAULTY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    yield tmp_path
+    for name in ("mymodule", "faulty_work"):
+        sys.modules.pop(name, None)
+
+
+def query(path, text):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(text).fetchall()
+
+
+@pytest.mark.slow
+def test_the_console_script_and_its_workers_find_a_module_in_the_current_directory(here):
+    words = ["--workload", "mymodule:build", "--steps", "6", "--set", "optimizer=SGD,AdamW"]
+    axes = ["--set", "momentum=0.9", "--set", "weight_decay=0,0.1", "--set", "schedule=alternate"]
+    options = ["--db", f"sqlite:///{here}/own.db", "--jobs", "2", "--name", "mine"]
+    ended = subprocess.run(
+        [PROGRAM, "run", *words, *axes, *options], capture_output=True, text=True, timeout=240
+    )
+    assert ended.returncode == 0, ended.stderr
+    trials = query(here / "own.db", "SELECT DISTINCT workload, zero_grad, verdict FROM trial")
+    assert set(trials) == {
+        ("mymodule:build", "none", "holds"),
+        ("mymodule:build", "zero", "leaks"),
+        ("mymodule:build", "never", "leaks"),
+    }
+    causes = "SELECT DISTINCT by_history, by_decay FROM trial WHERE zero_grad = 'zero'"
+    assert set(query(here / "own.db", causes + " AND weight_decay = 0")) == {(1, 0)}
+    assert set(query(here / "own.db", causes + " AND weight_decay > 0")) == {(1, 1)}
+
+
+def test_a_module_in_the_current_directory_is_found(here):
+    check_workload("mymodule:build", seed=0)
+
+
+def test_a_module_that_is_nowhere_is_answered_with_where_it_was_looked_for(here):
+    where = re.escape(str(here))
+    with pytest.raises(WorkloadError, match=f"'nowhere'.*current directory, {where}, or installed"):
+        check_workload("nowhere:build", seed=0)
+
+
+def test_what_the_users_function_raises_is_told_in_one_message(here):
+    message = "function 'faulty_work:raises' raised ValueError: no data here"
+    with pytest.raises(WorkloadError, match=message):
+        check_workload("faulty_work:raises", seed=0)
