@@ -29,7 +29,7 @@ class Heard:
     requests: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would stay in the way of later tests
 def browser():
     """A headless Chromium; a missing one is skipped on a desk, but fails where CI is set."""
     if not CHROMIUM.exists() and not os.environ.get("CI"):

@@ -8,8 +8,6 @@ import torch
 from sweep.spec import load_spec
 from sweep.workloads import build_workload
 
-pytest.importorskip("sklearn")
-
 NAMES = ["gan", "gradual_unfreezing"]
 
 

@@ -69,9 +69,9 @@ def seeds(outcomes):
 
 
 def children():
-    """The processes under this one, save joblib's own tracker of resources."""
-    found = psutil.Process().children(recursive=True)
-    return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
+    """The workers under this process; other tests may have left servers and browsers there."""
+    found = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    return [words for words in found if "loky" in words and "resource_tracker" not in words]
 
 
 def wait_until(holds, timeout_s=10.0):
