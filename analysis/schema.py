@@ -86,18 +86,19 @@ COLUMNS = MappingProxyType({"sweep": Kind.WORD, **TRIAL, **ENVIRONMENT})
 """Every column that `analysis.load.load` can give."""
 
 ZERO_GRAD = ("none", "zero", "never")
+FREEZES = (
+    "detach",
+    "no_grad",
+    "requires_grad",
+    "grad_none",
+    "grad_zero",
+    "lr_zero",
+    "own_optimizer",
+)
 _ORDERS = {
     "zero_grad": ZERO_GRAD,
     "schedule": ("alternate", "always", "never"),
-    "freeze": (
-        "detach",
-        "no_grad",
-        "requires_grad",
-        "grad_none",
-        "grad_zero",
-        "lr_zero",
-        "own_optimizer",
-    ),
+    "freeze": FREEZES,
     "verdict": ("leaks", "holds", "inert", "failed"),
 }
 

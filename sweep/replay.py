@@ -117,7 +117,7 @@ class Replay:
         found: list[dict[str, Tensor | None]] = []
         frozen = training.frozen_parameters
         training.interfere = lambda: found.append({n: _cloned(p.grad) for n, p in frozen.items()})
-        _step(training, step)
+        training.run(step)
         left = self._moment(step).grads
         stale = all(_same_grad(left[name], grad) for name, grad in found[-1].items())
         return MetGrad(training.grad, stale)
@@ -154,9 +154,7 @@ class Replay:
     def _at(self, step: int) -> Training:
         """The training just before ``step``, with the history it has by then."""
         training = Training(self.planned, self._device)
-        for earlier in range(step):
-            _step(training, earlier)
-            training.clear_grads()
+        training.advance_to(step)
         if step not in self._moments:
             self._moments[step] = _Moment.of(training.workload.model)
         return training
@@ -184,14 +182,8 @@ class Replay:
 
 def _run(training: Training, step: int, grad: Grad) -> Parameters:
     training.interfere = _interference(training, grad)
-    _step(training, step)
+    training.run(step)
     return _copies(training.workload.model)
-
-
-def _step(training: Training, step: int) -> None:
-    training.begin(step)
-    training.backward()
-    training.step()
 
 
 def _interference(training: Training, grad: Grad) -> Callable[[], None]:

@@ -31,9 +31,9 @@ def moves_others(planned: PlannedTrial, step: int, device: str = "cpu") -> bool:
     other.interfere = lambda: _drop_grads_if_frozen(other)
     for current in range(step, min(step + STEPS_WATCHED, planned.steps)):
         put_back = generators_now()
-        _step(real, current)
+        real.run(current)
         put_back()
-        _step(other, current)
+        other.run(current)
         if _others_differ(real, other):
             return True
         _align(real, other)
@@ -45,16 +45,8 @@ def moves_others(planned: PlannedTrial, step: int, device: str = "cpu") -> bool:
 def _at(planned: PlannedTrial, step: int, device: str) -> Training:
     """The training just before ``step``."""
     training = Training(planned, device)
-    for earlier in range(step):
-        _step(training, earlier)
-        training.clear_grads()
+    training.advance_to(step)
     return training
-
-
-def _step(training: Training, step: int) -> None:
-    training.begin(step)
-    training.backward()
-    training.step()
 
 
 def _drop_grads_if_frozen(training: Training) -> None:

@@ -95,6 +95,18 @@ class Training:
         if not self.entry.needs_closure:
             self._zero_grad()
 
+    def run(self, step: int) -> None:
+        """One whole step but for clearing the grads after it."""
+        self.begin(step)
+        self.backward()
+        self.step()
+
+    def advance_to(self, step: int) -> None:
+        """Trains from the start to just before ``step``."""
+        for earlier in range(step):
+            self.run(earlier)
+            self.clear_grads()
+
     def is_finite(self) -> bool:
         """Whether every element of every parameter is a finite number."""
         return all(bool(p.isfinite().all()) for p in self.workload.model.parameters())
