@@ -57,4 +57,5 @@ clean: ## remove the environment and what tools left behind
 
 .venv/.dev: .venv/.run
 	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev]"
+	$(PIP) install -c constraints.txt --no-deps torcheck  # it asks for an older torch than it needs
 	touch $@
