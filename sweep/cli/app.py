@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from analysis.errors import AnalysisError
-from sweep.cli import export, look, report, run, serve, show, why
+from sweep.cli import export, look, report, run, serve, show, verify, why
 from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, LeaksweepError
 
@@ -56,6 +56,7 @@ app.command()(look.sql)
 app.command()(export.export)
 app.command()(report.report)
 app.command()(why.why)
+app.command()(verify.verify)
 app.command()(serve.serve)
 app.add_typer(show.app, name="show")
 

@@ -1,0 +1,112 @@
+"""What was recorded of a trial, held against what it shows now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sweep.outcome import Causes, Outcome
+from sweep.recorded import SURROUNDINGS, surroundings
+from sweep.store.rows import step_rows, trial_row
+from sweep.verifying.records import FLAGS, SHOWN, STEP, Record
+from sweep.words import Verdict
+
+ON_EVERY_MACHINE = frozenset(
+    {"verdict", "error", "sideways", *(field.name for field in fields(Causes))}
+)
+"""The columns that are the same wherever a trial runs: verdict and causes. The others depend on
+a machine's floating point, in the last digits or in a count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A column with its recorded value and the one that a replay gave; null is None."""
+
+    column: str
+    recorded: Any
+    now: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One recorded trial and its replay.
+
+    Attributes:
+        record: what was recorded.
+        elsewhere: what is not as it was when it was recorded: versions, machine, threads.
+        bits: every column of the outcome that is not equal, whatever the surroundings.
+        refusal: why it could not be replayed; None where it was.
+    """
+
+    record: Record
+    elsewhere: tuple[Difference, ...] = ()
+    bits: tuple[Difference, ...] = ()
+    refusal: str | None = None
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Those of ``bits`` that mean something: all in the same surroundings, else a few."""
+        if not self.elsewhere:
+            return self.bits
+        return tuple(each for each in self.bits if each.column in ON_EVERY_MACHINE)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it was replayed and showed what was recorded."""
+        return self.refusal is None and not self.differences
+
+
+def compare(record: Record, outcome: Outcome) -> Comparison:
+    """``record`` against ``outcome``, which is of the same trial.
+
+    Of a failed trial's error only the type counts: messages quote addresses and paths.
+    """
+    there, now = record.columns, trial_row(outcome, 0, 0)
+    elsewhere = _unequal(SURROUNDINGS, there, surroundings(outcome))
+    if (there["verdict"] == Verdict.FAILED) != (now["verdict"] == Verdict.FAILED):
+        bits = [*_unequal(("verdict", "error"), there, now)]  # the rest is null in one of them
+    else:
+        bits = [*_unequal(SHOWN, there, now), *_first_step(record, outcome)]
+    return Comparison(record, tuple(elsewhere), tuple(bits))
+
+
+def _first_step(record: Record, outcome: Outcome) -> Iterator[Difference]:
+    """What differs on the first step that differs; later ones follow from it."""
+    if not record.steps:
+        return
+    now = list(step_rows(outcome, 0))
+    if len(record.steps) != len(now):
+        yield Difference("rows of step", len(record.steps), len(now))
+    for there, here in zip(record.steps, now, strict=False):
+        unequal = list(_unequal(STEP, there, here))
+        if unequal:
+            name = f"step {here['step']}: "
+            yield from (Difference(name + d.column, d.recorded, d.now) for d in unequal)
+            return
+
+
+def _unequal(
+    columns: tuple[str, ...], there: Mapping[str, Any], here: Mapping[str, Any]
+) -> Iterator[Difference]:
+    for column in columns:
+        recorded, now = there.get(column), here[column]
+        key = _type_of if column == "error" else _itself
+        if key(recorded) != key(now):
+            yield Difference(column, _flag(column, recorded), now)
+
+
+def _flag(column: str, value: Any) -> Any:
+    """``value`` as true or false where the column holds that: SQLite has numbers for them."""
+    return bool(value) if column in _TRUE_OR_FALSE and value in (0, 1) else value
+
+
+_TRUE_OR_FALSE = {*FLAGS, "frozen"}
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _type_of(error: Any) -> str | None:
+    return None if error is None else str(error).partition(":")[0]
