@@ -58,7 +58,7 @@ def verify(
     they are not. A failed trial must fail with an error of the same type. The database is
     only read. Exit code 0 if all agree, 1 if some do not.
 
-    Example: leaksweep verify --sample 20 --trials results/reference/article/trials.csv.gz
+    Example: leaksweep verify article --sample 20
     """
     from joblib import cpu_count
 
@@ -76,7 +76,7 @@ def verify(
     disagreeing.sort(key=lambda each: each.record.number)
     if disagreeing or format is not Format.TABLE:
         print_rows(COLUMNS, (row for each in disagreeing for row in _rows(each)), format)
-    say(tally.in_words())
+    (typer.echo if format is Format.TABLE else say)(tally.in_words())
     if disagreeing:
         raise typer.Exit(EXIT_SOME_DIFFER)
 

@@ -32,8 +32,10 @@ def test_every_example_runs(leaksweep, url, tmp_path, monkeypatch, example):
     words = shlex.split(" ".join(example.partition(" > ")[0].split()))[1:]
     if words[0] == "run":
         words += ["--workload", "small", "--steps", "2", "--backend", "threading"]
-    if words[0] == "status":
-        words[1:] = ["held"]  # a sweep that is there
+    if words[0] in ("status", "verify"):
+        words[1] = "held"  # a sweep that is there
+    if words[0] == "verify":
+        words += ["--backend", "threading"]
     ended = leaksweep(*words)
     assert ended.code == 0, ended.err
     assert ended.out

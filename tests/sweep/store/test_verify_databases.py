@@ -1,0 +1,20 @@
+"""What either kind of database gives back is what a replay is held against."""
+
+from sweep.runner import Runner
+from sweep.setting import PlannedTrial, Setting
+from sweep.store.store import Store
+from sweep.trial import run_trial
+from sweep.verifying import open_records, replayed
+from sweep.words import Backend, ZeroGrad
+
+
+def test_a_recorded_trial_agrees_bit_for_bit_and_step_for_step(database_url):
+    planned = PlannedTrial(Setting("Adam", 0.1, 0.1, 0.9, ZeroGrad.ZERO), "small", 6)
+    with Store.open(database_url) as store:
+        sweep = store.record_sweep('it\'s "mine"', "{}", 1)
+        store.write(sweep.id, [run_trial(planned, trace=True)])
+    records = open_records(database_url, sweep='it\'s "mine"')
+    runner = Runner(1, Backend.THREADING, trace=True)
+    (comparison,) = replayed(records, records.numbers, runner)
+    assert len(comparison.record.steps) == 6
+    assert (comparison.bits, comparison.elsewhere, comparison.agrees) == ((), (), True)
