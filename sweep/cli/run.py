@@ -15,6 +15,7 @@ from sweep.words import Backend, Device, Verdict
 if TYPE_CHECKING:
     from sweep.driver import Progress
     from sweep.grid import Grid
+    from sweep.runner import Runner
     from sweep.spec import Spec
 
 DEFAULT_PRESET = "article"
@@ -50,6 +51,22 @@ def run(
         typer.Option(help="Worker processes, or this process, where trials take turns."),
     ] = Backend.LOKY,
     device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.CPU,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Stop a trial that takes longer; it has failed.",
+            show_default="no limit",
+        ),
+    ] = None,
+    trial_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIB",
+            help="Stop a trial that takes more memory; it has failed.",
+            show_default="no limit",
+        ),
+    ] = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Record a row for every step as well.")
     ] = False,
@@ -66,7 +83,11 @@ def run(
 
     Example: leaksweep run --preset article --set lr=1,0.1 --name mine
     """
+    from joblib import cpu_count
+
     from sweep.grid import Grid
+    from sweep.limits import Limits
+    from sweep.runner import Runner
     from sweep.spec import with_overrides
 
     chosen = with_overrides(
@@ -78,11 +99,18 @@ def run(
         trace=trace or None,
     )
     _check_device(device)
+    runner = Runner(
+        jobs or cpu_count(),
+        backend,
+        trace=chosen.trace,
+        device=device.value,
+        limits=Limits(trial_timeout, trial_memory),
+    )
     grid = Grid(chosen)
     if dry_run:
         _print_counts(grid)
         return
-    failed = _run(grid, db, jobs, backend, device, retry_failed)
+    failed = _run(grid, db, runner, retry_failed)
     if failed:
         raise typer.Exit(EXIT_NOT_THERE)
 
@@ -106,18 +134,12 @@ def _check_device(device: Device) -> None:
             raise MisuseError("--device cuda: torch finds no CUDA device here; leave it out.")
 
 
-def _run(
-    grid: Grid, db: str, jobs: int | None, backend: Backend, device: Device, retry_failed: bool
-) -> int:
+def _run(grid: Grid, db: str, runner: Runner, retry_failed: bool) -> int:
     """Runs the sweep and prints its table; returns how many trials have failed."""
-    from joblib import cpu_count
-
     from sweep.cli.progress import shown_progress
     from sweep.driver import run_sweep
-    from sweep.runner import Runner
     from sweep.store.store import Store
 
-    runner = Runner(jobs or cpu_count(), backend, trace=grid.spec.trace, device=device.value)
     with Store.open(db) as store:
         with shown_progress(grid.spec.name) as observe:
             progress = run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)

@@ -71,7 +71,8 @@ def seeds(outcomes):
 def children():
     """The workers under this process; other tests may have left servers and browsers there."""
     found = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    return [words for words in found if "loky" in words and "resource_tracker" not in words]
+    workers = [words for words in found if "loky" in words or "sheltered" in words]
+    return [words for words in workers if "resource_tracker" not in words]
 
 
 def wait_until(holds, timeout_s=10.0):
@@ -126,7 +127,7 @@ def test_a_trial_that_ends_its_process_is_a_failed_trial_with_the_exit_code():
     outcomes = list(Runner(1, run_trial=hold_or_exit).run(map(planned, range(5))))
     (failed,) = [outcome for outcome in outcomes if outcome.verdict is Verdict.FAILED]
     assert failed.planned == planned(3)
-    assert "ended with EXIT(7):" in failed.error
+    assert "ended with EXIT(7): memory ran out" in failed.error
 
 
 def test_several_killed_workers_fail_their_trials_alone():

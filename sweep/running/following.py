@@ -1,0 +1,31 @@
+"""How a worker process stands to the driver: it ends with it, and leaves it its terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+ORPHANED_AT_MOST_S = 1.0
+"""How long a worker may outlive a driver that was killed."""
+
+
+def follow(driver: int) -> None:
+    """Leaves it to the process ``driver`` to be interrupted, and ends soon after it does.
+
+    Ctrl-C reaches every process of a terminal, and SIGTERM every one of a service. What a
+    trial prints goes to stderr: the driver's stdout is for data.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.dup2(sys.__stderr__.fileno() if sys.__stderr__ else 2, 1)
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+
+
+def _end_with(driver: int) -> None:
+    """Ends this process when it is no longer ``driver``'s child: no one wants its outcome."""
+    while os.getppid() == driver:
+        time.sleep(ORPHANED_AT_MOST_S)
+    os._exit(1)

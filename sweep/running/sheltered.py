@@ -1,0 +1,58 @@
+"""The process in a shelter: runs the trials that come down its connection, one at a time.
+
+Started by `sweep.running.shelter`, with the connection's descriptor as its one argument. First
+comes where to look for modules and the task, then trials. It answers once that it is ready,
+then each trial with its outcome or with what the task raised.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweep.running.task import Task
+
+IDLE_AT_MOST_S = 60.0
+"""How long it waits for a trial; its owner starts another process when there is one again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Says that trials may come."""
+
+
+def main() -> None:
+    """Runs trials until the other end hangs up or has had none for a while."""
+    from sweep.running.following import follow
+
+    connection = Connection(int(sys.argv[1]))
+    os.set_inheritable(connection.fileno(), False)
+    follow(os.getppid())
+    try:
+        _serve(connection)
+    except (EOFError, ConnectionError):
+        return
+
+
+def _serve(connection: Connection) -> None:
+    path, pickled = connection.recv()
+    sys.path[:] = path
+    try:
+        task: Task = pickle.loads(pickled)  # noqa: S301  # from the process that started this one
+        task.prepare()
+    except BaseException as error:  # noqa: BLE001  # whoever asked is to know
+        connection.send(error)
+        return
+    connection.send(Ready())
+    while connection.poll(IDLE_AT_MOST_S):
+        planned = connection.recv()
+        try:
+            answer: object = task.run(planned)
+        except BaseException as error:  # noqa: BLE001
+            answer = error
+        connection.send(answer)

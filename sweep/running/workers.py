@@ -1,0 +1,62 @@
+"""Trials on all cores of this machine: joblib's worker processes, each with one thread.
+
+What is added here is that a worker's death costs no trial but the one that killed it, and
+that no worker outlives the driver.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import BrokenProcessPool
+from joblib.parallel import LokyBackend
+
+from sweep.limits import NO_LIMITS
+from sweep.outcome import Outcome
+from sweep.running.following import follow
+from sweep.running.shelters import alone
+from sweep.running.source import Source
+from sweep.running.task import Task
+
+
+def in_workers(source: Source, task: Task, jobs: int) -> Iterator[Outcome]:
+    """The outcome of each trial of ``source``, ``jobs`` at once, in the order they finish.
+
+    ``jobs`` is at least 2. A trial whose worker died is run once more, alone, and has failed
+    if its process dies again. Closing the iterator stops the workers.
+    """
+    while not source.exhausted:
+        try:
+            for outcome in _pool(source, task, jobs):
+                yield source.settle(outcome)
+        except BrokenProcessPool:
+            yield from alone(source.take_unsettled(), task, NO_LIMITS)
+    yield from alone(source.take_unsettled(), task, NO_LIMITS)
+
+
+class _ShortBatches(LokyBackend):  # type: ignore[misc]  # joblib has no types
+    """joblib's worker processes, which hand short trials over at least twice a second.
+
+    What a worker has finished and not handed over is lost when the driver is killed.
+    """
+
+    MIN_IDEAL_BATCH_DURATION = 0.1
+    MAX_IDEAL_BATCH_DURATION = 0.5
+
+
+def _pool(source: Source, task: Task, jobs: int) -> Iterator[Outcome]:
+    """The outcomes of a pool of workers. Raises BrokenProcessPool where a worker dies."""
+    run = delayed(task.run)
+    backend = _ShortBatches(inner_max_num_threads=1, initializer=follow, initargs=(os.getpid(),))
+    with parallel_config(backend):
+        outcomes = Parallel(jobs, return_as="generator_unordered")(map(run, source))
+    try:
+        for outcome in outcomes:  # noqa: UP028  # closing must reach the lines below first
+            yield outcome
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it stops early, as it is told to
+            outcomes.close()
