@@ -141,6 +141,33 @@ def change_between(before: Tensor, after: Tensor) -> Change:
     return Change(moved=True, max_change=largest, l2=torch.linalg.vector_norm(difference).item())
 
 
+def changes_along(before: Tensor, after: Tensor) -> list[Change]:
+    """The change of each slice ``[i]`` of two tensors, as `change_between` gives it.
+
+    Norms that are finite are taken for all slices at once.
+    """
+    moved = moved_elements(before, after).flatten(1).any(dim=1).tolist()
+    if not any(moved):
+        return [STILL] * len(moved)
+    difference = (after.double() - before.double()).abs().flatten(1)
+    largest = difference.amax(dim=1).tolist()
+    norms = torch.linalg.vector_norm(difference, dim=1).tolist()
+    return [
+        _slice_change(before[i], after[i], moved[i], largest[i], norms[i])
+        for i in range(len(moved))
+    ]
+
+
+def _slice_change(
+    before: Tensor, after: Tensor, moved: bool, largest: float, norm: float
+) -> Change:
+    if not moved:
+        return STILL
+    if not math.isfinite(largest):
+        return change_between(before, after)
+    return Change(moved=True, max_change=largest, l2=norm)
+
+
 def moved_elements(before: Tensor, after: Tensor) -> Tensor:
     """A boolean tensor of the tensors' shape: where the bits differ and are not both NaN."""
     differ = bits(before) != bits(after)

@@ -18,7 +18,7 @@ from sweep import schedule
 from sweep.probe import change_between
 from sweep.seeding import generators_now
 from sweep.setting import PlannedTrial
-from sweep.training import Training
+from sweep.training import Start, Training
 from sweep.words import GradState
 
 Parameters = dict[str, Tensor]
@@ -75,10 +75,10 @@ class Replay:
     Each distinct replay is run once and remembered.
     """
 
-    def __init__(self, planned: PlannedTrial, device: str = "cpu") -> None:
-        """Runs nothing yet."""
+    def __init__(self, planned: PlannedTrial, start: Start = Training) -> None:
+        """Runs nothing yet; ``start`` begins each training of the trial, or of one like it."""
         self.planned = planned
-        self._device = device
+        self._start = start
         self._moments: dict[int, _Moment] = {}
         self._after: dict[tuple[int, Sources], Parameters] = {}
         self._rebuildable: dict[bool, Training] = {}  # by whether they have weight decay
@@ -105,15 +105,27 @@ class Replay:
             self._after[key] = self._run(step, sources)
         return self._after[key]
 
+    def at(self, step: int) -> Training:
+        """A training just before ``step``, with the history it has by then; the caller's own."""
+        training = self._start(self.planned)
+        training.advance_to(step)
+        if step not in self._moments:
+            self._moments[step] = _Moment.of(training.workload.model)
+        return training
+
+    def keep(self, step: int, sources: Sources, training: Training) -> None:
+        """Remembers what ``training`` came to, which ran ``step`` with ``sources`` elsewhere."""
+        self._after.setdefault((step, sources), _copies(training.workload.model))
+
     def after_attached(self, step: int) -> Parameters:
         """Every parameter just after ``step``, had the schedule not frozen it."""
-        training = self._at(step)
+        training = self.at(step)
         training.schedule = schedule.parse("never")
         return _run(training, step, Grad.AS_IT_WAS)
 
     def met_grad(self, step: int) -> MetGrad:
         """What the optimizer found in the frozen parameters' grads on ``step``."""
-        training = self._at(step)
+        training = self.at(step)
         found: list[dict[str, Tensor | None]] = []
         frozen = training.frozen_parameters
         training.interfere = lambda: found.append({n: _cloned(p.grad) for n, p in frozen.items()})
@@ -144,20 +156,12 @@ class Replay:
     def _run(self, step: int, sources: Sources) -> Parameters:
         if not sources.history:
             return _run(self._anew_at(step, decay=sources.decay), step, sources.grad)
-        training = self._at(step)
+        training = self.at(step)
         if not sources.decay:
             _switch_decay_off(training)
         after = _run(training, step, sources.grad)
         self._rebuildable.setdefault(True, training)
         return after
-
-    def _at(self, step: int) -> Training:
-        """The training just before ``step``, with the history it has by then."""
-        training = Training(self.planned, self._device)
-        training.advance_to(step)
-        if step not in self._moments:
-            self._moments[step] = _Moment.of(training.workload.model)
-        return training
 
     def _moment(self, step: int) -> _Moment:
         if step not in self._moments:
@@ -172,7 +176,7 @@ class Replay:
         moment = self._moment(step)
         if decay not in self._rebuildable:
             planned = self.planned if decay else _without_decay(self.planned)
-            self._rebuildable[decay] = Training(planned, self._device)
+            self._rebuildable[decay] = self._start(planned)
         training = self._rebuildable[decay]
         moment.restore(training.workload.model)
         training.build_optimizers()  # it may look at the parameters, and draw at random

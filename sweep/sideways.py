@@ -7,11 +7,14 @@ state that the step leaves behind, on one of the next few.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 from sweep.probe import change_between
+from sweep.replay import AS_IT_WAS, NO_GRAD, Replay
 from sweep.seeding import generators_now
-from sweep.setting import PlannedTrial
 from sweep.training import Training
 
 STEPS_WATCHED = 5
@@ -19,47 +22,49 @@ STEPS_WATCHED = 5
 for adaptive clipping (pytorch_optimizer.adagc), whose first clipped step may come later."""
 
 
-def moves_others(planned: PlannedTrial, step: int, device: str = "cpu") -> bool:
+def moves_others(replay: Replay, step: int) -> bool:
     """Whether the other parameters would have moved differently, had the grad been None.
 
-    Two trainings run side by side from ``step`` on, the first frozen step on which the frozen
-    parameters' grads are not None. One has them set to None on frozen steps. After each step
-    its frozen parameters are put where the other's are, so that nothing but the optimizer can
-    tell the two apart.
+    ``step`` is the first frozen step on which the frozen parameters' grads are not None.
     """
-    real, other = _at(planned, step, device), _at(planned, step, device)
+    return any(
+        change_between(real, other).moved
+        for pairs in others_side_by_side(replay, step)
+        for real, other in pairs
+    )
+
+
+def others_side_by_side(replay: Replay, step: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """After ``step`` and each of the few after it, the other parameters of two trainings.
+
+    The second training has the frozen parameters' grads set to None on frozen steps. After
+    each step its frozen parameters are put where the first's are, so that nothing but the
+    optimizer can tell the two apart. What the first step comes to is left with ``replay``:
+    a leak is mostly found on that very step.
+    """
+    real, other = replay.at(step), replay.at(step)
     other.interfere = lambda: _drop_grads_if_frozen(other)
-    for current in range(step, min(step + STEPS_WATCHED, planned.steps)):
+    for current in range(step, min(step + STEPS_WATCHED, replay.planned.steps)):
         put_back = generators_now()
         real.run(current)
         put_back()
         other.run(current)
-        if _others_differ(real, other):
-            return True
+        if current == step:
+            replay.keep(step, AS_IT_WAS, real)
+            replay.keep(step, NO_GRAD, other)
+        yield [
+            (parameter.detach(), other.other_parameters[name].detach())
+            for name, parameter in real.other_parameters.items()
+        ]
         _align(real, other)
         real.clear_grads()
         other.clear_grads()
-    return False
-
-
-def _at(planned: PlannedTrial, step: int, device: str) -> Training:
-    """The training just before ``step``."""
-    training = Training(planned, device)
-    training.advance_to(step)
-    return training
 
 
 def _drop_grads_if_frozen(training: Training) -> None:
     if training.frozen:
         for parameter in training.frozen_parameters.values():
             parameter.grad = None
-
-
-def _others_differ(real: Training, other: Training) -> bool:
-    return any(
-        change_between(other.other_parameters[name].detach(), parameter.detach()).moved
-        for name, parameter in real.other_parameters.items()
-    )
 
 
 def _align(real: Training, other: Training) -> None:

@@ -19,7 +19,11 @@ from sweep.optimizers.build import build_optimizer
 from sweep.seeding import seed_everything
 from sweep.setting import PlannedTrial
 from sweep.words import GradState, ZeroGrad
+from sweep.workload import Workload
 from sweep.workloads import build_workload
+
+BuildWorkload = Callable[[str, int, str], Workload]
+"""What makes the workload of a name, a seed and a device, such as `build_workload`."""
 
 
 class Training:
@@ -38,8 +42,10 @@ class Training:
         interfere: called between backward and step on every step; nothing unless set.
     """
 
-    def __init__(self, planned: PlannedTrial, device: str = "cpu") -> None:
-        """Seeds every generator, builds the workload, then the optimizer.
+    def __init__(
+        self, planned: PlannedTrial, device: str = "cpu", build: BuildWorkload = build_workload
+    ) -> None:
+        """Seeds every generator, builds the workload with ``build``, then the optimizer.
 
         Raises whatever the workload or the optimizer's constructor raises.
         """
@@ -47,7 +53,7 @@ class Training:
         self.planned = planned
         self.entry = registry.lookup(setting.optimizer)
         self.schedule = schedule.parse(setting.schedule)
-        self.workload = build_workload(planned.workload, setting.seed, device)
+        self.workload = build(planned.workload, setting.seed, device)
         self.frozen_parameters = self.workload.frozen_parameters()
         self.other_parameters = self.workload.other_parameters()
         self.way = WAYS[setting.freeze]
@@ -147,6 +153,10 @@ class Training:
         for optimizer in (self.main, self.own):
             if optimizer is not None:
                 optimizer.zero_grad(set_to_none=how is ZeroGrad.NONE)
+
+
+Start = Callable[[PlannedTrial], Training]
+"""What begins a training anew: `Training` itself, or with its device and workload settled."""
 
 
 def grad_state(parameters: Iterable[nn.Parameter]) -> GradState:

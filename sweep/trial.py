@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -14,7 +14,7 @@ from sweep.causes import attribute
 from sweep.errors import MisuseError
 from sweep.measurement import Tally
 from sweep.optimizers import registry
-from sweep.outcome import Environment, Outcome
+from sweep.outcome import Causes, Environment, Outcome
 from sweep.probe import Probe, together
 from sweep.replay import Replay
 from sweep.setting import PlannedTrial
@@ -40,7 +40,8 @@ def run_trial(planned: PlannedTrial, *, trace: bool = False, device: str = "cpu"
 
 
 def _train(planned: PlannedTrial, trace: bool, device: str, started: float) -> Outcome:
-    training = Training(planned, device)
+    start = partial(Training, device=device)
+    training = start(planned)
     probe = Probe(training.frozen_parameters)
     tally = Tally(trace)
     for step in range(planned.steps):
@@ -54,17 +55,41 @@ def _train(planned: PlannedTrial, trace: bool, device: str, started: float) -> O
         )
         training.clear_grads()
     train_seconds = time.perf_counter() - started
-    replay, layer = Replay(planned, device), frozenset(training.frozen_parameters)
+    replay, layer = Replay(planned, start), frozenset(training.frozen_parameters)
     leak, met_grad = tally.first_leak_step, tally.first_grad_step
+    sideways = met_grad is not None and moves_others(replay, met_grad)
+    causes = None if leak is None else attribute(replay, leak, layer)
+    return finished(
+        planned,
+        tally,
+        causes=causes,
+        sideways=sideways,
+        finite=training.is_finite(),
+        seconds=train_seconds,
+        device=device,
+    )
+
+
+def finished(
+    planned: PlannedTrial,
+    tally: Tally,
+    *,
+    causes: Causes | None,
+    sideways: bool,
+    finite: bool,
+    seconds: float,
+    device: str,
+) -> Outcome:
+    """The outcome of a trial that came to its end: ``finite`` is whether its parameters are."""
     return Outcome(
         planned=planned,
         environment=environment(device),
         optimizer_package=_package(planned),
         verdict=tally.verdict,
-        measurement=tally.measurement(finite_parameters=training.is_finite()),
-        causes=None if leak is None else attribute(replay, leak, layer),
-        sideways=met_grad is not None and moves_others(planned, met_grad, device),
-        train_seconds=train_seconds,
+        measurement=tally.measurement(finite_parameters=finite),
+        causes=causes,
+        sideways=sideways,
+        train_seconds=seconds,
         error=None,
         finished_at=datetime.now(UTC),
         steps=tuple(tally.steps),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sweep import schedule
 from sweep.causes import difference, movements
 from sweep.explain.explanation import Explanation, ReplayedStep
@@ -10,6 +12,7 @@ from sweep.outcome import Outcome
 from sweep.replay import ZERO_GRAD, Replay
 from sweep.setting import PlannedTrial
 from sweep.threads import one_thread
+from sweep.training import Training
 from sweep.trial import run_trial
 from sweep.words import Verdict
 from sweep.workloads import build_workload
@@ -45,7 +48,7 @@ def _step_to_replay(outcome: Outcome) -> int | None:
 
 
 def _replayed(planned: PlannedTrial, step: int, layer: frozenset[str], device: str) -> ReplayedStep:
-    replay = Replay(planned, device)
+    replay = Replay(planned, partial(Training, device=device))
     before = replay.before(step)
     return ReplayedStep(
         step=step,

@@ -61,6 +61,8 @@ class OptimizerEntry:
         param_groups: it takes several parameter groups.
         sparse: it takes sparse gradients only.
         matrices_only: it takes parameters of two dimensions only.
+        elementwise: each element of a parameter moves by its own grads and its own history
+            alone, so that tensors put into one move as they did apart.
         first_argument: what its constructor takes first.
         train_mode: its ``train()`` must be called before the first step.
         surroundings: ``"package.module:function"`` to call once in a process before anything
@@ -89,6 +91,7 @@ class OptimizerEntry:
     param_groups: bool = True
     sparse: bool = False
     matrices_only: bool = False
+    elementwise: bool = False
     first_argument: FirstArgument = FirstArgument.PARAMS
     train_mode: bool = False
     surroundings: str | None = None
