@@ -108,6 +108,33 @@ class TrialRow(Base):
         UniqueConstraint("sweep_id", "fingerprint"),
         _one_of("verdict", Verdict),
         Index("ix_trial_sweep_id_verdict", "sweep_id", "verdict"),
+        # The trials of a setting side by side, with all that views and summary tables count:
+        # they read this index from end to end, in place of a table four times its size.
+        Index(
+            "ix_trial_setting",
+            "sweep_id",
+            "optimizer",
+            "lr",
+            "weight_decay",
+            "momentum",
+            "zero_grad",
+            "schedule",
+            "freeze",
+            "workload",
+            "steps",
+            "options",
+            "verdict",
+            "diverged",
+            "by_history",
+            "by_decay",
+            "by_gradient",
+            "by_intrinsic",
+            "despite_none",
+            "sideways",
+            "max_drift",
+            "drift_ratio",
+            "seed",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, doc="What `leaksweep why` takes.")

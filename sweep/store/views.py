@@ -37,6 +37,8 @@ _RATES = """\
            / nullif(count(*) FILTER (WHERE verdict IN ('leaks', 'holds')), 0) AS leak_rate,
        max(max_drift) AS max_drift"""
 
+_COUNTS = ("trials", "leaks", "holds", "inert", "failed", "diverged", "leak_rate", "max_drift")
+
 _CAUSES = """\
        substr(CASE WHEN by_history THEN ', history' ELSE '' END
            || CASE WHEN by_decay THEN ', decay' ELSE '' END
@@ -80,14 +82,16 @@ class View:
 
 def _rates_by(name: str, keys: tuple[str, ...], meaning: str) -> View:
     """The view of leak rates with one row for each combination of ``keys``."""
-    columns = ", ".join(f"trial.{key}" for key in keys)
+    # Qualified, as PostgreSQL takes a bare "freeze" for a word of its own.
+    inner, outer = (", ".join(f"{table}.{key}" for key in keys) for table in ("trial", "counted"))
+    # By the sweep's id, and joined afterwards: SQLite then counts along ix_trial_setting.
     select = (
-        f"SELECT sweep.name AS sweep, {columns},\n{_RATES}\n"
-        f"FROM trial JOIN sweep ON sweep.id = trial.sweep_id\n"
-        f"GROUP BY sweep.name, {columns}"
+        f"SELECT sweep.name AS sweep, {outer}, {', '.join(_COUNTS)}\n"  # noqa: S608 constants
+        f"FROM (SELECT sweep_id, {inner},\n{_RATES}\n"
+        f"      FROM trial GROUP BY sweep_id, {inner}) AS counted\n"
+        f"JOIN sweep ON sweep.id = counted.sweep_id"
     )
-    counts = ("trials", "leaks", "holds", "inert", "failed", "diverged", "leak_rate", "max_drift")
-    return View(name, meaning, ("sweep", *keys, *counts), select)
+    return View(name, meaning, ("sweep", *keys, *_COUNTS), select)
 
 
 def _leak() -> View:

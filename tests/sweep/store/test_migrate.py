@@ -23,8 +23,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "leaksweep_0002"
-down_revision = "leaksweep_0001"
+revision = "leaksweep_next"
+down_revision = "{head}"
 
 
 def upgrade():
@@ -62,9 +62,11 @@ def next_revision(tmp_path, monkeypatch):
     def add(more="pass"):
         scripts = tmp_path / "scripts"
         shutil.copytree(migrate.SCRIPTS, scripts, dirs_exist_ok=True)
-        (scripts / "versions" / "leaksweep_0002_next.py").write_text(NEXT.format(more=more))
-        monkeypatch.setattr(revision, "REVISIONS", ("leaksweep_0001", "leaksweep_0002"))
-        monkeypatch.setattr(revision, "HEAD", "leaksweep_0002")
+        (scripts / "versions" / "leaksweep_next.py").write_text(
+            NEXT.format(more=more, head=revision.HEAD)
+        )
+        monkeypatch.setattr(revision, "REVISIONS", (*revision.REVISIONS, "leaksweep_next"))
+        monkeypatch.setattr(revision, "HEAD", "leaksweep_next")
         monkeypatch.setattr(migrate, "SCRIPTS", scripts)
 
     return add
