@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -16,11 +15,13 @@ def follow(driver: int) -> None:
     """Leaves it to the process ``driver`` to be interrupted, and ends soon after it does.
 
     Ctrl-C reaches every process of a terminal, and SIGTERM every one of a service. What a
-    trial prints goes to stderr: the driver's stdout is for data.
+    trial prints goes to stderr, the driver's stdout being for data; what it asks, it asks
+    nobody.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.dup2(sys.__stderr__.fileno() if sys.__stderr__ else 2, 1)
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
 
 

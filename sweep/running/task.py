@@ -40,7 +40,21 @@ class Task:
     prepare: Callable[[], None]
     device: str = "cpu"
 
-    def failed(self, planned: PlannedTrial, error: Exception, *, seconds: float = 0.0) -> Outcome:
+    def contained(self, planned: PlannedTrial) -> Outcome:
+        """The outcome of ``planned`` in a process where no person can interrupt it.
+
+        A trial that raises what Ctrl-C raises has failed. Raises what else `run` raises.
+        """
+        try:
+            return self.run(planned)
+        except Exception:
+            raise
+        except BaseException as error:  # noqa: BLE001  # an optimizer may raise anything
+            return self.failed(planned, error)
+
+    def failed(
+        self, planned: PlannedTrial, error: BaseException, *, seconds: float = 0.0
+    ) -> Outcome:
         """The outcome of a trial that ``error`` ended after ``seconds``."""
         from sweep.trial import failed
 

@@ -49,7 +49,7 @@ class _ShortBatches(LokyBackend):  # type: ignore[misc]  # joblib has no types
 
 def _pool(source: Source, task: Task, jobs: int) -> Iterator[Outcome]:
     """The outcomes of a pool of workers. Raises BrokenProcessPool where a worker dies."""
-    run = delayed(task.run)
+    run = delayed(task.contained)
     backend = _ShortBatches(inner_max_num_threads=1, initializer=follow, initargs=(os.getpid(),))
     with parallel_config(backend):
         outcomes = Parallel(jobs, return_as="generator_unordered")(map(run, source))

@@ -29,6 +29,33 @@ steps = 400
 optimizer = ["Adam"]
 seed = {seeds}
 """
+FAULTY_SPEC = """
+workload = "small"
+steps = 40
+
+[[grid]]
+optimizer = {optimizers}
+zero_grad = ["zero"]
+"""
+DIED = "WorkerDiedError: the process that ran it ended with {}: memory ran out, or native code"
+FAULTS = {
+    "SGD": None,
+    "faulty:RaisesAtStep37": "ArithmeticError: no eighth step",
+    "faulty:Exits": "SystemExit: good-bye",
+    "faulty:Interrupts": "KeyboardInterrupt: not by a person",
+    "faulty:KillsItsProcess": DIED.format("SIGKILL"),
+    "faulty:Prints": None,
+    "faulty:Asks": "EOFError: EOF when reading a line",
+    "faulty:NansInParameters": None,
+    "faulty:InfinityInParameters": None,
+    "faulty:NansInGrads": None,
+}
+OVER_LIMITS = {
+    "SGD": None,
+    "faulty:Aborts": DIED.format("SIGABRT"),
+    "faulty:Hangs": "TrialTimeoutError: took longer than 4 s (--trial-timeout)",
+    "faulty:EatsMemory": "TrialMemoryError: took more than 400 MiB (--trial-memory): ",
+}
 
 
 @pytest.fixture
@@ -197,3 +224,32 @@ def test_two_drivers_on_one_sweep_finish_it_and_double_nothing(start_leaksweep, 
         _, err = process.communicate(timeout=120)
         assert (process.returncode, "Traceback" in err) == (0, False)
     check_whole(database)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("faults", "options"),
+    [
+        pytest.param(FAULTS, [], id="without limits"),
+        pytest.param(OVER_LIMITS, ["--trial-timeout", 4, "--trial-memory", 400], id="limits"),
+    ],
+)
+def test_trials_that_go_wrong_have_failed_for_their_reason_and_harm_no_other(
+    leaksweep_process, tmp_path, database, faults, options
+):
+    spec = tmp_path / "faulty.toml"
+    spec.write_text(FAULTY_SPEC.format(optimizers=list(faults)))
+    command = ("run", spec, "--db", f"sqlite:///{database}", "--jobs", 2, *options)
+    ended = leaksweep_process(*command)
+    assert (ended.code, "Traceback" in ended.err) == (1, False)
+    assert "x" * 1000 not in ended.out
+    found = rows(database, "SELECT optimizer, error FROM trial ORDER BY id")
+    assert sorted(name for name, _ in found) == sorted(faults)
+    wrong = {name: error for name, error in found if not _as_expected(error, faults[name])}
+    assert wrong == {}
+    diverged = {name for (name,) in rows(database, "SELECT optimizer FROM trial WHERE diverged")}
+    assert diverged == {name for name in faults if "Nan" in name or "Infinity" in name}
+
+
+def _as_expected(error, expected):
+    return error is None if expected is None else (error or "").startswith(expected)
