@@ -1,22 +1,20 @@
 """Trials out of a database, as one typed DataFrame. Reads only.
 
-Owns the reading; what is made of the trials is in `analysis.tables`. Rows are taken from
-the driver's own cursor in blocks and encoded as they come, so that a million trials cost
-the memory of their columns, not of a million Python rows.
+Owns the reading trial by trial; `analysis.folded` reads many as one row, and what is made of
+them is in `analysis.tables`. Rows are taken from the driver's own cursor in blocks and encoded
+as they come, so that a million trials cost the memory of their columns, not of a million
+Python rows.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from pandas.api.extensions import ExtensionArray
 from sqlalchemy import (
     URL,
     Connection,
@@ -37,17 +35,22 @@ from analysis.errors import (
     UnknownChoiceError,
     UnreadableDatabaseError,
 )
-from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL, Kind, in_order
+from analysis.gather import gathered
+from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL
 
 BLOCK_ROWS = 20_000  # small enough that a block's Python objects are reused by the next
 
-_TRIAL = table("trial", *(column(name) for name in TRIAL))
+TRIALS = table("trial", *(column(name) for name in TRIAL))
 _SWEEP = table("sweep", column("id"), column("name"))
 _ENVIRONMENT = table("environment", column("id"), *(column(name) for name in ENVIRONMENT))
 
 
 def load(
-    url: str, sweep: str | None = None, *, columns: Sequence[str] | None = None
+    url: str,
+    sweep: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    verdict: str | None = None,
 ) -> pd.DataFrame:
     """One row a trial, in the order of their ids, of one sweep or of all.
 
@@ -56,6 +59,7 @@ def load(
         sweep: a sweep's name; None for the trials of all of them.
         columns: names of `analysis.schema.COLUMNS`, environment columns among them; None
             for ``sweep`` and all of ``trial``.
+        verdict: a verdict, for the trials that have it alone.
 
     Returns:
         Words as categories, numbers as float64 (null is NaN) and Int64, flags as nullable
@@ -73,12 +77,8 @@ def load(
         if name not in COLUMNS:
             raise UnknownChoiceError("column", name, tuple(COLUMNS))
     with connected(url) as connection:
-        sweeps = _sweep_names(connection)
-        ids = {known: key for key, known in sweeps.items()}
-        if sweep is not None and sweep not in ids:
-            raise SweepMissingError(sweep, list(ids))
-        query = _query(names, None if sweep is None else ids[sweep])
-        return _read(connection, query, names, sweeps)
+        query = _query(names, verdict).order_by(TRIALS.c.id)
+        return read_rows(connection, query, names, sweep)
 
 
 def sweep_names(url: str) -> list[str]:
@@ -87,37 +87,37 @@ def sweep_names(url: str) -> list[str]:
         return list(_sweep_names(connection).values())
 
 
-def _query(names: Sequence[str], sweep_id: int | None) -> Select[Any]:
-    """The statement that yields ``names`` of the trials, joining only what they need.
-
-    It yields a sweep's id for its name, which spares a million look-ups in a join.
-    """
-    home = {"sweep": _TRIAL.c.sweep_id} | {name: _TRIAL.c[name] for name in TRIAL}
+def _query(names: Sequence[str], verdict: str | None) -> Select[Any]:
+    """The statement that yields ``names`` of the trials, joining only what they need."""
+    home = {"sweep": TRIALS.c.sweep_id} | {name: TRIALS.c[name] for name in TRIAL}
     home |= {name: _ENVIRONMENT.c[name] for name in ENVIRONMENT}
-    query = select(*(home[name].label(name) for name in names)).select_from(_TRIAL)
+    query = select(*(home[name].label(name) for name in names)).select_from(TRIALS)
     if any(name in ENVIRONMENT for name in names):
-        query = query.join(_ENVIRONMENT, _ENVIRONMENT.c.id == _TRIAL.c.environment_id)
-    if sweep_id is not None:
-        query = query.where(_TRIAL.c.sweep_id == sweep_id)
-    return query.order_by(_TRIAL.c.id)
+        query = query.join(_ENVIRONMENT, _ENVIRONMENT.c.id == TRIALS.c.environment_id)
+    return query if verdict is None else query.where(TRIALS.c.verdict == verdict)
 
 
-def _read(
-    connection: Connection, query: Select[Any], names: Sequence[str], sweeps: Mapping[int, str]
+def read_rows(
+    connection: Connection, query: Select[Any], names: Sequence[str], sweep: str | None
 ) -> pd.DataFrame:
-    gatherers = [_GATHERERS[COLUMNS[name]](name) for name in names]
-    for block in _blocks(connection, query):
-        for gatherer, values in zip(gatherers, zip(*block, strict=True), strict=True):
-            if gatherer.name == "sweep":
-                values = tuple(map(sweeps.__getitem__, values))
-            gatherer.add(values)
-    return pd.DataFrame({g.name: g.finished() for g in gatherers}, copy=False)
+    """The rows of ``query`` over `TRIALS` as columns ``names``, of that sweep or of all.
+
+    The query yields a sweep's id for its name, which spares a million look-ups in a join.
+    Raises SweepMissingError.
+    """
+    sweeps = _sweep_names(connection)
+    if sweep is not None:
+        ids = {known: key for key, known in sweeps.items()}
+        if sweep not in ids:
+            raise SweepMissingError(sweep, list(ids))
+        query = query.where(TRIALS.c.sweep_id == ids[sweep])
+    return gathered(names, _blocks(connection, query), sweeps)
 
 
 def _blocks(connection: Connection, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
     """The rows as the driver's cursor gives them: SQLAlchemy's own rows take twice as long.
 
-    The statement holds no text from outside, only names of columns and an integer.
+    What it compares columns with is written into it, quoted by SQLAlchemy.
     """
     literal = {"literal_binds": True}
     statement = str(query.compile(dialect=connection.dialect, compile_kwargs=literal))
@@ -127,94 +127,6 @@ def _blocks(connection: Connection, query: Select[Any]) -> Iterator[Sequence[tup
             yield block
 
 
-class _Words:
-    """Gathers a column of words as the codes of a category."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._codes: dict[str | None, int] = {None: -1}
-        self._blocks: list[npt.NDArray[np.int32]] = [np.empty(0, np.int32)]
-
-    def add(self, values: Sequence[str | None]) -> None:
-        for word in set(values) - self._codes.keys():
-            self._codes[word] = len(self._codes) - 1
-        codes = map(self._codes.__getitem__, values)
-        self._blocks.append(np.fromiter(codes, np.int32, len(values)))
-
-    def finished(self) -> ExtensionArray:
-        words = [word for word in self._codes if word is not None]
-        ordered = in_order(self.name, words)
-        place = {word: rank for rank, word in enumerate(ordered)}
-        rank_of_code = np.array([place[word] for word in words] + [-1], np.int32)
-        codes = rank_of_code[np.concatenate(self._blocks)]
-        return pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(ordered))
-
-
-class _Numbers:
-    """Gathers a column of numbers or flags as floats, NaN for null."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._blocks: list[npt.NDArray[np.float64]] = [np.empty(0)]
-
-    def add(self, values: Sequence[float | None]) -> None:
-        self._blocks.append(np.array(values, np.float64))
-
-    def finished(self) -> pd.Series:
-        numbers = pd.Series(np.concatenate(self._blocks))
-        return numbers.astype(COLUMNS[self.name].value)
-
-
-class _Integers:
-    """Gathers a column of integers exactly, whatever their size up to 64 bits."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._blocks: list[npt.NDArray[np.int64]] = [np.empty(0, np.int64)]
-        self._nulls: list[npt.NDArray[np.bool_]] = [np.empty(0, np.bool_)]
-
-    def add(self, values: Sequence[int | None]) -> None:
-        nulls = np.zeros(len(values), np.bool_)
-        if None in values:
-            nulls = np.array([value is None for value in values])
-            values = [0 if value is None else value for value in values]
-        self._blocks.append(np.array(values, np.int64))
-        self._nulls.append(nulls)
-
-    def finished(self) -> ExtensionArray:
-        return pd.arrays.IntegerArray(np.concatenate(self._blocks), np.concatenate(self._nulls))
-
-
-class _Objects:
-    """Gathers text and times value by value."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._values: list[Any] = []
-
-    def add(self, values: Sequence[Any]) -> None:
-        self._values.extend(values)
-
-    def finished(self) -> pd.Series:
-        kind = COLUMNS[self.name]
-        values: pd.Series = pd.Series(self._values, dtype=object)
-        if kind is Kind.TIME:
-            values = pd.to_datetime(values, utc=True)
-        typed: pd.Series = values.astype(kind.value)
-        return typed
-
-
-_Gatherer = _Words | _Numbers | _Integers | _Objects
-_GATHERERS: dict[Kind, type[_Gatherer]] = {
-    Kind.WORD: _Words,
-    Kind.REAL: _Numbers,
-    Kind.FLAG: _Numbers,
-    Kind.INT: _Integers,
-    Kind.TEXT: _Objects,
-    Kind.TIME: _Objects,
-}
-
-
 def _sweep_names(connection: Connection) -> dict[int, str]:
     rows = connection.execute(select(_SWEEP.c.id, _SWEEP.c.name).order_by(_SWEEP.c.id))
     return {row.id: row.name for row in rows}
@@ -222,7 +134,10 @@ def _sweep_names(connection: Connection) -> dict[int, str]:
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A connection that is closed afterwards; its errors come out as this package's own."""
+    """A connection that is closed afterwards; its errors come out as this package's own.
+
+    All that is read through it is of one state of the database, whatever others write.
+    """
     try:
         parsed = make_url(url)
         engine = _engine(parsed)
@@ -242,6 +157,8 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, isolation_level="REPEATABLE READ")
     if url.get_backend_name() != "sqlite":
         return create_engine(url)
     if not url.database or url.database == ":memory:":
@@ -250,4 +167,10 @@ def _engine(url: URL) -> Engine:
     if not path.is_file():
         raise DatabaseMissingError(str(path))
     read_only = f"{path.resolve().as_uri()}?mode=ro"
-    return create_engine("sqlite://", creator=lambda: sqlite3.connect(read_only, uri=True))
+    return create_engine("sqlite://", creator=lambda: _opened(read_only))
+
+
+def _opened(address: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, uri=True)
+    connection.execute("BEGIN")  # what is seen first is seen to the end
+    return connection

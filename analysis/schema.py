@@ -85,6 +85,9 @@ ENVIRONMENT = MappingProxyType(
 COLUMNS = MappingProxyType({"sweep": Kind.WORD, **TRIAL, **ENVIRONMENT})
 """Every column that `analysis.load.load` can give."""
 
+COUNT = "count"
+"""The column of a folded frame that says how many trials a row stands for."""
+
 ZERO_GRAD = ("none", "zero", "never")
 FREEZES = (
     "detach",
@@ -116,6 +119,13 @@ def in_order(column: str, words: Iterable[str]) -> list[str]:
     """
     first = {word: place for place, word in enumerate(_ORDERS.get(column, ()))}
     return sorted(set(words), key=lambda word: (first.get(word, len(first)), _natural(word)))
+
+
+def counts(frame: pd.DataFrame) -> pd.Series:
+    """How many trials each row stands for: 1 unless ``frame`` is folded."""
+    if COUNT in frame:
+        return frame[COUNT]
+    return pd.Series(1, index=frame.index, dtype="int64")
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.schema import CAUSES, SETTING
+from analysis.schema import CAUSES, SETTING, counts
 from analysis.tables.rates import as_words
 
 NEEDS = ("sweep", *SETTING, "verdict", *CAUSES, "sideways")
@@ -18,16 +18,17 @@ def causes(frame: pd.DataFrame) -> pd.DataFrame:
     that did not fail) and of those ``sideways``.
     """
     keys = ["sweep", *SETTING]
+    trials = counts(frame)
     leaks = frame["verdict"] == "leaks"
     found = {cause: leaks & frame[cause].fillna(False).astype(bool) for cause in CAUSES}
-    marked = frame[keys].assign(
-        leaks=leaks,
+    marks = {
+        "leaks": leaks,
         **found,
-        unattributed=leaks & ~pd.DataFrame(found).any(axis="columns"),
-        finished=frame["verdict"] != "failed",
-        sideways=frame["sideways"].fillna(False).astype(bool),
-    )
-    counted = ["leaks", *CAUSES, "unattributed", "finished", "sideways"]
-    counts = marked.groupby(keys, observed=True, dropna=False)[counted].sum().astype("int64")
-    told = counts[(counts["leaks"] > 0) | (counts["sideways"] > 0)]
+        "unattributed": leaks & ~pd.DataFrame(found).any(axis="columns"),
+        "finished": frame["verdict"] != "failed",
+        "sideways": frame["sideways"].fillna(False).astype(bool),
+    }
+    marked = frame[keys].assign(**{name: trials.where(mark, 0) for name, mark in marks.items()})
+    summed = marked.groupby(keys, observed=True, dropna=False)[list(marks)].sum().astype("int64")
+    told = summed[(summed["leaks"] > 0) | (summed["sideways"] > 0)]
     return as_words(told.reset_index())

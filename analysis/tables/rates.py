@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.schema import SETTING, ZERO_GRAD
+from analysis.schema import SETTING, ZERO_GRAD, counts
 
 MEASURES = ("verdict", "diverged", "max_drift", "drift_ratio")
 """The columns that every table of rates is made from, beside its keys."""
@@ -62,11 +62,11 @@ def rates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """
     keys = ["sweep", *keys]
     groups = _marked(frame, keys).groupby(keys, observed=True, dropna=False)
-    counts = groups[["trials", "leaks", "holds", "inert", "failed", "diverged"]].sum()
-    counts.insert(2, "leak_rate", counts["leaks"] / counts["trials"].where(counts["trials"] > 0))
-    counts["median_drift_ratio"] = groups["drift_ratio"].median()
-    counts["max_drift"] = groups["max_drift"].max()
-    return as_words(counts.reset_index())
+    rows = groups[["trials", "leaks", "holds", "inert", "failed", "diverged"]].sum()
+    rows.insert(2, "leak_rate", rows["leaks"] / rows["trials"].where(rows["trials"] > 0))
+    rows["median_drift_ratio"] = groups["drift_ratio"].median()
+    rows["max_drift"] = groups["max_drift"].max()
+    return as_words(rows.reset_index())
 
 
 def optimizer_by_zero_grad(frame: pd.DataFrame) -> pd.DataFrame:
@@ -82,10 +82,10 @@ def optimizer_by_zero_grad(frame: pd.DataFrame) -> pd.DataFrame:
         new_names = {name: f"{name}_{word}" for name in ("leak_rate", "trials", "leaks")}
         cell = cells.loc[cells["zero_grad"] == word, ["sweep", "optimizer", *new_names]]
         rows = rows.merge(cell.rename(columns=new_names), how="left", on=["sweep", "optimizer"])
-    counts = [f"{name}_{word}" for name in ("trials", "leaks") for word in ZERO_GRAD]
-    rows[counts] = rows[counts].fillna(0).astype("int64")
+    numbers = [f"{name}_{word}" for name in ("trials", "leaks") for word in ZERO_GRAD]
+    rows[numbers] = rows[numbers].fillna(0).astype("int64")
     rows = rows.rename(columns={f"leak_rate_{word}": word for word in ZERO_GRAD})
-    return rows[["sweep", "optimizer", *ZERO_GRAD, *counts]]
+    return rows[["sweep", "optimizer", *ZERO_GRAD, *numbers]]
 
 
 def as_words(rows: pd.DataFrame) -> pd.DataFrame:
@@ -95,16 +95,16 @@ def as_words(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _marked(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The keys with a 0 or 1 for each verdict, and the drifts of leaking trials alone."""
-    verdict = frame["verdict"]
-    marks = {word: (verdict == word).astype("int64") for word in ("leaks", "holds")}
+    """The keys with the trials of each verdict, and the drifts of leaking trials alone."""
+    verdict, trials = frame["verdict"], counts(frame)
+    marks = {word: trials.where(verdict == word, 0) for word in ("leaks", "holds")}
     leaks = verdict == "leaks"
     return frame[keys].assign(
         trials=marks["leaks"] + marks["holds"],
         **marks,
-        inert=(verdict == "inert").astype("int64"),
-        failed=(verdict == "failed").astype("int64"),
-        diverged=frame["diverged"].fillna(False).astype("int64"),
+        inert=trials.where(verdict == "inert", 0),
+        failed=trials.where(verdict == "failed", 0),
+        diverged=trials.where(frame["diverged"].fillna(False).astype(bool), 0),
         drift_ratio=frame["drift_ratio"].where(leaks),
         max_drift=frame["max_drift"].where(leaks),
     )

@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.minimise import Box, Cover, Point, Space, cover
 from analysis.rule import Between, Literal, OneOf, Rule, Value
-from analysis.schema import in_order
+from analysis.schema import counts, in_order
 
 RULE_AXES = ("zero_grad", "momentum", "weight_decay", "freeze", "schedule", "lr")
 """The axes that a rule may use, in the order it names them; the optimizer is given."""
@@ -97,9 +97,10 @@ def findings(frame: pd.DataFrame) -> dict[tuple[str, str], Finding]:
     """The finding of each (sweep, optimizer) that has a trial that leaks or holds."""
     decided = frame[frame["verdict"].isin(["leaks", "holds"])]
     keys = ["sweep", "optimizer", *RULE_AXES]
+    trials = counts(decided)
     marked = decided[keys].assign(
-        leaks=(decided["verdict"] == "leaks").astype("int64"),
-        holds=(decided["verdict"] == "holds").astype("int64"),
+        leaks=trials.where(decided["verdict"] == "leaks", 0),
+        holds=trials.where(decided["verdict"] == "holds", 0),
     )
     folded = marked.groupby(keys, observed=True, dropna=False)[["leaks", "holds"]].sum()
     settings: dict[tuple[str, str], list[Setting]] = {}
