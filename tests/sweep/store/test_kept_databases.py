@@ -1,0 +1,173 @@
+"""A database of each released schema, kept in tests/data/, is opened by today's code."""
+
+import runpy
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, insert, select
+
+from sweep.query import run_query, sweep_status
+from sweep.runner import Runner
+from sweep.store import migrate, revision
+from sweep.store.models import TABLES, Base
+from sweep.store.store import Store
+from sweep.store.views import VIEWS
+from sweep.verifying import open_records, replayed
+from sweep.words import Backend
+
+DATA = Path(__file__).parents[2] / "data"
+KEPT = sorted(DATA.glob("leaksweep_*.sqlite3"))
+"""One file a schema, made by tests/data/make_database.py when the schema was today's."""
+
+kept_databases = pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
+
+
+def reading(path):
+    """A connection that leaves nothing beside the file."""
+    return closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True))
+
+
+def rows(path, name):
+    """The rows of a table or view, in one order, by column."""
+    with reading(path) as connection:
+        connection.row_factory = sqlite3.Row
+        found = [dict(row) for row in connection.execute(f"SELECT * FROM {name}")]
+    return sorted(found, key=repr)
+
+
+def names(path, kind):
+    with reading(path) as connection:
+        query = "SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite%'"
+        return {name for (name,) in connection.execute(query, (kind,))}
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Copies a kept database, opens the copy as a driver does, and returns its path."""
+
+    def copy_and_open(kept):
+        path = tmp_path / "sweep.db"
+        shutil.copy(kept, path)
+        Store.open(f"sqlite:///{path}").close()
+        return path
+
+    return copy_and_open
+
+
+def test_a_database_of_every_schema_is_kept():
+    assert [path.stem for path in KEPT] == list(revision.REVISIONS)
+
+
+@kept_databases
+def test_every_row_of_every_table_is_still_there(kept, opened):
+    path = opened(kept)
+    for table in names(kept, "table") - {"alembic_version"}:
+        before, after = rows(kept, table), rows(path, table)
+        assert [{name: row[name] for name in before[0]} for row in after] == before
+    assert rows(path, "alembic_version") == [{"version_num": revision.HEAD}]
+
+
+@kept_databases
+def test_every_view_says_what_it_said(kept, opened):
+    path = opened(kept)
+    kept_views = names(kept, "view")
+    assert kept_views
+    assert names(path, "view") >= kept_views
+    for view in kept_views:
+        before, after = rows(kept, view), rows(path, view)
+        assert [{name: row[name] for name in before[0]} for row in after] == before
+
+
+@kept_databases
+def test_a_copy_of_an_older_one_is_kept_beside_it(kept, opened):
+    path = opened(kept)
+    backup = path.with_name("sweep.db.backup-1")
+    if kept.stem == revision.HEAD:
+        assert not backup.exists()
+        return
+    with reading(kept) as before, reading(backup) as after:
+        assert list(after.iterdump()) == list(before.iterdump())
+
+
+@kept_databases
+def test_it_can_be_read_without_being_migrated(kept, tmp_path):
+    path = Path(shutil.copy(kept, tmp_path / "sweep.db"))
+    before = path.read_bytes()
+    (status,) = sweep_status(f"sqlite:///{path}")
+    assert (status.planned, status.done, status.failed, status.remaining) == (8, 6, 1, 1)
+    with run_query(f"sqlite:///{path}", "SELECT count(*) FROM leak") as result:
+        assert list(result) == [(status.leaks,)]
+    assert path.read_bytes() == before
+
+
+@kept_databases
+def test_its_sweep_resumes_with_the_one_trial_that_it_lacks(kept, opened):
+    path = opened(kept)
+    before = {row["fingerprint"]: row for row in rows(path, "trial")}
+    make_database = runpy.run_path(str(DATA / "make_database.py"))
+    make_database["record"](f"sqlite:///{path}")
+    after = {row["fingerprint"]: row for row in rows(path, "trial")}
+    assert len(after) == 8
+    assert {fingerprint: after[fingerprint] for fingerprint in before} == before
+
+
+@kept_databases
+def test_its_trials_still_show_what_they_showed(kept, opened):
+    records = open_records(f"sqlite:///{opened(kept)}")
+    comparisons = list(replayed(records, records.numbers, Runner(1, Backend.THREADING, trace=True)))
+    assert len(comparisons) == 7
+    assert [each for each in comparisons if not each.agrees] == []
+
+
+@pytest.fixture
+def server(postgres_url):
+    """An engine of an empty PostgreSQL database."""
+    engine = create_engine(postgres_url)
+    yield engine
+    engine.dispose()
+
+
+@kept_databases
+def test_a_postgresql_database_of_that_schema_keeps_its_rows(kept, server, postgres_url):
+    create_schema(server, kept.stem)
+    copy_rows(kept, server)
+    before = everything(server)
+    Store.open(postgres_url).close()
+    assert everything(server) == before
+    with run_query(postgres_url, "SELECT version_num FROM alembic_version") as result:
+        assert list(result) == [(revision.HEAD,)]
+
+
+def create_schema(engine, old):
+    """Brings an empty database to an old schema, by the migrations of that time."""
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, old)
+
+
+def copy_rows(kept, server):
+    uri = f"file:{kept}?mode=ro&immutable=1"
+    source = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True))
+    with source.connect() as found, server.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            connection.execute(
+                insert(table), [dict(row._mapping) for row in found.execute(select(table))]
+            )
+    source.dispose()
+
+
+def everything(engine):
+    """Every row of every table and view, by name."""
+    listed = [*(model.__tablename__ for model in TABLES), *(view.name for view in VIEWS)]
+    with engine.connect() as connection:
+        return {
+            name: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {name}")), key=repr)
+            for name in listed
+        }
