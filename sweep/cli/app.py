@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -16,7 +17,7 @@ from typer.core import TyperGroup
 from analysis.errors import AnalysisError
 from sweep.cli import export, look, report, run, serve, show, verify, why
 from sweep.cli.screen import say
-from sweep.errors import EXIT_INTERRUPTED, LeaksweepError
+from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
 
 
 class _Program(TyperGroup):
@@ -30,12 +31,13 @@ class _Program(TyperGroup):
         except (LeaksweepError, AnalysisError) as error:
             say(str(error))
             raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as interrupt:
-            say("Interrupted. What was finished is recorded; the same command goes on from there.")
-            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
         except BrokenPipeError as error:  # whoever read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _print_no_more()
             raise typer.Exit from error
+        except OSError as error:
+            say(f"The system refused: {error}.")
+            _print_no_more()
+            raise typer.Exit(EXIT_MISUSE) from error
         return result
 
 
@@ -63,21 +65,36 @@ app.add_typer(show.app, name="show")
 
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app(prog_name="leaksweep"))
-    finally:
-        gc.freeze()  # Python looks through all it has at its end, and torch has a great deal
+        _handle_interruptions(_interrupt)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
+            sys.stdout.reconfigure(errors="backslashreplace")
+        app(prog_name="leaksweep")
+    except (SystemExit, KeyboardInterrupt) as end:  # typer's own, and before it was at work
+        code = end.code if isinstance(end, SystemExit) else EXIT_INTERRUPTED
+    _handle_interruptions(signal.SIG_IGN)  # what is done is done
+    if code == EXIT_INTERRUPTED:
+        say("Interrupted. What was finished is recorded; the same command goes on from there.")
+    gc.freeze()  # Python looks through all it has at its end, and torch has a great deal
+    sys.exit(code)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     """Stops the command, by SIGTERM as by Ctrl-C; once, so that nothing cuts short its end."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    _handle_interruptions(signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _handle_interruptions(
+    handler: Callable[[int, FrameType | None], NoReturn] | signal.Handlers,
+) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _print_no_more() -> None:
+    """Lets what is still to be written to stdout go nowhere, as writing it fails."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)
