@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.schema import SETTING
 from analysis.tables import causes as _causes
 from analysis.tables import failures as _failures
+from analysis.tables import importance as _importance
 from analysis.tables import rates as _rates
 from analysis.tables import remedies as _remedies
 from analysis.tables import rules as _rules
@@ -80,6 +81,12 @@ _ALL = (
         _rules.rules,
         _rules.NEEDS,
         "The smallest rule over the axes that decides which trials of an optimizer leak.",
+    ),
+    Table(
+        "importance",
+        _importance.importance,
+        _importance.NEEDS,
+        "How much each axis matters for whether the layer leaks and for the worst drift.",
     ),
     Table(
         "failures",
