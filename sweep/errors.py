@@ -6,6 +6,7 @@
     │   ├── UnknownNameError     a name that is not known; carries the nearest ones
     │   ├── SweepMismatchError   a sweep's name used for another grid
     │   ├── DatabaseError        a database that cannot be opened, read or written
+    │   ├── ClusterError         a cluster that cannot be reached, was lost or cannot run trials
     │   └── QueryRefusedError    a query that would write, or that the database rejects
     ├── NotThereError            exit 1: the thing asked for is not there
     ├── WorkloadError            a workload that cannot be trained as it says; fails its trial
@@ -97,6 +98,13 @@ class DatabaseError(MisuseError):
     def __init__(self, message: str, *, url: str) -> None:
         super().__init__(message)
         self.url = url
+
+
+class ClusterError(MisuseError):
+    """A cluster that cannot be reached, was lost on the way, or cannot run trials.
+
+    What was finished before is kept.
+    """
 
 
 class QueryRefusedError(MisuseError):

@@ -7,7 +7,7 @@ databases. The ways of running them are in `sweep.running`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 
@@ -21,6 +21,12 @@ from sweep.running.workers import in_workers
 from sweep.setting import PlannedTrial
 from sweep.words import Backend
 
+Tell = Callable[[str], None]
+
+
+def _nobody(_: str) -> None:
+    pass
+
 
 @dataclass(frozen=True, slots=True)
 class Runner:
@@ -29,13 +35,19 @@ class Runner:
     Attributes:
         jobs: trials at once; at least 1.
         backend: ``loky`` for worker processes; ``threading`` for this very process, where
-            trials take turns, because the random generators are the process's own.
+            trials take turns, because the random generators are the process's own;
+            ``dask`` for a cluster.
         trace: whether each outcome has a row a step.
         device: ``"cpu"`` or ``"cuda"``.
         run_trial: what runs one; None for `sweep.trial.run_trial`. Must pickle.
         limits: what one trial may take; a trial that takes more is stopped and has failed.
+        scheduler: the address of the cluster's scheduler; None for a cluster of ``jobs``
+            workers on this machine. The workers of one that is there already say how many
+            trials it runs at once, not ``jobs``.
+        tell: takes what is to be said of the cluster meanwhile.
 
-    Raises MisuseError for limits in this very process, which cannot be stopped.
+    Raises MisuseError for limits in this very process, which cannot be stopped, and for a
+    scheduler of no cluster.
     """
 
     jobs: int
@@ -44,6 +56,8 @@ class Runner:
     device: str = "cpu"
     run_trial: RunTrial | None = None
     limits: Limits = NO_LIMITS
+    scheduler: str | None = None
+    tell: Tell = _nobody
 
     def __post_init__(self) -> None:
         if self.limits and self.backend is Backend.THREADING:
@@ -51,6 +65,18 @@ class Runner:
                 "--trial-timeout and --trial-memory stop the process that runs the trial, and "
                 "under --backend threading that is the program itself. Take --backend loky."
             )
+        if self.scheduler is not None and self.backend is not Backend.DASK:
+            raise MisuseError(
+                f"--scheduler {self.scheduler} is for --backend dask; the backend is "
+                f"{self.backend}. Give both, or neither."
+            )
+
+    def check(self) -> None:
+        """Sees whether trials can be run. Raises MisuseError, such as ClusterError, if not."""
+        if self.backend is Backend.DASK:
+            from sweep.running.cluster import check
+
+            check(self.scheduler)
 
     def run(self, trials: Iterable[PlannedTrial]) -> Generator[Outcome, None, None]:
         """The outcome of each of ``trials``, in the order in which they finish.
@@ -72,6 +98,8 @@ class Runner:
     def _outcomes(self, source: Source, task: Task) -> Iterator[Outcome]:
         if self.backend is Backend.THREADING:
             yield from _here(source, task)
+        elif self.backend is Backend.DASK:
+            yield from self._on_cluster(source, task)
         elif self.jobs == 1:
             yield from alone(source, task, self.limits)
         elif self.limits:
@@ -79,6 +107,13 @@ class Runner:
             yield from alone(source.take_unsettled(), task, self.limits)
         else:
             yield from in_workers(source, task, self.jobs)
+
+    def _on_cluster(self, source: Source, task: Task) -> Iterator[Outcome]:
+        from sweep.running.batches import on_cluster
+        from sweep.running.cluster import opened
+
+        with opened(self.scheduler, self.jobs, self.tell) as client:
+            yield from on_cluster(source, task, self.limits, client, self.tell)
 
 
 def _here(source: Source, task: Task) -> Iterator[Outcome]:

@@ -64,6 +64,7 @@ class Backend(StrEnum):
 
     LOKY = "loky"
     THREADING = "threading"
+    DASK = "dask"
 
 
 class Device(StrEnum):

@@ -48,8 +48,18 @@ def run(
     ] = None,
     backend: Annotated[
         Backend,
-        typer.Option(help="Worker processes, or this process, where trials take turns."),
+        typer.Option(
+            help="Worker processes; this process, where trials take turns; or a Dask cluster."
+        ),
     ] = Backend.LOKY,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The Dask scheduler, such as tcp://10.0.0.1:8786.",
+            show_default="a cluster on this machine",
+        ),
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.CPU,
     trial_timeout: Annotated[
         float | None,
@@ -105,11 +115,14 @@ def run(
         trace=chosen.trace,
         device=device.value,
         limits=Limits(trial_timeout, trial_memory),
+        scheduler=scheduler,
+        tell=say,
     )
     grid = Grid(chosen)
     if dry_run:
         _print_counts(grid)
         return
+    runner.check()
     failed = _run(grid, db, runner, retry_failed)
     if failed:
         raise typer.Exit(EXIT_NOT_THERE)

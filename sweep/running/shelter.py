@@ -59,7 +59,14 @@ class Shelter:
         """Kills the process and whatever it has started."""
         if self._process is not None:
             self._process.kill()
+            self._process.connection.close()
             self._process = None
+
+    def interrupt(self) -> None:
+        """Kills the process from another thread; who waits for an outcome sees it dead."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def start(self, planned: PlannedTrial) -> Connection:
         """Has the process run ``planned``; returns what to wait for until `outcome` has news."""
@@ -82,8 +89,8 @@ class Shelter:
             return self._news(self._process)
         except (EOFError, ConnectionError):
             how = self._process.end()
-            self._process = None
-            raise WorkerDiedError(how) from None
+            self.close()
+            raise WorkerDiedError(f"the process that ran it ended with {how}") from None
 
     def run(self, planned: PlannedTrial) -> Outcome:
         """Runs ``planned`` to its end. Raises as `outcome` does."""
@@ -156,15 +163,15 @@ class _Process:
 
     def end(self) -> str:
         """Sees to it that it ends; returns how it did, such as ``SIGKILL`` or ``EXIT(7)``."""
-        with suppress(subprocess.TimeoutExpired):
+        try:
             self._process.wait(ENDS_WITHIN_S)
-        self.kill()
+        except subprocess.TimeoutExpired:
+            self.kill()
         code = self._process.returncode
         return signal.Signals(-code).name if code < 0 else f"EXIT({code})"
 
     def kill(self) -> None:
         """Kills it and what it has started."""
-        self.connection.close()
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()

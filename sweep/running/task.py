@@ -13,17 +13,10 @@ RunTrial = Callable[[PlannedTrial], Outcome]
 
 
 class WorkerDiedError(Exception):
-    """The process that ran a trial ended without an answer.
-
-    Attributes:
-        how: how it ended, such as ``"SIGKILL"``.
-    """
+    """The process that ran a trial ended without an answer; ``how`` says in what way."""
 
     def __init__(self, how: str) -> None:
-        super().__init__(
-            f"the process that ran it ended with {how}: memory ran out, or native code crashed"
-        )
-        self.how = how
+        super().__init__(f"{how}: memory ran out, or native code crashed")
 
 
 @dataclass(frozen=True, slots=True)

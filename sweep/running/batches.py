@@ -1,0 +1,157 @@
+"""Trials on a cluster: batches out, outcomes back, a few batches ahead of the workers.
+
+A task costs Dask about a millisecond, and a short trial takes not much more, so that short
+trials travel in batches. Dask runs a batch again when its worker is lost; outcomes count when
+they arrive, once.
+"""
+
+# mypy: allow-untyped-calls
+# Half of distributed has types.
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sweep.errors import ClusterError
+from sweep.limits import Limits
+from sweep.outcome import Outcome
+from sweep.running.cluster import Tell
+from sweep.running.on_worker import BatchOutcomes, Job, run_batch, stop
+from sweep.running.source import Source
+from sweep.running.task import Task, WorkerDiedError
+from sweep.setting import PlannedTrial
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+BATCH_S = 0.3
+"""How long a batch of short trials is to take; what is not handed over yet dies with a driver."""
+
+LARGEST_BATCH = 500
+LOOK_EVERY_S = 1.0
+STOPS_WITHIN_S = 2.0
+
+Batch = tuple[PlannedTrial, ...]
+
+
+def on_cluster(
+    source: Source, task: Task, limits: Limits, client: Client, tell: Tell
+) -> Iterator[Outcome]:
+    """The outcome of each trial of ``source``, in the order in which they come back.
+
+    A trial whose workers die, as often as the scheduler allows, has failed. Raises
+    ClusterError where the scheduler is lost or a worker cannot run trials. Closing the
+    iterator stops the trials.
+    """
+    dispatch = _Dispatch(client, Job(uuid4().hex, task, limits), tell)
+    try:
+        dispatch.fill(source)
+        while dispatch.in_flight:
+            for outcome in dispatch.arrived():
+                yield source.settle(outcome)
+            dispatch.fill(source)
+    finally:
+        dispatch.close()
+
+
+@dataclass(slots=True)
+class BatchSize:
+    """How many trials go into a batch: such that it takes about `BATCH_S`, growing from one."""
+
+    size: int = 1
+
+    def learn(self, trials: int, seconds: float) -> None:
+        """Takes into account that a batch of ``trials`` took ``seconds``."""
+        fitting = int(BATCH_S * trials / seconds) if seconds > 0 else LARGEST_BATCH
+        self.size = max(1, min(fitting, 2 * self.size, LARGEST_BATCH))
+
+
+@dataclass(slots=True)
+class _Dispatch:
+    """The batches in flight, and how many and how large they are to be."""
+
+    client: Client
+    job: Job
+    tell: Tell
+    in_flight: dict[Future[BatchOutcomes], Batch] = field(default_factory=dict)
+    _done: SimpleQueue[Future[BatchOutcomes]] = field(default_factory=SimpleQueue)
+    _batch: BatchSize = field(default_factory=BatchSize)
+    _threads: int = -1  # not looked yet
+    _looked: float = float("-inf")
+
+    def fill(self, source: Source) -> None:
+        """Sends batches until there are two for each thread of the cluster."""
+        self._look()
+        while len(self.in_flight) < 2 * max(1, self._threads):
+            batch = tuple(islice(source, self._batch.size))
+            if not batch:
+                return
+            self._send(batch)
+
+    def arrived(self) -> Sequence[Outcome]:
+        """The outcomes of one batch that is done; none where none is for a while."""
+        try:
+            future = self._done.get(timeout=LOOK_EVERY_S)
+        except Empty:
+            return ()
+        batch = self.in_flight.pop(future)
+        if future.status == "finished":
+            return self._taken(future, batch)
+        if future.status == "error":
+            return self._blamed(future.exception(), batch)
+        raise ClusterError(
+            "The connection to the Dask scheduler was lost. What was finished is recorded; "
+            "the same command goes on from there."
+        )
+
+    def close(self) -> None:
+        """Has the workers stop, as far as they are reached in time; forgets what is in flight."""
+        self.in_flight.clear()
+        if self.client.status == "running":
+            stopping = Thread(target=self._stop_workers, daemon=True)
+            stopping.start()
+            stopping.join(STOPS_WITHIN_S)
+
+    def _stop_workers(self) -> None:
+        with suppress(OSError):
+            self.client.run(stop, self.job.run, on_error="ignore")
+
+    def _send(self, batch: Batch) -> None:
+        future = self.client.submit(run_batch, self.job, batch, pure=False)
+        self.in_flight[future] = batch
+        future.add_done_callback(self._done.put)
+
+    def _taken(self, future: Future[BatchOutcomes], batch: Batch) -> Sequence[Outcome]:
+        result = future.result()
+        self._batch.learn(len(batch), result.seconds)
+        return result.outcomes
+
+    def _blamed(self, error: BaseException | None, batch: Batch) -> Sequence[Outcome]:
+        """The failed outcome of a trial that no worker survived; of several, each is sent alone."""
+        from distributed.scheduler import KilledWorker
+
+        if not isinstance(error, KilledWorker):
+            raise ClusterError(f"A worker cannot run trials: {type(error).__name__}: {error}")
+        if len(batch) > 1:
+            for planned in batch:
+                self._send((planned,))
+            return ()
+        how = f"every worker that ran it died, {error.allowed_failures + 1} in all"
+        return (self.job.task.failed(batch[0], WorkerDiedError(how)),)
+
+    def _look(self) -> None:
+        """Sees, now and then, how many threads the cluster has; says so when it has none left."""
+        if time.monotonic() - self._looked < LOOK_EVERY_S:
+            return
+        threads = sum(self.client.nthreads().values())
+        if threads == 0 and self._threads != 0:
+            self.tell("The cluster has no workers; waiting for some.")
+        self._looked, self._threads = time.monotonic(), threads
