@@ -70,7 +70,10 @@ def _listing(own: Sequence[str], through: Sequence[str], verdict: str | None) ->
     """The statement that yields ``own`` trial by trial, in the order of `_folding`."""
     alike = [TRIALS.c.sweep_id, *(TRIALS.c[name] for name in through)]
     query = select(*(TRIALS.c[name] for name in own)).order_by(*alike)
-    return query if verdict is None else query.where(TRIALS.c.verdict == verdict)
+    if verdict is None:
+        return query
+    # As a range: SQLite leaves what is constant out of the order, and would then sort again.
+    return query.where(TRIALS.c.verdict.between(verdict, verdict))
 
 
 def _unfolded(rows: pd.DataFrame, values: pd.DataFrame, verdict: str | None) -> pd.DataFrame:
@@ -80,8 +83,10 @@ def _unfolded(rows: pd.DataFrame, values: pd.DataFrame, verdict: str | None) -> 
     """
     apart = pd.Series(True, rows.index) if verdict is None else rows["verdict"] == verdict
     place = np.repeat(np.arange(len(rows)), rows[COUNT].where(apart, 1))
+    if verdict is None:
+        order = np.argsort(values["id"].to_numpy("int64"))
+        place, values = place[order], values.take(order)
     whole = rows.take(place).reset_index(drop=True)
     alone = apart.to_numpy(bool)[place]
     whole.loc[alone, COUNT] = 1
-    joined = whole.join(values.set_index(np.flatnonzero(alone)))
-    return joined.sort_values("id") if verdict is None else joined
+    return whole.join(values.set_index(np.flatnonzero(alone)))

@@ -7,12 +7,14 @@ where that second trial leaks or holds: a failed or inert one tells nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 
 from analysis.schema import AXES, CAUSES, FREEZES, SETTING
 
@@ -70,83 +72,129 @@ def remedies(frame: pd.DataFrame) -> pd.DataFrame:
     (``stopped``), how many still do (``left``), and which (``left_settings``, null for
     none): of a folded row the optimizers, of any other the settings, the first few.
     """
-    frame = frame[frame["verdict"].isin(["leaks", "holds"])].reset_index(drop=True)
-    pairs = _pairs(frame)
-    folded = pairs.assign(optimizer=ALL, causes=ALL, left_one=pairs["optimizer"].astype("string"))
-    rows = pd.concat([_counted(folded, frame), _counted(pairs, frame)], ignore_index=True)
+    trials = _Trials.of(frame[frame["verdict"].isin(["leaks", "holds"])])
+    pairs = _pairs(trials)
+    folded = pairs.assign(optimizer=ALL, causes=ALL, left_one=pairs["optimizer"].cat.codes)
+    named = partial(_optimizers, trials.frame)
+    rows = [_counted(folded, named), _counted(pairs, partial(_described, trials))]
     # Sweeps stay together; within one the folded rows stay first.
-    return rows.sort_values("sweep", kind="stable", ignore_index=True)
+    return pd.concat(rows).sort_values("sweep", kind="stable", ignore_index=True)
 
 
-def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Trials:
+    """The trials that leak or hold, and their settings, each sweep's its own.
+
+    Attributes:
+        frame: a row a trial.
+        leaks: whether it leaks.
+        setting: the place of its setting in ``settings``.
+        seed: its seed, as a number from 0 on.
+        settings: a row a setting: its first trial.
+    """
+
+    frame: pd.DataFrame
+    leaks: npt.NDArray[np.bool_]
+    setting: _Codes
+    seed: _Codes
+    settings: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> _Trials:
+        """Those of ``frame``, which all leak or hold."""
+        frame = frame.reset_index(drop=True)
+        setting = _combined([_codes(frame[name]) for name in ("sweep", *SETTING)])
+        first = np.empty(int(setting.max(initial=-1)) + 1, np.int64)
+        first[setting[::-1]] = np.arange(len(frame))[::-1]
+        return cls(
+            frame=frame,
+            leaks=(frame["verdict"] == "leaks").to_numpy(bool),
+            setting=setting,
+            seed=_codes(frame["seed"]),
+            settings=frame.iloc[first].reset_index(drop=True),
+        )
+
+
+def _pairs(trials: _Trials) -> pd.DataFrame:
     """One row for each remedy and leaking trial that has a counterpart, in `REMEDIES`' order.
 
-    ``trial`` is the leaking trial's place in ``frame``, ``left_one`` what tells it from
-    others in ``left_settings``: here its setting, as a number.
+    ``trial`` is the leaking trial's place in the frame, ``left_one`` what tells it from
+    others in ``left_settings``: here its setting.
     """
-    codes = {name: _codes(frame[name]) for name in ("sweep", *SETTING, "seed")}
-    found = [_matched(frame, codes, place) for place in range(len(REMEDIES))]
+    seeds = int(trials.seed.max(initial=0)) + 1
+    cells = trials.setting * seeds + trials.seed
+    by_cell = np.argsort(cells, kind="stable")
+    in_order = cells[by_cell]
+    leaking = np.flatnonzero(trials.leaks)
+    found = []
+    for place, other in enumerate(_counterparts(trials.settings)):
+        starts = leaking[other[trials.setting[leaking]] != _NO_COUNTERPART]
+        wanted = other[trials.setting[starts]] * seeds + trials.seed[starts]
+        near = np.searchsorted(in_order, wanted).clip(max=len(in_order) - 1)
+        met = in_order[near] == wanted
+        stopped = ~trials.leaks[by_cell[near[met]]]
+        found.append(pd.DataFrame({"trial": starts[met], "stopped": stopped, "remedy": place}))
     pairs = pd.concat(found, ignore_index=True)
-    setting = _combined([codes[name] for name in codes if name != "seed"])
-    trials = pairs["trial"].to_numpy()
-    words = frame[["sweep", "optimizer", "zero_grad"]].iloc[trials].reset_index(drop=True)
-    sets = pd.Series(_cause_sets(frame)[trials], dtype="category")
-    return pd.concat([pairs, words], axis="columns").assign(causes=sets, left_one=setting[trials])
+    places = pairs["trial"].to_numpy()
+    words = trials.frame[["sweep", "optimizer", "zero_grad"]].take(places).reset_index(drop=True)
+    causes = _cause_sets(trials.frame).take(places)
+    left_one = trials.setting[places]
+    return pd.concat([pairs, words], axis="columns").assign(causes=causes, left_one=left_one)
 
 
-def _matched(frame: pd.DataFrame, codes: dict[str, _Codes], place: int) -> pd.DataFrame:
-    """Whether one remedy stops each leaking trial that has a counterpart."""
-    remedy = REMEDIES[place]
-    leaks = (frame["verdict"] == "leaks").to_numpy(bool)
-    starts = np.flatnonzero(leaks & remedy.starts(frame).to_numpy(bool))
-    ends = np.flatnonzero(remedy.ends(frame).to_numpy(bool))
-    both = np.concatenate([starts, ends])
-    same = _combined([code[both] for name, code in codes.items() if name != remedy.axis])
-    before, after = same[: len(starts)], same[len(starts) :]
-    outcome = np.full(len(both) + 1, _NO_COUNTERPART, np.int8)
-    outcome[after] = leaks[ends]
-    result = outcome[before]
-    paired = result != _NO_COUNTERPART
-    return pd.DataFrame(
-        {"trial": starts[paired], "stopped": (result[paired] == 0), "remedy": place}
-    )
+def _counterparts(settings: pd.DataFrame) -> Iterator[_Codes]:
+    """For each remedy, the place of the setting that it makes of each; -1 where there is none."""
+    codes = {name: _codes(settings[name]) for name in ("sweep", *SETTING)}
+    for remedy in REMEDIES:
+        starts = np.flatnonzero(remedy.starts(settings))
+        ends = np.flatnonzero(remedy.ends(settings))
+        both = np.concatenate([starts, ends])
+        same = _combined([code[both] for name, code in codes.items() if name != remedy.axis])
+        known = np.full(len(both) + 1, _NO_COUNTERPART, np.int64)
+        known[same[len(starts) :]] = ends
+        other = np.full(len(settings), _NO_COUNTERPART, np.int64)
+        other[starts] = known[same[: len(starts)]]
+        yield other
 
 
-def _counted(pairs: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the table for one way of folding ``pairs``."""
+def _counted(pairs: pd.DataFrame, named: Callable[[_Codes], list[str]]) -> pd.DataFrame:
+    """The rows of the table for one way of folding ``pairs``; ``named`` puts trials in words."""
     groups = pairs.groupby(_KEYS, observed=True)
     rows = groups.agg(pairs=("stopped", "size"), stopped=("stopped", "sum")).reset_index()
     rows["left"] = rows["pairs"] - rows["stopped"]
-    rows = rows.merge(_left_texts(pairs[~pairs["stopped"]], frame), how="left", on=_KEYS)
+    rows = rows.merge(_left_texts(pairs[~pairs["stopped"]], named), how="left", on=_KEYS)
     remedy = [REMEDIES[place] for place in rows["remedy"]]
     rows["axis"] = [change.axis for change in remedy]
     rows["from"] = [change.before for change in remedy]
     rows["to"] = [change.after for change in remedy]
     words = ["sweep", "optimizer", "zero_grad", "causes", "axis", "from", "to"]
-    counts = ["pairs", "stopped", "left"]
-    kinds = dict.fromkeys((*words, "left_settings"), "string") | dict.fromkeys(counts, "int64")
-    return rows[[*words, *counts, "left_settings"]].astype(kinds)
+    numbers = ["pairs", "stopped", "left"]
+    kinds = dict.fromkeys((*words, "left_settings"), "string") | dict.fromkeys(numbers, "int64")
+    return rows[[*words, *numbers, "left_settings"]].astype(kinds)
 
 
-def _left_texts(left: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+def _left_texts(left: pd.DataFrame, named: Callable[[_Codes], list[str]]) -> pd.DataFrame:
     """What is left in each group: the first few spelled out, the others counted."""
     distinct = left.drop_duplicates([*_KEYS, "left_one"])
     shown = distinct.groupby(_KEYS, observed=True).head(MOST_LEFT)
-    if pd.api.types.is_string_dtype(shown["left_one"].dtype):
-        labels = shown["left_one"].astype("string")
-    else:
-        labels = pd.Series(_described(frame, shown["trial"]), shown.index, dtype="string")
+    labels = pd.Series(named(shown["trial"].to_numpy()), shown.index, dtype="string")
     texts = shown.assign(text=labels).groupby(_KEYS, observed=True)["text"].agg("; ".join)
     more = distinct.groupby(_KEYS, observed=True).size() - MOST_LEFT
     suffix = [f"; and {count} more" if count > 0 else "" for count in more]
     return (texts + pd.Series(suffix, more.index)).rename("left_settings").reset_index()
 
 
-def _described(frame: pd.DataFrame, places: pd.Series) -> list[str]:
-    """The trials at ``places`` by the axes that vary in ``frame`` and no other column shows."""
+def _optimizers(frame: pd.DataFrame, places: _Codes) -> list[str]:
+    """The optimizers of the trials at ``places``."""
+    return [str(name) for name in frame["optimizer"].take(places)]
+
+
+def _described(trials: _Trials, places: _Codes) -> list[str]:
+    """The trials at ``places`` by the axes that vary and that no other column shows."""
     axes = [axis for axis in AXES if axis not in ("optimizer", "zero_grad")]
-    varying = [axis for axis in axes if frame[axis].nunique(dropna=False) > 1]
-    columns = [[_assigned(axis, value) for value in frame[axis].iloc[places]] for axis in varying]
+    varying = [axis for axis in axes if trials.settings[axis].nunique(dropna=False) > 1]
+    chosen = trials.frame.take(places)
+    columns = [[_assigned(axis, value) for value in chosen[axis]] for axis in varying]
     if not columns:
         return ["its only setting"] * len(places)
     return [" ".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
@@ -158,7 +206,7 @@ def _assigned(axis: str, value: str | float | None) -> str:
     return f"{axis}={value:.12g}" if isinstance(value, float) else f"{axis}={value}"
 
 
-def _cause_sets(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
+def _cause_sets(frame: pd.DataFrame) -> ExtensionArray:
     """Each trial's causes joined by ``+``, in their documented order."""
     bits = np.zeros(len(frame), np.int64)
     for place, cause in enumerate(CAUSES):
@@ -167,7 +215,9 @@ def _cause_sets(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
         "+".join(cause for place, cause in enumerate(CAUSES) if number >> place & 1)
         for number in range(1 << len(CAUSES))
     ]
-    return np.array([text or UNATTRIBUTED for text in texts], dtype=object)[bits]
+    words = sorted(text or UNATTRIBUTED for text in texts)
+    rank = np.array([words.index(text or UNATTRIBUTED) for text in texts], np.int64)
+    return pd.Categorical.from_codes(rank[bits], dtype=pd.CategoricalDtype(words))
 
 
 def _codes(column: pd.Series) -> _Codes:
