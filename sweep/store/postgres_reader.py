@@ -2,12 +2,15 @@
 
 The query runs inside a transaction that began as READ ONLY and has read already, after which
 the server lets nothing make it writable; and as the body of a cursor's declaration, which
-takes a single SELECT and neither COPY nor DO nor COMMIT. What else its functions may do is
-for the rights of the role to say: give people who only look a role that can only look.
+takes a single SELECT and neither COPY nor DO nor COMMIT. A query that names a function which
+the server calls volatile is refused, too: such functions end other sessions, write files, or
+run text as SQL. What functions that a stranger hid in views and operators may do is for the
+rights of the role to say: give people who only look a role that can only look.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,12 +27,24 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT_S = 10
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 
+_WORD = re.compile(r'"((?:[^"]|"")*)"|([A-Za-z0-9_$\x80-\U0010ffff]+)')
+_ESCAPED_NAME = re.compile(r'u&"', re.IGNORECASE)
+_LONGEST_NAME = 63
+_HARMLESS = ["random", "clock_timestamp", "timeofday", "gen_random_uuid", "pg_sleep"] + [
+    f"pg_{what}_size" for what in ("database", "relation", "table", "indexes", "total_relation")
+]
+_VOLATILE = """
+SELECT proname FROM pg_proc
+WHERE provolatile = 'v' AND proname = ANY(%s) AND NOT proname = ANY(%s) ORDER BY proname LIMIT 1
+"""
+
 
 def query_postgres(url: DatabaseUrl, sql: str, timeout_s: float | None) -> QueryResult:
     """The rows of ``sql``. See `sweep.query.run_query` for what it raises."""
     connection = _connect(url)
     try:
         _check_schema(url, connection)  # and takes the snapshot that seals READ ONLY
+        _check_functions(connection, sql)
         rows = _Rows(url, connection, timeout_s)
     except BaseException:
         connection.close()
@@ -122,3 +137,27 @@ def _check_schema(url: DatabaseUrl, connection: psycopg.Connection) -> None:
         revision = found[0] if found else None
     if schema_state(tables, revision, shown=url.shown) is SchemaState.EMPTY:
         raise NotThereError(f"{url.shown} holds no sweep yet; `leaksweep run` makes one.")
+
+
+def _check_functions(connection: psycopg.Connection, sql: str) -> None:
+    """Raises QueryRefusedError for a query in which the name of a volatile function stands.
+
+    A name counts wherever it stands, in a text or a comment, too: reading SQL as the server
+    does is for the server.
+    """
+    if _ESCAPED_NAME.search(sql):
+        raise refused('it has a name written as U&"..."')
+    found = connection.execute(_VOLATILE, [_names(sql), _HARMLESS]).fetchone()
+    if found is not None:
+        raise refused(f"{found[0]} is a function that may change something")
+
+
+def _names(sql: str) -> list[str]:
+    """Every word of ``sql`` that may be a function's name, as the server's catalog has it."""
+    words = set()
+    for match in _WORD.finditer(sql):
+        quoted, bare = match.groups()
+        words |= {bare, bare.lower()} if bare else {quoted.replace('""', '"')}
+        words |= {word.lower() for word in re.findall(r"\w+", quoted or "")}
+    shortened = (word.encode("utf-8", "replace")[:_LONGEST_NAME] for word in words)
+    return [word.decode("utf-8", "ignore").replace("\0", "") for word in shortened]

@@ -6,6 +6,8 @@ either is made.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -24,7 +26,7 @@ from sweep.errors import DatabaseError
 from sweep.outcome import Environment, Outcome
 from sweep.setting import PlannedTrial
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
-from sweep.store.failures import database_error
+from sweep.store.failures import database_error, primary_code
 from sweep.store.migrate import migrate
 from sweep.store.models import StepRow, SweepRow, TrialRow
 from sweep.store.rows import environment_row, step_rows, trial_row
@@ -34,6 +36,8 @@ from sweep.words import Verdict
 
 CHUNK = 5000
 """Fingerprints asked about at once; SQLite takes at most 32766 values in a statement."""
+
+_LOOK_S = 0.05  # how often a lock is tried for which SQLite does not wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Store:
                 _make_folder(parsed.path, parsed)
             migrate(parsed, busy_timeout_s=busy_timeout_s)
             store = cls(parsed, writing_engine(parsed, busy_timeout_s=busy_timeout_s))
-            store._use_write_ahead_log()
+            store._use_write_ahead_log(busy_timeout_s)
         return store
 
     def __enter__(self) -> Self:
@@ -176,11 +180,24 @@ class Store:
             ids[environment] = _environment_id(connection, environment) if known is None else known
         return ids
 
-    def _use_write_ahead_log(self) -> None:
-        """Lets readers and a writer work at once; a property of the file, set once for all."""
-        if self._url.path is not None:
-            with closing(self._engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
+    def _use_write_ahead_log(self, busy_timeout_s: float) -> None:
+        """Lets readers and a writer work at once; a property of the file, set once for all.
+
+        Waits for another program's lock, which SQLite does not do by itself here.
+        """
+        if self._url.path is None:
+            return
+        deadline = time.monotonic() + busy_timeout_s
+        with closing(self._engine.raw_connection()) as connection:
+            while True:
+                try:
+                    connection.cursor().execute("PRAGMA journal_mode = WAL")
+                    return
+                except sqlite3.OperationalError as error:
+                    busy = primary_code(error) == sqlite3.SQLITE_BUSY
+                    if not busy or time.monotonic() > deadline:
+                        raise
+                time.sleep(_LOOK_S)
 
     @contextmanager
     def _writing(self, doing: str) -> Iterator[Connection]:
@@ -199,7 +216,7 @@ def _explained(url: DatabaseUrl, doing: str) -> Iterator[None]:
     """Turns what the database raises into a DatabaseError that says what to do."""
     try:
         yield
-    except (SQLAlchemyError, CommandError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError) as error:
         raise database_error(url, doing, error) from error
 
 

@@ -6,9 +6,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 
 import pytest
 
+from sweep.errors import DatabaseError
 from sweep.store.store import Store
 from sweep.words import Verdict
 
@@ -71,3 +74,28 @@ def test_processes_that_create_one_database_at_once_all_succeed(database_url, wr
         assert process.returncode == 0
     with Store.open(database_url) as store:
         assert store.tally(store.sweep("mine").id) == {Verdict.LEAKS: 30}
+
+
+@pytest.fixture
+def locked(sqlite_url):
+    """A connection that holds the lock of a database which is not in WAL mode yet."""
+    Store.open(sqlite_url).close()
+    path = sqlite_url.removeprefix("sqlite:///")
+    opened = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with closing(opened) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+def test_a_lock_on_a_new_database_is_waited_for(sqlite_url, locked):
+    releasing = threading.Timer(0.5, locked.execute, ["COMMIT"])
+    releasing.start()
+    with Store.open(sqlite_url, busy_timeout_s=30) as store:
+        assert store.sweep("mine") is None
+    releasing.join()
+
+
+def test_a_lock_on_a_new_database_that_stays_is_one_message(sqlite_url, locked):
+    with pytest.raises(DatabaseError, match="it stayed locked by another program"):
+        Store.open(sqlite_url, busy_timeout_s=0.1)

@@ -21,6 +21,13 @@ def filled(postgres_server, make):
         store.write(sweep.id, [make.outcome(seed) for seed in range(5000)])
     with psycopg.connect(url) as connection:
         connection.execute("CREATE SEQUENCE counter")
+        body = "BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN 1; END"
+        connection.execute(f"CREATE FUNCTION hidden() RETURNS int LANGUAGE plpgsql AS $${body}$$")
+        for kind in ("int", "trial"):
+            connection.execute(
+                f"CREATE FUNCTION evil({kind}) RETURNS int LANGUAGE plpgsql AS $${body}$$"
+            )
+        connection.execute("CREATE VIEW ends_the_session AS SELECT hidden()")
     return url
 
 
@@ -48,6 +55,24 @@ def test_columns_and_rows_come_back(filled):
         "SELECT nextval('counter')",
         "SELECT setval('counter', 7)",
         "SELECT lo_create(0)",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT lo_export(0, '/tmp/leaksweep-copy')",
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT pg_terminate_backend(pg_backend_pid())",
+        'SELECT "pg_terminate_backend"(1)',
+        'SELECT U&"pg\\005fterminate_backend"(1)',
+        "SELECT PG_CATALOG . /* */ PG_RELOAD_CONF ()",
+        "SELECT 1 LIMIT pg_cancel_backend(1)::int",
+        "SELECT set_config('role', 'postgres', true)",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT pg_ls_dir('/')",
+        "SELECT pg_logical_emit_message(false, 'a', 'b')",
+        "SELECT pg_stat_reset()",
+        "SELECT pg_notify('x', 'y')",
+        "SELECT evil(1)",
+        "SELECT trial.evil FROM trial",
+        "SELECT dblink_exec('dbname=filled', 'DELETE FROM trial')",
         "SELECT query_to_xml('DELETE FROM trial', true, true, '')",
         "SELECT 1 INTO copy",
         "SELECT * FROM trial FOR UPDATE",
@@ -88,6 +113,18 @@ def test_an_endless_query_is_stopped_at_its_timeout(filled, sql):
         read_all(filled, sql, timeout_s=0.5)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT random() < 1",
+        "SELECT pg_database_size(current_database()) > 0",
+        "SELECT now() > 'epoch'",
+    ],
+)
+def test_functions_that_only_tell_something_are_answered(filled, sql):
+    assert read_all(filled, sql, timeout_s=5) == [(True,)]
+
+
 def test_an_error_half_way_is_refused_in_the_databases_words(filled):
     sql = "SELECT 1 / (4000 - x) FROM generate_series(1, 5000) AS x"
     with (
@@ -98,7 +135,7 @@ def test_an_error_half_way_is_refused_in_the_databases_words(filled):
 
 
 def test_a_connection_that_is_lost_is_a_database_error(filled):
-    sql = "SELECT pg_terminate_backend(pg_backend_pid())"
+    sql = "SELECT * FROM ends_the_session"
     with pytest.raises(DatabaseError, match="Cannot read postgresql"):
         run_query(filled, sql)
 

@@ -1,0 +1,23 @@
+"""What `leaksweep run` imports, save for torch: by the process that drivers fork from."""
+
+import alembic.command
+import joblib
+import pandas
+import quick_leaksweep
+import rich.progress
+import rich.table
+import sqlalchemy.dialects.sqlite
+
+import analysis.load
+import analysis.terminal
+import sweep.cli.app
+import sweep.cli.progress
+import sweep.driver
+import sweep.grid
+import sweep.runner
+import sweep.spec
+import sweep.store.migrate
+import sweep.store.store
+
+__all__ = ["alembic", "analysis", "joblib", "pandas", "quick_leaksweep", "rich", "sqlalchemy"]
+__all__ += ["sweep"]
