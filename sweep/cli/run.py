@@ -109,6 +109,11 @@ def run(
         trace=trace or None,
     )
     _check_device(device)
+    if scheduler is not None and jobs is not None:
+        raise MisuseError(
+            "--jobs says how many trials run at once on this machine; with --scheduler the "
+            "cluster's own workers say it. Leave one of them out."
+        )
     runner = Runner(
         jobs or cpu_count(),
         backend,

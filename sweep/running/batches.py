@@ -47,17 +47,16 @@ def on_cluster(
 ) -> Iterator[Outcome]:
     """The outcome of each trial of ``source``, in the order in which they come back.
 
-    A trial whose workers die, as often as the scheduler allows, has failed. Raises
-    ClusterError where the scheduler is lost or a worker cannot run trials. Closing the
-    iterator stops the trials.
+    A trial whose workers die, as often as the scheduler allows, is run once more when nothing
+    else is, and has failed if they die again: Dask suspects whatever a worker had when it
+    died. Raises ClusterError where the scheduler is lost or a worker cannot run trials.
+    Closing the iterator stops the trials.
     """
     dispatch = _Dispatch(client, Job(uuid4().hex, task, limits), tell)
     try:
-        dispatch.fill(source)
-        while dispatch.in_flight:
+        while dispatch.fill(source) or dispatch.suspect_alone():
             for outcome in dispatch.arrived():
                 yield source.settle(outcome)
-            dispatch.fill(source)
     finally:
         dispatch.close()
 
@@ -84,17 +83,28 @@ class _Dispatch:
     in_flight: dict[Future[BatchOutcomes], Batch] = field(default_factory=dict)
     _done: SimpleQueue[Future[BatchOutcomes]] = field(default_factory=SimpleQueue)
     _batch: BatchSize = field(default_factory=BatchSize)
+    _suspects: list[PlannedTrial] = field(default_factory=list)
+    _alone: bool = False
     _threads: int = -1  # not looked yet
     _looked: float = float("-inf")
 
-    def fill(self, source: Source) -> None:
-        """Sends batches until there are two for each thread of the cluster."""
+    def fill(self, source: Source) -> bool:
+        """Sends batches until there are two a thread of the cluster; whether any is in flight."""
         self._look()
         while len(self.in_flight) < 2 * max(1, self._threads):
             batch = tuple(islice(source, self._batch.size))
             if not batch:
-                return
+                break
             self._send(batch)
+        return bool(self.in_flight)
+
+    def suspect_alone(self) -> bool:
+        """Sends the next trial that may have killed its workers; whether there was one."""
+        if not self._suspects:
+            return False
+        self._alone = True
+        self._send((self._suspects.pop(),))
+        return True
 
     def arrived(self) -> Sequence[Outcome]:
         """The outcomes of one batch that is done; none where none is for a while."""
@@ -135,14 +145,13 @@ class _Dispatch:
         return result.outcomes
 
     def _blamed(self, error: BaseException | None, batch: Batch) -> Sequence[Outcome]:
-        """The failed outcome of a trial that no worker survived; of several, each is sent alone."""
+        """The failed outcome of a trial that no worker survived though it was alone."""
         from distributed.scheduler import KilledWorker
 
         if not isinstance(error, KilledWorker):
             raise ClusterError(f"A worker cannot run trials: {type(error).__name__}: {error}")
-        if len(batch) > 1:
-            for planned in batch:
-                self._send((planned,))
+        if not self._alone:
+            self._suspects.extend(batch)
             return ()
         how = f"every worker that ran it died, {error.allowed_failures + 1} in all"
         return (self.job.task.failed(batch[0], WorkerDiedError(how)),)
