@@ -40,6 +40,14 @@ def verify(
     backend: Annotated[
         Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
     ] = Backend.LOKY,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Stop a trial that takes longer; it has failed."),
+    ] = None,
+    trial_memory: Annotated[
+        float | None,
+        typer.Option(metavar="MIB", help="Stop a trial that takes more memory; it has failed."),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--trials", metavar="FILE.csv[.gz]", help="Read trials from this file."),
@@ -62,6 +70,7 @@ def verify(
     """
     from joblib import cpu_count
 
+    from sweep.limits import Limits
     from sweep.runner import Runner
     from sweep.verifying import open_records, replayed, sample
 
@@ -69,7 +78,9 @@ def verify(
         raise MisuseError("A file of trials has no sweeps in it; leave out SWEEP or --trials.")
     records = open_records(db, sweep=sweep, file=file)
     numbers = sample(records.numbers, size, seed)
-    runner = Runner(jobs or cpu_count(), backend, trace=file is None)
+    limits = Limits(trial_timeout, trial_memory)
+    runner = Runner(jobs or cpu_count(), backend, trace=file is None, limits=limits, tell=say)
+    runner.check()
     comparisons = replayed(records, numbers, runner, allow_import=allow_import)
     tally = _Tally(len(numbers), len(records.numbers))
     disagreeing = [each for each in _shown(comparisons, tally) if not each.agrees]
