@@ -20,11 +20,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from analysis.errors import MissingLibraryError
+from analysis.formulas import defused
 from analysis.schema import ZERO_GRAD
 from analysis.tables import Table
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the start of a formula."""
 
 _RATES = frozenset({"leak_rate", *ZERO_GRAD})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -115,17 +113,13 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 
 def _without_formulas(rows: pd.DataFrame) -> pd.DataFrame:
-    safe = {name: rows[name].map(_defused, na_action="ignore") for name in _texts(rows)}
+    safe = {name: rows[name].map(defused, na_action="ignore") for name in _texts(rows)}
     return rows.assign(**safe)
 
 
 def _texts(rows: pd.DataFrame) -> list[str]:
     """The columns of text; every table's are of pandas' string type."""
     return [name for name in rows.columns if pd.api.types.is_string_dtype(rows[name].dtype)]
-
-
-def _defused(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _rounded(rows: pd.DataFrame) -> list[list[str]]:

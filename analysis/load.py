@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pandas as pd
 from sqlalchemy import (
@@ -145,20 +146,33 @@ def connected(url: str) -> Iterator[Connection]:
         raise UnreadableDatabaseError("The database URL", "it is not a valid URL") from error
     except ModuleNotFoundError as error:
         raise MissingLibraryError("That database", str(error.name), "leaksweep[cluster]") from error
-    shown = parsed.render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
             yield connection
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise UnreadableDatabaseError(shown, reason) from error
+        raise _unreadable(parsed, reason) from error
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        reason = f"a column holds what is not of its kind ({str(error).splitlines()[0]:.80})"
+        raise _unreadable(parsed, reason) from error
     finally:
         engine.dispose()
 
 
+def _unreadable(url: URL, reason: str) -> UnreadableDatabaseError:
+    """The error with every secret of ``url`` left out, whoever has put it into the reason."""
+    shown = url.render_as_string(hide_password=False)
+    secrets = [url.password, *(url.query.get(name) for name in ("password", "sslpassword"))]
+    for secret in filter(None, secrets):
+        for written in (str(secret), quote(str(secret)), quote_plus(str(secret))):
+            shown, reason = shown.replace(written, "***"), reason.replace(written, "***")
+    return UnreadableDatabaseError(shown, reason)
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, isolation_level="REPEATABLE READ")
+        engine = create_engine(url, isolation_level="REPEATABLE READ")
+        return engine.execution_options(postgresql_readonly=True)
     if url.get_backend_name() != "sqlite":
         return create_engine(url)
     if not url.database or url.database == ":memory:":
@@ -172,5 +186,6 @@ def _engine(url: URL) -> Engine:
 
 def _opened(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True)
+    connection.execute("PRAGMA trusted_schema = OFF")  # views of strangers call nothing of ours
     connection.execute("BEGIN")  # what is seen first is seen to the end
     return connection

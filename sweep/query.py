@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sweep.errors import NotThereError, nearest
+from sweep.errors import DatabaseError, NotThereError, nearest
 from sweep.store.postgres_reader import query_postgres
 from sweep.store.result import QueryResult
 from sweep.store.sqlite_reader import query_sqlite
@@ -84,11 +84,19 @@ def _all_statuses(url: str) -> dict[str, SweepStatus]:
     counts: dict[str, dict[str, int]] = {}
     sweeps: dict[str, tuple[int, datetime]] = {}
     with run_query(url, _STATUS) as rows:
-        for name, planned, created_at, verdict, trials in rows:
-            sweeps[name] = (planned, _utc(created_at))
-            counts.setdefault(name, {})
-            if verdict is not None:
-                counts[name][Verdict(verdict).value] = trials
+        try:
+            for name, planned, created_at, verdict, trials in rows:
+                sweeps[str(name)] = (int(planned), _utc(created_at))
+                counts.setdefault(str(name), {})
+                if verdict is not None:
+                    counts[str(name)][Verdict(verdict).value] = trials
+        except (ValueError, TypeError) as error:
+            shown = parse_url(url).shown
+            raise DatabaseError(
+                f"{shown} holds what this program does not write: {str(error)[:80]}. "
+                f"Restore a copy, or name another database with --db.",
+                url=shown,
+            ) from error
     return {
         name: SweepStatus(name, planned, created_at, **counts[name])
         for name, (planned, created_at) in sweeps.items()

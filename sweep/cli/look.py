@@ -41,12 +41,17 @@ def sql(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="Stop a query that takes longer.")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
+    ] = False,
 ) -> None:
     """Query the results. The database is opened for reading only, whatever the query says.
+
+    Texts that begin like a spreadsheet formula get a ' in front in CSV, unless --raw.
 
     Example: leaksweep sql "SELECT * FROM leak_rate_by_optimizer"
     """
     from sweep.query import run_query
 
     with run_query(db, query, timeout_s=timeout) as result:
-        print_rows(result.columns, result, format)
+        print_rows(result.columns, result, format, raw=raw)

@@ -6,6 +6,14 @@ from typing import Annotated
 
 import typer
 
+
+def _normal(url: str) -> str:
+    """The URL as every library that reads it takes it. Raises DatabaseError for what is none."""
+    from sweep.store.url import parse_url
+
+    return parse_url(url).text
+
+
 DEFAULT_DB = "sqlite:///results/sweep.db"
 
 Db = Annotated[
@@ -16,5 +24,6 @@ Db = Annotated[
         metavar="URL",
         help="The database, as an SQLAlchemy URL.",
         show_envvar=True,
+        callback=_normal,
     ),
 ]

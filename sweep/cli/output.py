@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from analysis.formulas import defused
 from sweep.cli.screen import harmless, print_table
 
 Rows = Iterable[Sequence[Any]]
@@ -24,12 +25,23 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
-def print_rows(columns: Sequence[str], rows: Rows, format: Format) -> None:  # noqa: A002
+def print_rows(
+    columns: Sequence[str],
+    rows: Rows,
+    format: Format,  # noqa: A002
+    *,
+    raw: bool = False,
+) -> None:
     """Prints ``rows`` on stdout. Null is empty, in JSON null.
 
-    No format sends a control character to a terminal. CSV is exact where it goes elsewhere.
+    No format sends a control character to a terminal. In CSV, texts that a spreadsheet would
+    run as a formula get a ``'`` before them, unless ``raw``; elsewhere than on a terminal it
+    is exact otherwise.
     """
-    _PRINTERS[format](columns, rows)
+    if format is Format.CSV:
+        _csv(columns, rows, raw)
+    else:
+        _PRINTERS[format](columns, rows)
 
 
 def _table(columns: Sequence[str], rows: Rows) -> None:
@@ -42,9 +54,13 @@ def _table(columns: Sequence[str], rows: Rows) -> None:
     print_table(columns, [[_text(cell) for cell in row] for row in kept], numeric=numeric)
 
 
-def _csv(columns: Sequence[str], rows: Rows) -> None:
+def _csv(columns: Sequence[str], rows: Rows, raw: bool) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    cell_of = _on_screen if sys.stdout.isatty() else _exact
+    shown = _on_screen if sys.stdout.isatty() else _exact
+
+    def cell_of(cell: Any) -> Any:
+        return shown(defused(cell) if isinstance(cell, str) and not raw else cell)
+
     writer.writerow([cell_of(column) for column in columns])
     writer.writerows([cell_of(cell) for cell in row] for row in rows)
 
@@ -68,7 +84,6 @@ def _markdown(columns: Sequence[str], rows: Rows) -> None:
 
 _PRINTERS: Mapping[Format, Callable[[Sequence[str], Rows], None]] = {
     Format.TABLE: _table,
-    Format.CSV: _csv,
     Format.JSON: _json,
     Format.MARKDOWN: _markdown,
 }

@@ -6,7 +6,8 @@ import pytest
 from analysis import formats
 from analysis.errors import MissingLibraryError, NoTrialsError, UnknownChoiceError
 from analysis.export import export
-from analysis.formats import FORMATS, FORMULA_STARTS, write_csv, write_latex, write_markdown
+from analysis.formats import FORMATS, write_csv, write_latex, write_markdown
+from analysis.formulas import FORMULA_STARTS
 from analysis.load import load
 from analysis.tables import TABLES
 
