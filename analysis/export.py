@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import NoTrialsError, UnknownChoiceError
+from analysis.folded import load_folded
 from analysis.formats import FORMATS, Format
-from analysis.load import load
 from analysis.tables import TABLES, Table
 
 
@@ -46,15 +46,13 @@ def export(
         AnalysisError: anything that `load` raises.
     """
     chosen = [_format(name) for name in dict.fromkeys(formats)]
-    needs = dict.fromkeys(name for table in TABLES.values() for name in table.needs)
-    frame = load(url, sweep, columns=list(needs))
-    if frame.empty:
+    if load_folded(url, sweep, columns=["sweep"]).empty:
         raise NoTrialsError("The database" if sweep is None else f"The sweep {sweep!r}")
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for table in TABLES.values():
-        rows = table.make(frame)
+        rows = table.make(table.read(url, sweep))
         written += [_write(rows, table, choice, folder, raw) for choice in chosen]
     return written
 

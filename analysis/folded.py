@@ -23,6 +23,8 @@ OF_LEAKS = ("max_drift", "drift_ratio")
 """Columns that are given for leaking trials alone, each of which then has a row of its own."""
 OF_EACH = ("seed",)
 """Columns for which every trial has a row of its own."""
+FOLDABLE = frozenset({"sweep", *SHARED, *OF_LEAKS, *OF_EACH})
+"""Every column that `load_folded` can give."""
 
 
 def load_folded(url: str, sweep: str | None = None, *, columns: Sequence[str]) -> pd.DataFrame:
@@ -31,7 +33,7 @@ def load_folded(url: str, sweep: str | None = None, *, columns: Sequence[str]) -
     Args:
         url: any SQLAlchemy URL; SQLite files are opened read-only.
         sweep: a sweep's name; None for all of them.
-        columns: names of `SHARED`, `OF_LEAKS` and `OF_EACH`, and ``sweep``.
+        columns: names of `FOLDABLE`.
 
     Returns:
         The columns, of the types that `analysis.load.load` gives, and ``count``: how many

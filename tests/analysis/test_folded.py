@@ -7,15 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import SweepMissingError
-from analysis.folded import OF_EACH, OF_LEAKS, SHARED, load_folded
+from analysis.folded import FOLDABLE, OF_EACH, OF_LEAKS, SHARED, load_folded
 from analysis.load import load
 from analysis.schema import CAUSES, COUNT
 from analysis.tables import TABLES
 
 LEAK = {"verdict": "leaks", "max_drift": 0.5, "drift_ratio": 0.25, "by_history": True}
-FOLDED = [
-    table for table in TABLES.values() if {*table.needs} <= {"sweep", *SHARED, *OF_LEAKS, *OF_EACH}
-]
+FOLDED = [table for table in TABLES.values() if FOLDABLE.issuperset(table.needs)]
 DRIFTS = st.sampled_from([None, 0.0, 0.5, 2.0, float("inf")])
 ROWS = st.fixed_dictionaries(
     {
@@ -37,9 +35,15 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@given(sweeps=st.lists(st.lists(ROWS, max_size=30), min_size=1, max_size=2))
+def check_folded(table, url):
+    folded = table.make(load_folded(url, columns=table.needs))
+    pd.testing.assert_frame_equal(folded, table.make(load(url, columns=table.needs)))
+
+
+@pytest.mark.slow
+@given(sweeps=st.lists(st.lists(ROWS, max_size=25), min_size=1, max_size=2))
 @settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -47,8 +51,17 @@ def test_every_table_is_the_same_of_folded_trials(tmp_path, database, sweeps):
     (tmp_path / "sweep.db").unlink(missing_ok=True)
     url = database(**{f"s{place}": rows for place, rows in enumerate(sweeps)})
     for table in FOLDED:
-        folded = table.make(load_folded(url, columns=table.needs))
-        pd.testing.assert_frame_equal(folded, table.make(load(url, columns=table.needs)))
+        if table.name != "importance":  # whose forests take seconds
+            check_folded(table, url)
+
+
+def test_importance_is_the_same_of_folded_trials(database):
+    rows = [
+        (LEAK if rate < 1 else {}) | {"lr": rate, "seed": seed, "drift_ratio": rate + seed}
+        for rate in (0.25, 0.5, 1.0, 2.0)
+        for seed in range(3)
+    ]
+    check_folded(TABLES["importance"], database(s=rows))
 
 
 def test_trials_that_agree_are_one_row_with_their_number(database):
@@ -93,6 +106,12 @@ def test_columns_have_the_types_of_trials(database):
     assert (
         load_folded(url, columns=columns).dtypes[columns].equals(load(url, columns=columns).dtypes)
     )
+
+
+def test_a_table_about_one_verdict_reads_its_trials_alone(database):
+    url = database(s=[{}, {"seed": 1, "verdict": "failed", "error": "ValueError: no"}])
+    assert TABLES["failures"].read(url)["verdict"].tolist() == ["failed"]
+    assert TABLES["failures"].make(TABLES["failures"].read(url))["trials"].tolist() == [1]
 
 
 def test_folding_needs_no_sorting(database):
