@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from analysis.errors import AnalysisError
-from sweep.cli import export, look, report, run, serve, show, verify, why
+from sweep.cli import adopt, export, look, publish, report, run, serve, show, verify, why
 from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
 
@@ -59,6 +59,8 @@ app.command()(export.export)
 app.command()(report.report)
 app.command()(why.why)
 app.command()(verify.verify)
+app.command()(publish.publish)
+app.command()(adopt.adopt)
 app.command()(serve.serve)
 app.add_typer(show.app, name="show")
 

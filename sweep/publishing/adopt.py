@@ -1,0 +1,252 @@
+"""Trials out of an Optuna storage, as a sweep of this program.
+
+A study has settings and values, but no verdict. What `publish` wrote has all of it, in user
+attributes, and comes in as it was recorded. Of any other study only the settings are taken:
+they are run anew here, and what the study says of them is put beside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweep.errors import MisuseError, SweepMismatchError, nearest
+from sweep.outcome import Outcome
+from sweep.publishing.published import FINGERPRINT, MARK, outcome
+from sweep.publishing.storage import opened
+from sweep.searching.study import recorded_rows
+from sweep.setting import canonical_json
+from sweep.spec import Spec
+from sweep.spec.model import MAX_GRIDS, MAX_TEXT
+from sweep.store.store import Store
+from sweep.words import Axis, ZeroGrad
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+MAX_PLANNED = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """A finished trial of a study.
+
+    Attributes:
+        number: Optuna's number of it.
+        parameters: its parameters by name.
+        values: its values; none for a pruned or a failed trial.
+        attributes: its user attributes.
+    """
+
+    number: int
+    parameters: Mapping[str, Any]
+    values: tuple[float, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TheirStudy:
+    """A study as it was read: its finished trials, and the mark that `publish` left on it.
+
+    ``mark`` is None for a study that somebody else made.
+    """
+
+    name: str
+    trials: tuple[Theirs, ...]
+    mark: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A published sweep that came in: its name, and how many trials there are and were left."""
+
+    sweep: str
+    trials: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A trial of theirs beside the one that was run here; ``here`` is a row of ``trial``."""
+
+    theirs: Theirs
+    here: Mapping[str, Any] | None
+
+
+def read_study(storage: str, name: str | None = None) -> TheirStudy:
+    """The study of that name, or the only one; the storage is only read.
+
+    Raises NotThereError and DatabaseError as `opened` does, and MisuseError for a name that
+    it has not got, and for a study that Optuna itself cannot read.
+    """
+    import optuna
+
+    with opened(storage, create=False) as (_, storage_of_theirs):
+        try:
+            chosen = _chosen(optuna.get_all_study_names(storage_of_theirs), name)
+            study = optuna.load_study(study_name=chosen, storage=storage_of_theirs)
+            return _read(study)
+        except SQLAlchemyError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, AssertionError) as e:
+            message = f"Optuna cannot read that study: {type(e).__name__}: {str(e)[:MAX_TEXT]}."
+            raise MisuseError(message) from e
+
+
+def adopt_published(study: TheirStudy, db: str, *, name: str | None = None) -> Adopted:
+    """Records the trials of a published ``study`` as the sweep that they were; commits once.
+
+    Trials that were added to it since, and have no attributes of ours, are left out. Raises
+    MisuseError for a trial that was not published as it stands, SweepMismatchError where
+    ``db`` has another sweep of that name; then nothing was written.
+    """
+    sweep, spec, planned = _planned(study, name)
+    ours = [trial for trial in study.trials if FINGERPRINT in trial.attributes]
+    outcomes = [outcome(trial.number, trial.parameters, trial.attributes) for trial in ours]
+    _record(db, sweep, spec, planned, outcomes)
+    return Adopted(
+        sweep, len({o.planned.fingerprint for o in outcomes}), len(study.trials) - len(ours)
+    )
+
+
+def planned_spec(
+    study: TheirStudy,
+    *,
+    workload: str | None = None,
+    steps: int | None = None,
+    optimizer: str | None = None,
+    name: str | None = None,
+) -> Spec:
+    """The settings of a ``study`` that somebody else made, each once, as a spec to run.
+
+    A parameter that a trial lacks has its default, and grads are set to None, as torch does.
+    Raises MisuseError for a parameter that is no axis, for code that the study names, and for
+    more settings than a spec has grids; SpecError for a value that the axis does not take.
+    """
+    if not study.trials:
+        raise MisuseError(f"The study {study.name[:MAX_TEXT]!r} has no finished trial.")
+    points = [_point(trial, optimizer) for trial in study.trials]
+    distinct = list({canonical_json(point): point for point in points}.values())
+    if len(distinct) > MAX_GRIDS:
+        raise MisuseError(
+            f"The study has {len(distinct):,} different settings, and a sweep takes at most "
+            f"{MAX_GRIDS:,} that are no grid. Copy the best of them to a study of their own."
+        )
+    raw: dict[str, Any] = {"name": name or study.name, "grid": distinct}
+    raw |= {"workload": workload} if workload else {}
+    raw |= {"steps": steps} if steps else {}
+    return Spec.checked(raw, "the study")
+
+
+def compared(study: TheirStudy, db: str, sweep: str, *, optimizer: str | None) -> list[Compared]:
+    """Each trial of ``study`` beside the trial of the same setting in the sweep; reads only.
+
+    ``here`` is None for a setting that cannot exist and was left out.
+    """
+    rows = recorded_rows(db, sweep)
+    found = []
+    for trial in study.trials:
+        point = {axis: values[0] for axis, values in _point(trial, optimizer).items()}
+        found.append(Compared(trial, next((row for row in rows if _is_of(row, point)), None)))
+    return found
+
+
+def _chosen(names: Sequence[str], name: str | None) -> str:
+    listed = ", ".join(repr(known[:MAX_TEXT]) for known in names[:12]) or "none"
+    if name is None and len(names) == 1:
+        return names[0]
+    if name is None:
+        raise MisuseError(f"Which study? The storage has {listed}. Give its name with --study.")
+    if name not in names:
+        close = nearest(name[:MAX_TEXT], [known[:MAX_TEXT] for known in names])
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise MisuseError(f"No study is named {name[:MAX_TEXT]!r}.{hint} Studies: {listed}.")
+    return name
+
+
+def _read(study: Study) -> TheirStudy:
+    mark = study.user_attrs.get(MARK)
+    if mark is not None and not isinstance(mark, dict):
+        raise MisuseError(f"The study's user attribute {MARK!r} is not what this program writes.")
+    trials = (t for t in study.get_trials(deepcopy=False) if t.state.is_finished())
+    return TheirStudy(study.study_name, tuple(map(_theirs, trials)), mark)
+
+
+def _theirs(trial: FrozenTrial) -> Theirs:
+    return Theirs(trial.number, trial.params, tuple(trial.values or ()), trial.user_attrs)
+
+
+def _planned(study: TheirStudy, name: str | None) -> tuple[str, str, int]:
+    """The sweep's name, its spec as canonical JSON, and the number of its trials."""
+    mark = study.mark or {}
+    try:
+        spec = json.loads(mark["spec"])
+        planned, sweep = mark["planned"], name or mark["sweep"]
+        text = canonical_json(spec | {"name": sweep})
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise MisuseError(
+            f"The study does not say how its sweep was planned: {error!r}."
+        ) from error
+    if not isinstance(planned, int) or not 0 <= planned <= MAX_PLANNED:
+        raise MisuseError(f"The study says that {str(planned)[:40]} trials were planned.")
+    if not isinstance(sweep, str) or not sweep.isprintable() or not 0 < len(sweep) <= MAX_TEXT:
+        raise MisuseError("The study's sweep has no name that prints; give one with --name.")
+    return sweep, text, planned
+
+
+def _record(db: str, sweep: str, spec: str, planned: int, outcomes: Sequence[Outcome]) -> None:
+    with Store.open(db) as store:
+        there = store.sweep(sweep)
+        if there is not None and there.spec != spec:
+            raise SweepMismatchError(sweep, "it was planned otherwise than the published one")
+        recorded = store.record_sweep(sweep, spec, planned)
+        store.write(recorded.id, outcomes)
+
+
+def _point(trial: Theirs, optimizer: str | None) -> dict[str, list[Any]]:
+    """A grid of the one setting that the trial's parameters and ``optimizer`` stand for."""
+    for name in trial.parameters:
+        if name not in list(Axis):
+            raise MisuseError(_no_axis(name))
+    point = {Axis.ZERO_GRAD.value: [ZeroGrad.NONE.value]}
+    point |= {name: [value] for name, value in trial.parameters.items()}
+    if optimizer is not None:
+        point[Axis.OPTIMIZER.value] = [optimizer]
+    if Axis.OPTIMIZER not in point:
+        raise MisuseError(
+            f"Trial {trial.number} has no parameter 'optimizer'. Say which it was with --optimizer."
+        )
+    if optimizer is None and ":" in str(point["optimizer"][0]):
+        raise MisuseError(
+            f"Trial {trial.number} names code to import and run as its optimizer, "
+            f"{str(point['optimizer'][0])[:MAX_TEXT]!r}. If you trust it, give it by --optimizer."
+        )
+    return _in_numbers(point)
+
+
+def _in_numbers(point: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """``point`` with whole numbers as reals on the axes that are real."""
+    real = (Axis.LR.value, Axis.WEIGHT_DECAY.value, Axis.MOMENTUM.value)
+    return {
+        name: [float(v) if name in real and type(v) is int else v for v in values]
+        for name, values in point.items()
+    }
+
+
+def _no_axis(name: str) -> str:
+    close = nearest(name[:MAX_TEXT], list(Axis))
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return (
+        f"The study's parameter {name[:MAX_TEXT]!r} has no axis here.{hint} "
+        f"Axes: {', '.join(Axis)}. Nothing was adopted."
+    )
+
+
+def _is_of(row: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
+    """Whether the recorded trial is of that setting; an axis that does not apply is null."""
+    return all(row[axis] is None or row[axis] == value for axis, value in point.items())
