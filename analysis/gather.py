@@ -106,7 +106,7 @@ class _Objects:
         kind = COLUMNS[self.name]
         values: pd.Series = pd.Series(self._values, dtype=object)
         if kind is Kind.TIME:
-            values = pd.to_datetime(values, utc=True)
+            values = pd.to_datetime(values, utc=True, format="ISO8601")
         typed: pd.Series = values.astype(kind.value)
         return typed
 

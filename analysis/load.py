@@ -9,7 +9,7 @@ Python rows.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,13 @@ def read_rows(
         if sweep not in ids:
             raise SweepMissingError(sweep, list(ids))
         query = query.where(TRIALS.c.sweep_id == ids[sweep])
-    return gathered(names, _blocks(connection, query), sweeps)
+    with closing(_blocks(connection, query)) as blocks:
+        return gathered(names, blocks, sweeps)
 
 
-def _blocks(connection: Connection, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
+def _blocks(
+    connection: Connection, query: Select[Any]
+) -> Generator[Sequence[tuple[Any, ...]], None, None]:
     """The rows as the driver's cursor gives them: SQLAlchemy's own rows take twice as long.
 
     What it compares columns with is written into it, quoted by SQLAlchemy.
@@ -142,7 +145,7 @@ def connected(url: str) -> Iterator[Connection]:
     try:
         parsed = make_url(url)
         engine = _engine(parsed)
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise UnreadableDatabaseError("The database URL", "it is not a valid URL") from error
     except ModuleNotFoundError as error:
         raise MissingLibraryError("That database", str(error.name), "leaksweep[cluster]") from error
@@ -152,7 +155,7 @@ def connected(url: str) -> Iterator[Connection]:
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise _unreadable(parsed, reason) from error
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         reason = f"a column holds what is not of its kind ({str(error).splitlines()[0]:.80})"
         raise _unreadable(parsed, reason) from error
     finally:

@@ -10,7 +10,7 @@ import sqlite3
 from types import MappingProxyType
 
 from sweep.errors import DatabaseError
-from sweep.store.url import DatabaseUrl, without_password
+from sweep.store.url import DatabaseUrl, without_secrets
 
 _SQLITE = MappingProxyType(
     {
@@ -34,7 +34,7 @@ def database_error(url: DatabaseUrl, doing: str, error: BaseException) -> Databa
 
     ``doing`` completes "Cannot ...". The database's own words are kept, passwords are not.
     """
-    words = without_password(own_words(error))
+    words = without_secrets(own_words(error), url)
     reason = _SQLITE.get(primary_code(error))
     explained = f"{reason} ({words})" if reason else words
     return DatabaseError(f"Cannot {doing} {url.shown}: {explained}.", url=url.shown)

@@ -85,12 +85,23 @@ def without_password(text: str) -> str:
     return start + separator + _SECRET_PARAMETER.sub(r"\g<key>=***", masked)
 
 
+def without_secrets(words: str, url: DatabaseUrl) -> str:
+    """``words`` without any part of the password of ``url``, wherever a library took it apart."""
+    _, _, rest = url.text.rpartition("://")
+    credentials = _CREDENTIALS.match(rest)
+    secret = credentials[0][len(credentials["user"]) + 1 : -1] if credentials else ""
+    for piece in sorted(re.split(r"[@/:?#&]", secret), key=len, reverse=True):
+        words = words.replace(piece, "***") if len(piece) > 1 else words
+    return without_password(words)
+
+
 def _sqlite(rest: str, shown: str) -> DatabaseUrl:
     """The file behind ``sqlite://`` + ``rest``."""
-    host, slash, name = rest.partition("/")
+    host, _, name = rest.partition("/")
     if host:
-        message = f"{shown} names a host, which SQLite does not have: write sqlite:///{host}{slash}"
-        raise DatabaseError(f"{message}{name} with three slashes.", url=shown)
+        file = shown.partition("://")[2]
+        message = f"{shown} names a host, which SQLite does not have: write sqlite:///{file}"
+        raise DatabaseError(f"{message} with three slashes.", url=shown)
     if not name or name.startswith((":memory:", "file:")):
         message = f"{shown} names no file, so nothing would be kept. Valid: sqlite:///FILE."
         raise DatabaseError(message, url=shown)
