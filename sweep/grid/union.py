@@ -56,9 +56,10 @@ class Grid:
         earlier: dict[str, list[Box]] = {}
         for box in self._plan.boxes:
             before = earlier.setdefault(box.optimizer, [])
+            decided = self.spec.workload, self.spec.steps, self._options[box.optimizer]
             for setting in box:
-                if not any(setting in other for other in before):
-                    yield self._planned(setting)
+                if not before or not any(setting in other for other in before):
+                    yield PlannedTrial(setting, *decided)
             before.append(box)
 
     @cached_property

@@ -168,7 +168,7 @@ class Store:
         if retry_failed:
             statement = statement.where(TrialRow.verdict != Verdict.FAILED.value)
         with self._reading("read") as connection:
-            return set(connection.scalars(statement))
+            return set(connection.scalars(statement).all())
 
     def _intern(
         self, connection: Connection, environments: Iterable[Environment]

@@ -1,6 +1,7 @@
 """What decides a trial, and the fingerprint of it."""
 
-from dataclasses import replace
+import hashlib
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,36 @@ def test_everything_that_decides_a_trial_is_in_its_fingerprint(changed):
 def test_a_fingerprint_is_the_same_in_every_release():
     """Recorded sweeps are resumed by it: a change here would run every trial again."""
     assert PLAN.fingerprint == "29d4f2336b15eb32e275ff0651a14e14"
+
+
+NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers()
+
+
+@given(
+    setting=st.builds(
+        Setting,
+        optimizer=st.text(),
+        lr=NUMBERS,
+        weight_decay=NUMBERS,
+        momentum=NUMBERS,
+        zero_grad=st.sampled_from(ZeroGrad),
+        schedule=st.text(),
+        freeze=st.sampled_from(Freeze),
+        seed=st.integers(min_value=0),
+    ),
+    workload=st.text(),
+    steps=st.integers(),
+)
+def test_a_fingerprint_is_the_hash_of_canonical_json(setting, workload, steps):
+    text = canonical_json(asdict(setting) | {"workload": workload, "steps": steps}) + '{"a":1}'
+    expected = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    assert PlannedTrial(setting, workload, steps, '{"a":1}').fingerprint == expected
+
+
+@pytest.mark.parametrize("lr", [float("nan"), float("inf")])
+def test_what_json_lacks_has_no_fingerprint(lr):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        PlannedTrial(replace(SETTING, lr=lr), "article", 100)
 
 
 def test_equal_plans_have_equal_fingerprints():
