@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Insert, Select, bindparam, select
+from sqlalchemy import JSON, ColumnElement, Insert, Select, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.store.models import Base, EnvironmentRow, SweepRow, TrialRow
@@ -38,6 +38,27 @@ def upsert_trials(dialect: str) -> Insert:
         set_=replaced,
         where=TrialRow.verdict == Verdict.FAILED.value,
     ).returning(TrialRow.id, TrialRow.fingerprint)
+
+
+@cache
+def find_recorded(dialect: str, *, but_failed: bool) -> Select[str]:
+    """Finds which of ``fingerprints`` a sweep has recorded, ``but_failed`` ones if so asked.
+
+    They travel as one value, JSON or an array: thousands of values in a statement take longer
+    to write than to look up.
+    """
+    known = TrialRow.fingerprint.in_(select(_each(dialect, "fingerprints")))
+    statement = select(TrialRow.fingerprint).where(
+        TrialRow.sweep_id == bindparam("sweep_id"), known
+    )
+    return statement.where(TrialRow.verdict != Verdict.FAILED.value) if but_failed else statement
+
+
+def _each(dialect: str, name: str) -> ColumnElement[str]:
+    """The values of a list that is bound to ``name``, as a column."""
+    if dialect == "postgresql":
+        return func.unnest(bindparam(name, type_=postgresql.ARRAY(Text))).column_valued()
+    return func.json_each(bindparam(name, type_=JSON)).table_valued("value").c.value
 
 
 @cache

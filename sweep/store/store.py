@@ -30,12 +30,18 @@ from sweep.store.failures import database_error, primary_code
 from sweep.store.migrate import migrate
 from sweep.store.models import StepRow, SweepRow, TrialRow
 from sweep.store.rows import environment_row, step_rows, trial_row
-from sweep.store.statements import add_environment, find_environment, upsert_sweep, upsert_trials
+from sweep.store.statements import (
+    add_environment,
+    find_environment,
+    find_recorded,
+    upsert_sweep,
+    upsert_trials,
+)
 from sweep.store.url import DatabaseUrl, parse_url
 from sweep.words import Verdict
 
 CHUNK = 5000
-"""Fingerprints asked about at once; SQLite takes at most 32766 values in a statement."""
+"""Trials asked about at once; SQLite takes at most 32766 values in a statement."""
 
 _LOOK_S = 0.05  # how often a lock is tried for which SQLite does not wait
 
@@ -161,14 +167,10 @@ class Store:
         self, sweep_id: int, planned: Sequence[PlannedTrial], retry_failed: bool
     ) -> set[str]:
         """The fingerprints of those of ``planned`` that need not run."""
-        fingerprints = [trial.fingerprint for trial in planned]
-        statement = select(TrialRow.fingerprint).where(
-            TrialRow.sweep_id == sweep_id, TrialRow.fingerprint.in_(fingerprints)
-        )
-        if retry_failed:
-            statement = statement.where(TrialRow.verdict != Verdict.FAILED.value)
+        statement = find_recorded(self._engine.dialect.name, but_failed=retry_failed)
+        asked = {"sweep_id": sweep_id, "fingerprints": [trial.fingerprint for trial in planned]}
         with self._reading("read") as connection:
-            return set(connection.scalars(statement).all())
+            return set(connection.scalars(statement, asked).all())
 
     def _intern(
         self, connection: Connection, environments: Iterable[Environment]
