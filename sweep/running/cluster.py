@@ -107,6 +107,7 @@ def _address(scheduler: str | None, jobs: int) -> Iterator[str]:
         processes=True,
         dashboard_address=None,
         memory_limit=None,  # trials have processes of their own
+        preload="sweep.running.local_worker",
         silence_logs=logging.CRITICAL,
     ) as cluster:
         yield cluster.scheduler_address
