@@ -37,6 +37,7 @@ class CannedQuery:
 _PROGRESS = """\
 WITH recorded AS (
     SELECT sweep_id, count(*) AS trials, max(finished_at) AS last_at,
+           datetime(max(finished_at), '-5 minutes') AS since,
            count(*) FILTER (WHERE verdict = 'leaks') AS leaks,
            count(*) FILTER (WHERE verdict = 'holds') AS holds,
            count(*) FILTER (WHERE verdict = 'inert') AS inert,
@@ -48,7 +49,7 @@ recent AS (
            (count(*) - 1) / nullif(
                (julianday(max(finished_at)) - julianday(min(finished_at))) * 1440, 0) AS a_minute
     FROM trial JOIN recorded USING (sweep_id)
-    WHERE finished_at >= datetime(last_at, '-5 minutes')
+    WHERE finished_at >= since
     GROUP BY trial.sweep_id
 ),
 measured AS (
@@ -106,44 +107,66 @@ SELECT source,
 FROM chosen CROSS JOIN source ORDER BY place"""
 
 _REMEDIES = """\
-WITH tried AS (
-    SELECT sweep_id, optimizer, verdict, 'zero_grad' AS axis, zero_grad AS value,
-           json_array(sweep_id, workload, steps, optimizer, lr, weight_decay, momentum,
-                      schedule, freeze, seed, options) AS all_else
+WITH trials AS MATERIALIZED (
+    SELECT dense_rank() OVER (
+               ORDER BY sweep_id, optimizer, lr, weight_decay, momentum, zero_grad, schedule,
+                        freeze, workload, steps, options) AS setting, seed, verdict
     FROM trial WHERE verdict IN ('leaks', 'holds')
-    UNION ALL
-    SELECT sweep_id, optimizer, verdict, 'freeze', freeze,
+),
+settings AS (
+    SELECT row_number() OVER (
+               ORDER BY sweep_id, optimizer, lr, weight_decay, momentum, zero_grad, schedule,
+                        freeze, workload, steps, options) AS setting, *
+    FROM (SELECT DISTINCT sweep_id, optimizer, lr, weight_decay, momentum, zero_grad, schedule,
+                          freeze, workload, steps, options
+          FROM trial WHERE verdict IN ('leaks', 'holds'))
+),
+tried AS MATERIALIZED (
+    SELECT setting, sweep_id, optimizer, 'zero_grad' AS axis, zero_grad AS value,
            json_array(sweep_id, workload, steps, optimizer, lr, weight_decay, momentum,
-                      schedule, zero_grad, seed, options)
-    FROM trial WHERE verdict IN ('leaks', 'holds')
+                      schedule, freeze, options) AS all_else
+    FROM settings
     UNION ALL
-    SELECT sweep_id, optimizer, verdict, 'weight_decay', iif(weight_decay > 0, '>0', '0'),
+    SELECT setting, sweep_id, optimizer, 'freeze', freeze,
+           json_array(sweep_id, workload, steps, optimizer, lr, weight_decay, momentum,
+                      schedule, zero_grad, options)
+    FROM settings
+    UNION ALL
+    SELECT setting, sweep_id, optimizer, 'weight_decay', iif(weight_decay > 0, '>0', '0'),
            json_array(sweep_id, workload, steps, optimizer, lr, momentum,
-                      schedule, freeze, zero_grad, seed, options)
-    FROM trial WHERE verdict IN ('leaks', 'holds') AND weight_decay >= 0
+                      schedule, freeze, zero_grad, options)
+    FROM settings WHERE weight_decay >= 0
     UNION ALL
-    SELECT sweep_id, optimizer, verdict, 'momentum', iif(momentum > 0, '>0', '0'),
+    SELECT setting, sweep_id, optimizer, 'momentum', iif(momentum > 0, '>0', '0'),
            json_array(sweep_id, workload, steps, optimizer, lr, weight_decay,
-                      schedule, freeze, zero_grad, seed, options)
-    FROM trial WHERE verdict IN ('leaks', 'holds') AND momentum >= 0
-)
-SELECT sweep.name AS sweep, axis, leaking.value AS changed_from, remedied.value AS changed_to,
-       count(*) AS pairs,
-       count(*) FILTER (WHERE remedied.verdict = 'holds') AS held,
-       count(*) FILTER (WHERE remedied.verdict = 'leaks') AS still_leak,
-       round(100.0 * count(*) FILTER (WHERE remedied.verdict = 'holds') / count(*), 1)
-           AS held_percent,
-       replace(group_concat(DISTINCT iif(remedied.verdict = 'leaks', remedied.optimizer, NULL)),
-               ',', ', ') AS still_leaks_with
-FROM tried AS leaking JOIN tried AS remedied USING (axis, all_else)
-     JOIN sweep ON sweep.id = leaking.sweep_id
-WHERE leaking.verdict = 'leaks' AND leaking.value <> remedied.value
-      AND :optimizer IN ('', leaking.optimizer)
+                      schedule, freeze, zero_grad, options)
+    FROM settings WHERE momentum >= 0
+),
+changed AS MATERIALIZED (
+    SELECT row_number() OVER () AS change, axis,
+           before.setting AS from_setting, after.setting AS to_setting, before.sweep_id,
+           before.optimizer, before.value AS changed_from, after.value AS changed_to
+    FROM tried AS before JOIN tried AS after USING (axis, all_else)
+    WHERE before.value <> after.value AND :optimizer IN ('', before.optimizer)
       AND CASE axis
-          WHEN 'zero_grad' THEN leaking.value = 'never' OR remedied.value = 'none'
-          WHEN 'freeze' THEN leaking.value IN ('detach', 'no_grad', 'requires_grad')
-          ELSE remedied.value = '0' END
-GROUP BY sweep.name, axis, leaking.value, remedied.value
+          WHEN 'zero_grad' THEN before.value = 'never' OR after.value = 'none'
+          WHEN 'freeze' THEN before.value IN ('detach', 'no_grad', 'requires_grad')
+          ELSE after.value = '0' END
+),
+counted AS (
+    SELECT change, count(*) AS pairs, count(*) FILTER (WHERE remedied.verdict = 'holds') AS held
+    FROM trials AS leaking JOIN changed ON changed.from_setting = leaking.setting
+         JOIN trials AS remedied ON remedied.setting = to_setting AND remedied.seed = leaking.seed
+    WHERE leaking.verdict = 'leaks'
+    GROUP BY change
+)
+SELECT sweep.name AS sweep, axis, changed_from, changed_to, sum(pairs) AS pairs,
+       sum(held) AS held, sum(pairs - held) AS still_leak,
+       round(100.0 * sum(held) / sum(pairs), 1) AS held_percent,
+       replace(group_concat(DISTINCT iif(pairs > held, optimizer, NULL)), ',', ', ')
+           AS still_leaks_with
+FROM counted JOIN changed USING (change) JOIN sweep ON sweep.id = sweep_id
+GROUP BY sweep.name, axis, changed_from, changed_to
 ORDER BY sweep.name, held_percent DESC, pairs DESC"""
 
 _FAILURES = """\
