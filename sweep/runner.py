@@ -45,6 +45,9 @@ class Runner:
             workers on this machine. The workers of one that is there already say how many
             trials it runs at once, not ``jobs``.
         tell: takes what is to be said of the cluster meanwhile.
+        stacked: whether trials that differ only in their seed may be trained as one stack,
+            where that is faster. The outcomes are the same bit for bit; trials are read
+            further ahead.
 
     Raises MisuseError for limits in this very process, which cannot be stopped, and for a
     scheduler of no cluster.
@@ -58,6 +61,7 @@ class Runner:
     limits: Limits = NO_LIMITS
     scheduler: str | None = None
     tell: Tell = _nobody
+    stacked: bool = True
 
     def __post_init__(self) -> None:
         if self.limits and self.backend is Backend.THREADING:
@@ -87,12 +91,14 @@ class Runner:
         Closing the iterator stops the workers.
         """
         source = Source(trials)
-        yield from self._outcomes(source, self._task())
+        yield from self._outcomes(source, self.task())
         source.raise_failure()
 
-    def _task(self) -> Task:
+    def task(self) -> Task:
+        """What is done with each trial, or with several at once."""
         if self.run_trial is None:
-            return training(trace=self.trace, device=self.device)
+            stacked = self.stacked and not self.limits  # which are a trial's own
+            return training(trace=self.trace, device=self.device, stacked=stacked)
         return only(self.run_trial)
 
     def _outcomes(self, source: Source, task: Task) -> Iterator[Outcome]:
@@ -118,7 +124,7 @@ class Runner:
 
 def _here(source: Source, task: Task) -> Iterator[Outcome]:
     """The outcomes of this very process; what trials print goes to stderr."""
-    for planned in source:
+    for group in task.groups(source):
         with redirect_stdout(sys.stderr):
-            outcome = task.run(planned)
-        yield outcome
+            outcomes = task.outcomes(group)
+        yield from outcomes

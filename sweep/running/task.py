@@ -1,15 +1,17 @@
-"""What a worker is asked to do with a planned trial; it travels to other processes."""
+"""What a worker is asked to do with planned trials; it travels to other processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from sweep.outcome import Outcome
+from sweep.replicates.groups import Group, grouped
 from sweep.setting import PlannedTrial
 
 RunTrial = Callable[[PlannedTrial], Outcome]
+RunGroup = Callable[[Group], list[Outcome]]
 
 
 class WorkerDiedError(Exception):
@@ -27,11 +29,40 @@ class Task:
         run: runs one trial.
         prepare: called once in a process before its first trial.
         device: ``"cpu"`` or ``"cuda"``.
+        run_group: runs trials that differ only in their seed at once, with the outcomes that
+            ``run`` would have; None where each is to be run by itself.
     """
 
     run: RunTrial
     prepare: Callable[[], None]
     device: str = "cpu"
+    run_group: RunGroup | None = None
+
+    def groups(self, trials: Iterable[PlannedTrial]) -> Iterator[Group]:
+        """``trials`` in their order, together where they are to be run at once.
+
+        Reads one trial ahead where there is a `run_group`.
+        """
+        if self.run_group is None:
+            return ((planned,) for planned in trials)
+        return grouped(trials)
+
+    def outcomes(self, group: Group) -> list[Outcome]:
+        """The outcome of each of ``group``, one of `groups`. Raises what `run` raises."""
+        if self.run_group is None:
+            return [self.run(planned) for planned in group]
+        return self.run_group(group)
+
+    def contained_group(self, group: Group) -> list[Outcome]:
+        """The outcomes of ``group`` as `contained` has them one by one."""
+        if len(group) > 1:
+            try:
+                return self.outcomes(group)
+            except Exception:
+                raise
+            except BaseException:  # noqa: BLE001, S110  # `contained` says below whose it was
+                pass
+        return [self.contained(planned) for planned in group]
 
     def contained(self, planned: PlannedTrial) -> Outcome:
         """The outcome of ``planned`` in a process where no person can interrupt it.
@@ -54,9 +85,18 @@ class Task:
         return failed(planned, error, seconds=seconds, device=self.device)
 
 
-def training(*, trace: bool, device: str) -> Task:
-    """The task of training each trial; torch is imported where it runs, not here."""
-    return Task(partial(_train, trace=trace, device=device), _import_what_training_needs, device)
+def training(*, trace: bool, device: str, stacked: bool = True) -> Task:
+    """The task of training each trial; torch is imported where it runs, not here.
+
+    With ``stacked``, trials that differ only in their seed are trained as one stack where
+    that is faster; their outcomes are the same.
+    """
+    return Task(
+        partial(_train, trace=trace, device=device),
+        _import_what_training_needs,
+        device,
+        partial(_train_group, trace=trace, device=device) if stacked else None,
+    )
 
 
 def only(run: RunTrial) -> Task:
@@ -68,6 +108,12 @@ def _train(planned: PlannedTrial, *, trace: bool, device: str) -> Outcome:
     from sweep.trial import run_trial
 
     return run_trial(planned, trace=trace, device=device)
+
+
+def _train_group(group: Group, *, trace: bool, device: str) -> list[Outcome]:
+    from sweep.replicates.trial import run_replicates
+
+    return run_replicates(group, trace=trace, device=device)
 
 
 def _import_what_training_needs() -> None:

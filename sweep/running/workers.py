@@ -30,8 +30,8 @@ def in_workers(source: Source, task: Task, jobs: int) -> Iterator[Outcome]:
     """
     while not source.exhausted:
         try:
-            for outcome in _pool(source, task, jobs):
-                yield source.settle(outcome)
+            for outcomes in _pool(source, task, jobs):
+                yield from map(source.settle, outcomes)
         except BrokenProcessPool:
             yield from alone(source.take_unsettled(), task, NO_LIMITS)
     yield from alone(source.take_unsettled(), task, NO_LIMITS)
@@ -47,16 +47,20 @@ class _ShortBatches(LokyBackend):  # type: ignore[misc]  # joblib has no types
     MAX_IDEAL_BATCH_DURATION = 0.5
 
 
-def _pool(source: Source, task: Task, jobs: int) -> Iterator[Outcome]:
-    """The outcomes of a pool of workers. Raises BrokenProcessPool where a worker dies."""
-    run = delayed(task.contained)
+def _pool(source: Source, task: Task, jobs: int) -> Iterator[list[Outcome]]:
+    """The outcomes of a pool of workers, a group of trials' at a time.
+
+    Raises BrokenProcessPool where a worker dies. A trial that was read ahead of its group by
+    then is unsettled like those that were running.
+    """
+    run = delayed(task.contained_group)
     backend = _ShortBatches(inner_max_num_threads=1, initializer=follow, initargs=(os.getpid(),))
     with parallel_config(backend):
-        outcomes = Parallel(jobs, return_as="generator_unordered")(map(run, source))
+        groups = Parallel(jobs, return_as="generator_unordered")(map(run, task.groups(source)))
     try:
-        for outcome in outcomes:  # noqa: UP028  # closing must reach the lines below first
-            yield outcome
+        for outcomes in groups:  # noqa: UP028  # closing must reach the lines below first
+            yield outcomes
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it stops early, as it is told to
-            outcomes.close()
+            groups.close()

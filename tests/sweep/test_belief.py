@@ -1,4 +1,4 @@
-"""A verdict depends on the trial alone: not on workers, order, what ran before, or kernels.
+"""A verdict depends on the trial alone: not on workers, order, engine, what ran before, kernels.
 
 Whole databases are compared: every column but ids, times and the environment's row.
 """
@@ -7,6 +7,7 @@ import inspect
 import random
 import sqlite3
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,12 +29,14 @@ steps = 8
 [[grid]]
 optimizer = ["SGD", "Adam", "ASGD", "LBFGS"]
 zero_grad = ["none", "zero"]
+seed = [0, 1]
 
 [[grid]]
 optimizer = ["faulty:RaisesAtStep7"]
 zero_grad = ["zero"]
 """
 HERE = Runner(1, Backend.THREADING, trace=True)
+PLAIN = replace(HERE, stacked=False)
 NOT_COMPARED = {"id", "sweep_id", "environment_id", "trial_id", "train_seconds", "finished_at"}
 SOURCES = {
     "sweep": ("sweep", []),
@@ -78,12 +81,12 @@ def expected(grid, tmp_path_factory):
     """The same database, made the plain way: each trial in turn, in this process."""
     path = tmp_path_factory.mktemp("belief") / "sweep.db"
     with Store.open(f"sqlite:///{path}") as store:
-        run_sweep(store, grid, HERE)
+        run_sweep(store, grid, PLAIN)
     found = contents(path)
     assert {table: len(rows) for table, rows in found.items()} == {
         "sweep": 1,
-        "trial": 9,
-        "step": 8 * 8,
+        "trial": 17,
+        "step": 16 * 8,
     }
     return found
 
@@ -120,6 +123,9 @@ class TestWholeDatabases:
     @pytest.mark.parametrize("jobs", [1, 2])
     def test_worker_processes_record_what_this_process_does(self, database, expected, jobs):
         assert database(Runner(jobs, trace=True)) == expected
+
+    def test_stacks_of_replicates_record_what_trials_one_by_one_do(self, database, expected):
+        assert database(HERE) == expected
 
     @pytest.mark.parametrize(
         "reorder", [list.reverse, random.Random(3).shuffle], ids=["reversed", "shuffled"]
