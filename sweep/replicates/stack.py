@@ -27,24 +27,27 @@ class StackedNet(nn.Module):
         super().__init__()
         self.layer1 = _StackedLinear(layer1)
         self.layer2 = _StackedLinear(layer2)
-        self._logits = torch.empty(0)
+        self._log_probabilities = torch.empty(0)
 
     def forward(self, x: Tensor, detach_layer1: bool = False) -> Tensor:
-        """Logits ``(replicates, examples, classes)`` of ``x`` ``(.., examples, features)``."""
+        """The logs of the classes' probabilities, ``(replicates, examples, classes)``.
+
+        ``x`` is ``(replicates, examples, features)``.
+        """
         hidden = self.layer1(x)
         if detach_layer1:
             hidden = hidden.detach()
-        logits: Tensor = self.layer2(torch.relu(hidden))
-        self._logits = logits.detach()
-        return logits
+        log_probabilities = functional.log_softmax(self.layer2(torch.relu(hidden)), dim=-1)
+        self._log_probabilities = log_probabilities.detach()
+        return log_probabilities
 
     def losses(self, y: Tensor) -> list[float]:
         """The cross-entropy of each replicate at the latest forward pass with its classes in ``y``.
 
         Taken one by one: a mean over several at once sums in another order.
         """
-        alone = zip(self._logits, y, strict=True)
-        return [functional.cross_entropy(logits, target).item() for logits, target in alone]
+        alone = zip(self._log_probabilities, y, strict=True)
+        return [functional.nll_loss(each, target).item() for each, target in alone]
 
 
 def build_stack(name: str, seeds: tuple[int, ...], device: str = "cpu") -> Workload:
@@ -75,8 +78,8 @@ def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
     return _summed_loss(model(data[0], detach_layer1=True), data[1])
 
 
-def _summed_loss(logits: Tensor, y: Tensor) -> Tensor:
-    each = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
+def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:
+    each = functional.nll_loss(log_probabilities.flatten(0, 1), y.flatten(), reduction="none")
     return each.view(y.shape).mean(dim=1).sum()
 
 
