@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
+from sweep.peak import training_gigaflop
 from sweep.runner import Runner
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
@@ -30,12 +31,14 @@ class Progress:
             does again do not count.
         ran: outcomes of this run so far, by verdict.
         seconds: how long this run has taken.
+        gigaflop: the matrix products of this run's training, as `training_gigaflop` counts.
     """
 
     planned: int
     recorded: int
     ran: Mapping[Verdict, int]
     seconds: float
+    gigaflop: float = 0.0
 
     @property
     def finished(self) -> int:
@@ -65,10 +68,11 @@ def run_sweep(
     sweep = claim(store, grid)
     started = time.monotonic()
     ran: Counter[Verdict] = Counter()
+    gigaflop = 0.0
     recorded = _recorded(store, sweep, retry_failed)
 
     def progress() -> Progress:
-        return Progress(grid.size, recorded, ran, time.monotonic() - started)
+        return Progress(grid.size, recorded, ran, time.monotonic() - started, gigaflop)
 
     observe(progress())
     if recorded < grid.size:
@@ -77,6 +81,7 @@ def run_sweep(
             for outcome in outcomes:
                 writer.put(outcome)
                 ran[outcome.verdict] += 1
+                gigaflop += training_gigaflop(outcome)
                 observe(progress())
     return progress()
 

@@ -1,3 +1,4 @@
+import re
 import sqlite3
 from contextlib import closing
 
@@ -179,3 +180,14 @@ def test_no_message_shows_a_password(leaksweep, spec):
     assert ended.code == 2
     assert "secret" not in ended.err
     assert "me:***@host" in ended.err
+
+
+@pytest.mark.slow
+def test_a_long_run_says_how_near_it_came_to_the_cores_peak(leaksweep, db, spec, monkeypatch):
+    monkeypatch.setattr("sweep.cli.run.LONG_RUN_S", 0.0)
+    ended = leaksweep("run", spec, "--jobs", 1)
+    assert re.search(r"a second, \d\.\d\d of the peak of one core at matrix products\)", ended.err)
+
+
+def test_a_short_run_does_not_measure_the_peak(leaksweep, db, spec):
+    assert "peak" not in leaksweep("run", spec, "--jobs", 1).err

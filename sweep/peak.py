@@ -1,0 +1,58 @@
+"""How near a sweep came to what this machine's cores can do: arithmetic done, and its peak."""
+
+from __future__ import annotations
+
+import time
+
+from sweep.outcome import Outcome
+from sweep.workload_sizes import BUILT_IN
+
+SIDE = 1024
+"""Rows and columns of the matrices whose products are the peak: large enough, still in cache."""
+
+
+def training_gigaflop(outcome: Outcome) -> float:
+    """The GFLOP of the matrix products of one trial's training; 0 where they are not known.
+
+    A step counts as one forward and one backward pass, with a grad of the frozen layer's
+    weight where the layer is attached: what any training loop has to do. Passes that an
+    optimizer's closure adds, grads that a way of freezing drops, and the replays that find
+    causes are not counted. A failed trial and a workload of one's own count as 0.
+    """
+    size, measurement = BUILT_IN.get(outcome.planned.workload), outcome.measurement
+    if size is None or measurement is None:
+        return 0.0
+    first = 2 * size.examples * size.features * size.hidden
+    second = 2 * size.examples * size.hidden * size.classes
+    frozen = measurement.frozen_steps
+    attached = outcome.planned.steps - frozen
+    return (attached * (2 * first + 3 * second) + frozen * (first + 2 * second)) / 1e9
+
+
+def peak_gigaflop_per_second(processes: int, seconds: float = 0.5) -> float:
+    """GFLOP/s of float32 matrix products by ``processes`` at once, one thread each, in sum.
+
+    Each multiplies for ``seconds``. The processes are joblib's, those of a sweep that has just
+    run among them.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config("loky", inner_max_num_threads=1):
+        rates: list[float] = Parallel(processes)(
+            delayed(_products)(seconds) for _ in range(processes)
+        )
+    return sum(rates)
+
+
+def _products(seconds: float) -> float:
+    """GFLOP/s of products in this process."""
+    import torch
+
+    torch.set_num_threads(1)
+    one, other = torch.randn(2, SIDE, SIDE).unbind()
+    product = torch.mm(one, other)
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        torch.mm(one, other, out=product)
+        count += 1
+    return 2 * SIDE**3 * count / (time.perf_counter() - started) / 1e9
