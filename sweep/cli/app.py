@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from analysis.errors import AnalysisError
-from sweep.cli import adopt, export, look, publish, report, run, serve, show, verify, why
+from sweep.cli import adopt, export, look, publish, report, run, search, serve, show, verify, why
 from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
 
@@ -53,6 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
 app.command()(run.run)
+app.command()(search.search)
 app.command()(look.status)
 app.command()(look.sql)
 app.command()(export.export)

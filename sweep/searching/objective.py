@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sweep.words import Verdict
 
@@ -20,7 +20,7 @@ class Objective(StrEnum):
     FINAL_LOSS = "final_loss"
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["minimize", "maximize"]:
         """Optuna's word for what is looked for: the worst drift, but the best loss."""
         return "minimize" if self is Objective.FINAL_LOSS else "maximize"
 

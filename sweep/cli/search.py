@@ -1,0 +1,256 @@
+"""`leaksweep search`: the worst settings between and beyond the values of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.screen import say
+from sweep.errors import EXIT_NOT_THERE, MisuseError
+from sweep.searching.objective import Objective
+from sweep.searching.samplers import Sampler
+from sweep.words import Backend, Verdict
+
+if TYPE_CHECKING:
+    from sweep.runner import Runner
+    from sweep.searching.ranges import Range
+    from sweep.searching.search import Loaded, Search, Searched
+    from sweep.searching.space import Space
+    from sweep.spec import Spec
+    from sweep.store.store import Store
+
+DEFAULT_PRESET = "full"
+DEFAULT_TRIALS = 100
+TRIAL_TIMEOUT_S = 600.0
+
+
+def search(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Or a grid that comes with the program.",
+            show_default=DEFAULT_PRESET,
+        ),
+    ] = None,
+    objective: Annotated[
+        list[Objective] | None,
+        typer.Option(
+            help="What is looked for: the largest of a drift, the smallest final_loss. Several "
+            "for a Pareto front.",
+            show_default="drift_ratio",
+        ),
+    ] = None,
+    sampler: Annotated[
+        Sampler | None,
+        typer.Option(
+            help="How settings are chosen.", show_default="tpe; nsgaii for several objectives"
+        ),
+    ] = None,
+    trials: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many more trials to run.")
+    ] = DEFAULT_TRIALS,
+    range_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range",
+            metavar="NAME=LO:HI[:log]",
+            help="Explore numbers: lr, weight_decay, momentum, period (the N of every:N), beta2, "
+            "eps or another of the constructors'. These six may come without LO:HI.",
+            show_default="lr, weight_decay, momentum",
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the choice of settings.")] = 0,
+    edge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS",
+            help="Find where along AXIS the verdict changes instead, for one optimizer.",
+        ),
+    ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="article, small or package.module:function."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The sweep's name in the database.",
+            show_default="such as full-tpe-drift_ratio",
+        ),
+    ] = None,
+    db: Db = DEFAULT_DB,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
+    ] = None,
+    backend: Annotated[
+        Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
+    ] = Backend.LOKY,
+    trial_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Stop a trial that takes longer.")
+    ] = TRIAL_TIMEOUT_S,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the Pareto front there: CSV, PNG and SVG."),
+    ] = None,
+) -> None:
+    """Search for the worst settings between and beyond the values of a grid, with Optuna.
+
+    The trials are a sweep of their own; the same command again runs as many more, and has
+    learnt from all of them. Ends with the worst settings found, beside the grid's worst.
+
+    Example: leaksweep search --preset remedies --trials 200
+    """
+    from sweep.searching.ranges import parse_ranges
+
+    chosen = _spec(spec, preset, set_ or (), workload, steps)
+    runner = _runner(jobs, backend, trial_timeout)
+    if edge is not None:
+        from sweep.searching.edge import find_edges
+
+        find_edges(chosen, edge, range_ or (), name=name, db=db, runner=runner, out=out)
+        return
+    objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
+    method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
+    ranges = parse_ranges(range_ or (), pinned=_pinned(set_ or ()))
+    named = name or "-".join((chosen.name, method, *objectives))
+    question = _Question(chosen, named, ranges, objectives, method, seed)
+    _run(question, db, runner, trials, out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What was asked for: the grid to begin from, the search's name, and how to search."""
+
+    grid: Spec
+    name: str
+    ranges: tuple[Range, ...]
+    objectives: tuple[Objective, ...]
+    sampler: Sampler
+    seed: int
+
+    def search(self) -> Search:
+        """The search itself. Raises SpecError for a name that does not print."""
+        from sweep.searching.search import Search
+        from sweep.spec import with_overrides
+
+        spec = with_overrides(self.grid, name=self.name)
+        return Search(spec, self.ranges, self.objectives, self.sampler, self.seed)
+
+
+def _spec(
+    path: Path | None,
+    preset: str | None,
+    axes: Sequence[str],
+    workload: str | None,
+    steps: int | None,
+) -> Spec:
+    from sweep.spec import load_preset, load_spec, with_overrides
+
+    if path is not None and preset is not None:
+        raise MisuseError(f"Both a spec ({path}) and a preset ({preset}) were given; give one.")
+    found = load_spec(path) if path is not None else load_preset(preset or DEFAULT_PRESET)
+    return with_overrides(found, set=axes, workload=workload, steps=steps)
+
+
+def _pinned(axes: Sequence[str]) -> list[str]:
+    """The axes whose values were set."""
+    return [text.partition("=")[0].strip() for text in axes]
+
+
+def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
+    """What runs trials one by one as they are asked for, none ahead of a free worker."""
+    from joblib import cpu_count
+
+    from sweep.limits import NO_LIMITS, Limits
+    from sweep.runner import Runner
+
+    if backend is Backend.DASK:
+        raise MisuseError(
+            "A search asks for the next setting when a worker is free; a cluster takes batches. "
+            "Leave --backend dask out."
+        )
+    limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
+    return Runner(jobs or cpu_count(), backend, limits=limits, stacked=False)
+
+
+def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:
+    """Searches, and prints what was found. Raises typer.Exit(1) where trials have failed."""
+    from sweep.cli.searched import print_found
+    from sweep.searching.samplers import check_sampler
+    from sweep.searching.search import claim, quiet_optuna, rebuilt
+    from sweep.searching.space import Space
+    from sweep.store.store import Store
+
+    with quiet_optuna():
+        search = question.search()
+        space = Space(search.spec, search.ranges)
+        check_sampler(search.sampler, search.objectives, space)
+        with Store.open(db) as store:
+            claim(store, search)
+            study = rebuilt(db, search, space)
+            _say_where_it_stands(search, study)
+            done = _searched(store, search, space, study, runner, trials)
+            found = rebuilt(db, search, space)
+            print_found(question.grid, search, found, db, out)
+    _say_the_end(search, done, len(found.rows), db)
+    failed = sum(row["verdict"] == Verdict.FAILED for row in found.rows)
+    if failed:
+        say(f"{failed:,} of them failed. The table `failures` of `leaksweep export` says why.")
+        raise typer.Exit(EXIT_NOT_THERE)
+
+
+def _searched(
+    store: Store, search: Search, space: Space, study: Loaded, runner: Runner, trials: int
+) -> Searched:
+    """Runs the search; says what was kept if it is interrupted."""
+    from sweep.cli.progress import shown_progress
+    from sweep.searching.search import claim, run_search
+
+    with shown_progress(search.spec.name) as observe:
+        try:
+            return run_search(store, search, space, study, runner, trials=trials, observe=observe)
+        except KeyboardInterrupt:
+            there = store.tally(claim(store, search).id).total()
+            ran = there - len(study.rows)
+            say(
+                f"{search.spec.name}: {ran:,} of {trials:,} trials had finished; {there:,} are "
+                f"recorded in all. --trials {trials - ran} runs the rest."
+            )
+            raise
+
+
+def _say_where_it_stands(search: Search, study: Loaded) -> None:
+    if study.rows:
+        say(
+            f"{search.spec.name}: loaded {len(study.rows):,} recorded trials "
+            f"in {study.seconds:.2f} s."
+        )
+
+
+def _say_the_end(search: Search, done: Searched, recorded: int, db: str) -> None:
+    from sweep.store.url import parse_url
+
+    progress = done.progress
+    say(
+        f"{search.spec.name}: ran {progress.finished:,} trials in {progress.seconds:.1f} s, "
+        f"{recorded:,} in all, recorded in {parse_url(db).shown}."
+    )
+    if done.exhausted:
+        say("It ended early: nothing new was proposed. The ranges may have no more to give.")

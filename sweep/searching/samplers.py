@@ -1,0 +1,78 @@
+"""The samplers by name: what proposes the next setting, given the trials so far.
+
+Each is made anew for each proposal, from the search's seed and the number of the proposal,
+and keeps nothing that is not in the study. So what a search proposes next depends on the
+trials that are recorded and on nothing else, whether it was interrupted or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sweep.errors import MisuseError
+from sweep.searching.objective import Objective
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from sweep.searching.space import Space
+
+POPULATION = 50
+"""Trials in a generation of NSGA-II; its first one is drawn at random."""
+
+
+class Sampler(StrEnum):
+    """How a search chooses the next setting."""
+
+    TPE = "tpe"
+    QMC = "qmc"
+    RANDOM = "random"
+    NSGAII = "nsgaii"
+    CMAES = "cmaes"
+
+
+def check_sampler(sampler: Sampler, objectives: Sequence[Objective], space: Space) -> None:
+    """Raises MisuseError where ``sampler`` cannot search ``space`` for ``objectives``."""
+    if sampler is not Sampler.CMAES:
+        return
+    if len(objectives) > 1:
+        raise MisuseError(
+            f"--sampler cmaes takes one objective; {', '.join(objectives)} came. Take nsgaii or "
+            f"tpe for several."
+        )
+    if not space.common:
+        raise MisuseError(
+            "--sampler cmaes needs a range of numbers that every optimizer of the search has, "
+            "and there is none. Add --range lr=1e-4:1:log or the like, choose optimizers that "
+            "share one with --set optimizer=..., or take --sampler tpe."
+        )
+
+
+def make_sampler(
+    sampler: Sampler, space: Space, *, seed: int, proposal: int, attempt: int = 0
+) -> BaseSampler:
+    """The sampler for proposal number ``proposal`` of the search with that seed, both from 0.
+
+    ``attempt`` tells apart the proposals made in its place while each was of a known setting.
+    """
+    import numpy as np
+    from optuna import samplers
+
+    from sweep.searching import own_samplers
+
+    draw = int(np.random.SeedSequence((seed, proposal, attempt)).generate_state(1)[0])
+    match sampler:
+        case Sampler.TPE:
+            return samplers.TPESampler(seed=draw, multivariate=True, group=True, constant_liar=True)
+        case Sampler.RANDOM:
+            return samplers.RandomSampler(seed=draw)
+        case Sampler.QMC:
+            names = tuple(space.distributions)
+            return own_samplers.Sobol(names, seed=seed, place=proposal + attempt)
+        case Sampler.NSGAII:
+            return own_samplers.Generations(population_size=POPULATION, seed=draw)
+        case Sampler.CMAES:
+            numbers = {name: space.distributions[name] for name in space.common}
+            return own_samplers.Evolution(numbers, seed=draw)
