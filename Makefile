@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint types docs bench results check pins clean
+.PHONY: help sweep test test-faults lint types docs bench results check pins hashes verify-pins clean
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,9 @@ sweep: .venv/.run ## run the article's sweep into results/sweep.db and print its
 
 test: lint types ## run linters, types and the whole test suite
 	$(BIN)/python -m pytest
+
+test-faults: .venv/.dev ## kill, fill, lock and move away: 50 faults, and what became of the trials
+	$(BIN)/python tests/faults/loop.py 50
 
 lint: .venv/.dev ## look for mistakes and for lines out of format
 	$(BIN)/ruff check
@@ -30,9 +33,14 @@ docs: .venv/.dev ## make the pages of docs/ that are made from the code and the 
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_queries.py
 	$(BIN)/python docs/make_findings.py
+	$(BIN)/python benchmarks/compare.py --write
 
-bench: .venv/.dev ## measure speed against peers, side by side
-	$(BIN)/python benchmarks/overhead.py
+bench: .venv/.bench ## measure speed, beside peers: the tables of benchmarks/README.md (half an hour)
+	$(BIN)/python benchmarks/peers.py --write
+	$(BIN)/python benchmarks/overhead.py --write
+	$(BIN)/python benchmarks/million.py --write
+	$(BIN)/python benchmarks/cluster.py --write
+	$(BIN)/python benchmarks/watch.py --write
 
 results: .venv/.dev ## run the presets to their ends: results/reference/ and docs/gallery.md
 	$(BIN)/python results/make_reference.py
@@ -42,6 +50,13 @@ results: .venv/.dev ## run the presets to their ends: results/reference/ and doc
 pins: .venv/.dev ## write constraints.txt from what is installed
 	@{ echo "# What the project is tested with; made by \`make pins\`."; \
 	   $(BIN)/pip freeze --all --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
+
+hashes: .venv/.dev ## write pins/hashes.txt: a hash of each file that the pins stand for
+	$(BIN)/python pins/make_hashes.py
+
+verify-pins: .venv/.run ## download what is pinned and compare its hashes
+	d=$$(mktemp -d); $(PIP) download --no-deps --require-hashes -d $$d -r pins/hashes.txt; \
+	s=$$?; rm -rf $$d; exit $$s
 
 clean: ## remove the environment and what tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
@@ -58,4 +73,9 @@ clean: ## remove the environment and what tools left behind
 .venv/.dev: .venv/.run
 	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev]"
 	$(PIP) install -c constraints.txt --no-deps torcheck  # it asks for an older torch than it needs
+	touch $@
+
+# Ray is among the peers that are measured and is not needed for anything else.
+.venv/.bench: .venv/.dev
+	$(PIP) install -c constraints.txt "ray[tune]==2.60.0"
 	touch $@
