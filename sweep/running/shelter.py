@@ -15,13 +15,13 @@ import time
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import cloudpickle  # type: ignore[import-untyped]
 
 from sweep.limits import Limits, TrialMemoryError, TrialTimeoutError, resident_mib
 from sweep.outcome import Outcome
-from sweep.running.sheltered import Ready
+from sweep.running.sheltered import Begun
 from sweep.running.task import Task, WorkerDiedError
 from sweep.setting import PlannedTrial
 
@@ -43,6 +43,7 @@ class Shelter:
         self._task = task
         self._limits = limits
         self._process: _Process | None = None
+        self._interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -63,20 +64,26 @@ class Shelter:
             self._process = None
 
     def interrupt(self) -> None:
-        """Kills the process from another thread; who waits for an outcome sees it dead."""
+        """Kills the process from another thread; from now on every trial finds it dead."""
+        self._interrupted = True
         process = self._process
         if process is not None:
             process.kill()
 
-    def start(self, planned: PlannedTrial) -> Connection:
-        """Has the process run ``planned``; returns what to wait for until `outcome` has news."""
-        if self._process is None or self._process.has_ended():
-            self.close()
+    @property
+    def connection(self) -> Connection:
+        """What to wait for until `outcome` has news of the trial that was started."""
+        return self._running.connection
+
+    def start(self, planned: PlannedTrial) -> None:
+        """Has the process run ``planned``."""
+        if self._process is None:
             self._process = _Process(self._task)
+            if self._interrupted:
+                self._process.kill()
         self._planned = planned
+        self._begun: _Clock | None = None
         self._process.send(planned)
-        self._start_clock(self._process)
-        return self._process.connection
 
     def outcome(self) -> Outcome | None:
         """The outcome of the trial that was started; None while it is running.
@@ -84,48 +91,51 @@ class Shelter:
         A trial over its limits is stopped, and has failed. Raises WorkerDiedError where the
         process ended by itself, and whatever the task raised.
         """
-        assert self._process is not None  # noqa: S101  # `start` came before
+        process = self._running
         try:
-            return self._news(self._process)
+            return self._news(process)
         except (EOFError, ConnectionError):
-            how = self._process.end()
+            how = process.end()
             self.close()
+            if process.served and self._begun is None and not self._interrupted:
+                self.start(self._planned)  # it had ended before the trial came
+                return None
             raise WorkerDiedError(f"the process that ran it ended with {how}") from None
 
     def run(self, planned: PlannedTrial) -> Outcome:
         """Runs ``planned`` to its end. Raises as `outcome` does."""
-        connection = self.start(planned)
+        self.start(planned)
         while (outcome := self.outcome()) is None:
-            wait([connection], LOOK_EVERY_S)
+            wait([self.connection], LOOK_EVERY_S)
         return outcome
+
+    @property
+    def _running(self) -> _Process:
+        assert self._process is not None  # noqa: S101  # `start` came before
+        return self._process
 
     def _news(self, process: _Process) -> Outcome | None:
         if not process.connection.poll():
             return self._stopped(process)
-        answer: Ready | Outcome | BaseException = process.connection.recv()
-        if isinstance(answer, Ready):
-            process.ready = True
-            self._start_clock(process)
+        answer: Begun | Outcome | BaseException = process.connection.recv()
+        if isinstance(answer, Begun):
+            self._begun = _Clock(time.monotonic(), answer.resident_mib)
             return None
+        process.served = True
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    def _start_clock(self, process: _Process) -> None:
-        self._started = time.monotonic()
-        if self._limits.memory_mib is not None:
-            self._resident_mib = resident_mib(process.pid)
-
     def _stopped(self, process: _Process) -> Outcome | None:
         """The failed outcome of a trial that is over its limits, now stopped; None of another.
 
-        What a process takes before it is ready for its first trial is not the trial's.
+        What its process takes to get ready before is not the trial's.
         """
-        if not (process.ready and self._limits):
+        if self._begun is None or not self._limits:
             return None
-        seconds, grown_mib = time.monotonic() - self._started, 0.0
+        seconds, grown_mib = time.monotonic() - self._begun.at_s, 0.0
         if self._limits.memory_mib is not None:
-            grown_mib = resident_mib(process.pid) - self._resident_mib
+            grown_mib = resident_mib(process.pid) - self._begun.resident_mib
         try:
             self._limits.check(seconds, grown_mib)
         except (TrialTimeoutError, TrialMemoryError) as error:
@@ -134,11 +144,18 @@ class Shelter:
         return None
 
 
+class _Clock(NamedTuple):
+    """When a trial began, and how much memory its process held then."""
+
+    at_s: float
+    resident_mib: float
+
+
 class _Process:
     """The process itself, in a process group of its own, and the connection to it.
 
     Attributes:
-        ready: whether it has said that it is ready for its first trial.
+        served: whether it has answered a trial.
     """
 
     def __init__(self, task: Task) -> None:
@@ -149,17 +166,13 @@ class _Process:
                 command, pass_fds=[theirs.fileno()], start_new_session=True
             )
         self.pid = self._process.pid
-        self.ready = False
+        self.served = False
         self.send((sys.path, cloudpickle.dumps(task)))
 
     def send(self, message: object) -> None:
         """Sends ``message``; where the process has ended, reading from it will tell."""
         with suppress(ConnectionError):
             self.connection.send(message)
-
-    def has_ended(self) -> bool:
-        """Whether it has ended."""
-        return self._process.poll() is not None
 
     def end(self) -> str:
         """Sees to it that it ends; returns how it did, such as ``SIGKILL`` or ``EXIT(7)``."""

@@ -1,8 +1,8 @@
 """The process in a shelter: runs the trials that come down its connection, one at a time.
 
 Started by `sweep.running.shelter`, with the connection's descriptor as its one argument. First
-comes where to look for modules and the task, then trials. It answers once that it is ready,
-then each trial with its outcome or with what the task raised.
+comes where to look for modules and the task, then trials. It answers each trial twice: when it
+begins it, and with its outcome or what the task raised.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from sweep.limits import resident_mib
+
 if TYPE_CHECKING:
     from sweep.running.task import Task
 
@@ -22,8 +24,14 @@ IDLE_AT_MOST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """Says that trials may come."""
+class Begun:
+    """Says that the trial that came now runs.
+
+    Attributes:
+        resident_mib: the memory that the process held before it.
+    """
+
+    resident_mib: float
 
 
 def main() -> None:
@@ -48,9 +56,9 @@ def _serve(connection: Connection) -> None:
     except Exception as error:  # noqa: BLE001  # whoever asked is to know
         connection.send(error)
         return
-    connection.send(Ready())
     while connection.poll(IDLE_AT_MOST_S):
         planned = connection.recv()
+        connection.send(Begun(resident_mib(os.getpid())))
         try:
             answer: object = task.contained(planned)
         except Exception as error:  # noqa: BLE001

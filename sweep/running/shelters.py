@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from sweep.limits import Limits
 from sweep.outcome import Outcome
@@ -23,30 +23,31 @@ def in_shelters(source: Source, task: Task, limits: Limits, count: int) -> Itera
     """
     with ExitStack() as stack:
         free = [stack.enter_context(Shelter(task, limits)) for _ in range(count)]
-        busy: dict[Connection, Shelter] = {}
+        busy: list[Shelter] = []
         while True:
             for planned in islice(source, len(free)):
-                shelter = free.pop()
-                busy[shelter.start(planned)] = shelter
+                busy.append(free.pop())
+                busy[-1].start(planned)
             if not busy:
                 return
-            wait(list(busy), LOOK_EVERY_S)
+            wait([shelter.connection for shelter in busy], LOOK_EVERY_S)
             finished, outcomes = _finished(busy)
-            free.extend(busy.pop(connection) for connection in finished)
+            free.extend(finished)
+            busy = [shelter for shelter in busy if shelter not in finished]
             yield from map(source.settle, outcomes)
 
 
-def _finished(busy: Mapping[Connection, Shelter]) -> tuple[list[Connection], list[Outcome]]:
+def _finished(busy: Iterable[Shelter]) -> tuple[list[Shelter], list[Outcome]]:
     """Those whose trial is at its end, and the outcomes of such as have one."""
     finished, outcomes = [], []
-    for connection, shelter in busy.items():
+    for shelter in busy:
         try:
             outcome = shelter.outcome()
         except WorkerDiedError:
-            finished.append(connection)
+            finished.append(shelter)
             continue
         if outcome is not None:
-            finished.append(connection)
+            finished.append(shelter)
             outcomes.append(outcome)
     return finished, outcomes
 

@@ -17,7 +17,7 @@ from sweep.limits import NO_LIMITS, Limits, TrialMemoryError, TrialTimeoutError,
 from sweep.outcome import Environment, Measurement, Outcome
 from sweep.runner import Runner
 from sweep.running.shelter import Shelter
-from sweep.running.task import Task, only
+from sweep.running.task import Task, WorkerDiedError, only
 from sweep.setting import PlannedTrial, Setting
 from sweep.words import Backend, Verdict
 
@@ -162,10 +162,17 @@ def test_a_process_that_ended_while_idle_costs_nothing():
     with Shelter(only(hold), NO_LIMITS) as shelter:
         first = shelter.run(planned(0))
         os.kill(int(first.error), signal.SIGKILL)
-        deadline = time.monotonic() + 5
-        while resident_mib(int(first.error)) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert shelter.run(planned(1)).error != first.error
+        second = shelter.run(planned(1))
+        assert second.verdict is Verdict.HOLDS
+        assert second.error != first.error
+
+
+def test_a_shelter_that_was_interrupted_runs_nothing_any_more():
+    with Shelter(only(partial(misbehave, sleep)), NO_LIMITS) as shelter:
+        shelter.interrupt()
+        for _ in range(2):
+            with pytest.raises(WorkerDiedError, match="the process that ran it ended with SIGKILL"):
+                shelter.run(planned(3))
 
 
 @pytest.mark.parametrize("limits", [SOON, SMALL])
