@@ -65,7 +65,7 @@ def make_sampler(
     draw = int(np.random.SeedSequence((seed, proposal, attempt)).generate_state(1)[0])
     match sampler:
         case Sampler.TPE:
-            return samplers.TPESampler(seed=draw, multivariate=True, group=True, constant_liar=True)
+            return samplers.TPESampler(seed=draw, constant_liar=True)
         case Sampler.RANDOM:
             return samplers.RandomSampler(seed=draw)
         case Sampler.QMC:

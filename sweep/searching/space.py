@@ -36,6 +36,7 @@ from sweep.words import Axis
 
 OPTIMIZER = Axis.OPTIMIZER.value
 _NUMBERS = (Axis.LR.value, Axis.WEIGHT_DECAY.value, Axis.MOMENTUM.value)
+_OF_AXES = (*_NUMBERS, PERIOD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def _targets(
     entry: OptimizerEntry, values: Mapping[str, tuple[Any, ...]], ranges: Sequence[Range]
 ) -> Iterator[tuple[str, BaseDistribution]]:
     """The target of each parameter of the optimizer, with its distribution."""
-    by_name = {each.name: each for each in ranges}
+    by_name = {each.name: each for each in ranges if each.name in _OF_AXES}
     for axis, each in values.items():
         name = PERIOD if axis == Axis.SCHEDULE and PERIOD in by_name else axis
         if name in by_name and each != (None,):
@@ -216,7 +217,7 @@ def _check_momentum(entry: OptimizerEntry, wanted: Range) -> None:
 
 def _address(entry: OptimizerEntry, name: str) -> str | None:
     """The address of the constructor argument that a range of that name is for; None for none."""
-    if name in (*_NUMBERS, PERIOD):
+    if name in _OF_AXES:
         return None
     numeric = _numeric_addresses(entry)
     if name == BETA2 and "betas[1]" in numeric:
@@ -241,7 +242,8 @@ def _numeric_addresses(entry: OptimizerEntry) -> list[str]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float)  # whole numbers count things, such as history_size
+    counts = type(value) is int and value != 0  # things, such as history_size
+    return isinstance(value, int | float) and not isinstance(value, bool) and not counts
 
 
 def _check_used(
@@ -254,7 +256,12 @@ def _check_used(
             "`leaksweep run` runs all of those. Give one, such as --range lr=1e-4:1:log.",
             where="--range",
         )
-    used = {target for targets in found.values() for target in targets}
+    used = {
+        target
+        for targets in found.values()
+        for target, distribution in targets.items()
+        if not isinstance(distribution, CategoricalDistribution)
+    }
     used |= {BETA2} if "betas[1]" in used else set()
     for wanted in ranges:
         if wanted.name not in used:
