@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from analysis.errors import AnalysisError
 from sweep.cli import adopt, export, look, publish, report, run, search, serve, show, verify, why
-from sweep.cli.screen import say
+from sweep.cli.screen import on_one_line, say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
 
 
@@ -29,7 +29,7 @@ class _Program(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except (LeaksweepError, AnalysisError) as error:
-            say(str(error))
+            say(on_one_line(str(error)))
             raise typer.Exit(error.exit_code) from error
         except BrokenPipeError as error:  # whoever read our output has seen enough
             _print_no_more()

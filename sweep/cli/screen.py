@@ -32,6 +32,15 @@ def harmless(text: str) -> str:
     return text.translate(_VISIBLE_CONTROLS)
 
 
+def on_one_line(text: str) -> str:
+    r"""``text`` with its lines joined, as an error is one message whatever it quotes.
+
+    >>> on_one_line("No sweep 'two\nlines'.")
+    "No sweep 'two lines'."
+    """
+    return " ".join(text.split("\n"))
+
+
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
