@@ -118,7 +118,7 @@ class Runner:
         from sweep.running.batches import on_cluster
         from sweep.running.cluster import opened
 
-        with opened(self.scheduler, self.jobs, self.tell) as client:
+        with opened(self.scheduler, self.jobs) as client:
             yield from on_cluster(source, task, self.limits, client, self.tell)
 
 

@@ -23,7 +23,7 @@ from uuid import uuid4
 from sweep.errors import ClusterError
 from sweep.limits import Limits
 from sweep.outcome import Outcome
-from sweep.running.cluster import Tell
+from sweep.running.cluster import Tell, compare_versions
 from sweep.running.on_worker import BatchOutcomes, Job, run_batch, stop
 from sweep.running.source import Source
 from sweep.running.task import Task, WorkerDiedError
@@ -38,6 +38,11 @@ BATCH_S = 0.3
 LARGEST_BATCH = 500
 LOOK_EVERY_S = 1.0
 STOPS_WITHIN_S = 2.0
+
+_LOST = (
+    "The connection to the Dask scheduler was lost. What was finished is recorded; "
+    "the same command goes on from there."
+)
 
 Batch = tuple[PlannedTrial, ...]
 
@@ -85,6 +90,7 @@ class _Dispatch:
     _batch: BatchSize = field(default_factory=BatchSize)
     _suspects: list[PlannedTrial] = field(default_factory=list)
     _alone: bool = False
+    _compared: set[str] = field(default_factory=set)
     _threads: int = -1  # not looked yet
     _looked: float = float("-inf")
 
@@ -117,10 +123,7 @@ class _Dispatch:
             return self._taken(future, batch)
         if future.status == "error":
             return self._blamed(future.exception(), batch)
-        raise ClusterError(
-            "The connection to the Dask scheduler was lost. What was finished is recorded; "
-            "the same command goes on from there."
-        )
+        raise ClusterError(_LOST)
 
     def close(self) -> None:
         """Has the workers stop, as far as they are reached in time; forgets what is in flight."""
@@ -157,10 +160,19 @@ class _Dispatch:
         return (self.job.task.failed(batch[0], WorkerDiedError(how)),)
 
     def _look(self) -> None:
-        """Sees, now and then, how many threads the cluster has; says so when it has none left."""
+        """Sees, now and then, how many threads the cluster has, and compares new workers' versions.
+
+        Says so when there are none left.
+        """
         if time.monotonic() - self._looked < LOOK_EVERY_S:
             return
-        threads = sum(self.client.nthreads().values())
+        try:
+            workers = self.client.nthreads()
+        except OSError as error:
+            raise ClusterError(_LOST) from error
+        if new := workers.keys() - self._compared:
+            self._compared |= compare_versions(self.client, new, self.tell)
+        threads = sum(workers.values())
         if threads == 0 and self._threads != 0:
             self.tell("The cluster has no workers; waiting for some.")
         self._looked, self._threads = time.monotonic(), threads

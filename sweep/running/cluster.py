@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -42,21 +42,42 @@ def check(scheduler: str | None) -> None:
 
 
 @contextmanager
-def opened(scheduler: str | None, jobs: int, tell: Tell) -> Iterator[Client]:
+def opened(scheduler: str | None, jobs: int) -> Iterator[Client]:
     """A client of the cluster at ``scheduler``, or of one started here with ``jobs`` workers.
 
-    ``tell`` is told of workers whose versions are not this process's. What was started ends
-    with the context. Raises as `check` does, and ClusterError where a worker lacks this
-    program.
+    What was started ends with the context. Raises as `check` does.
     """
     _check_installed()
     with _quiet(), _address(scheduler, jobs) as address:
         client = _connected(address)
         try:
-            _compare_versions(client, tell)
             yield client
         finally:
             client.close(timeout=CONNECTS_WITHIN_S)
+
+
+def compare_versions(client: Client, workers: Collection[str], tell: Tell) -> set[str]:
+    """Those of ``workers`` that said their versions; one that is lost by then says none.
+
+    ``tell`` is told of each whose versions are not this process's. Raises ClusterError where
+    one lacks this program.
+    """
+    here, answered = versions(), set()
+    for worker, there in client.run(versions, workers=list(workers), on_error="return").items():
+        if isinstance(there, OSError):
+            continue
+        if isinstance(there, BaseException):
+            raise ClusterError(
+                f"The worker at {worker} cannot run trials: {type(there).__name__}: {there}. "
+                f"Install leaksweep {here['leaksweep']} where the workers are."
+            )
+        answered.add(worker)
+        if different := differences(here, there):
+            tell(
+                f"The worker at {worker} has {different}: its outcomes may differ from this "
+                f"machine's. The column environment_id of each trial says where it ran."
+            )
+    return answered
 
 
 def versions() -> dict[str, str]:
@@ -105,7 +126,8 @@ def _address(scheduler: str | None, jobs: int) -> Iterator[str]:
         n_workers=jobs,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None would listen, too, at a port often taken
+        scheduler_kwargs={"dashboard": False},
         memory_limit=None,  # trials have processes of their own
         preload="sweep.running.local_worker",
         silence_logs=logging.CRITICAL,
@@ -123,21 +145,6 @@ def _connected(address: str) -> Client:
             f"No Dask scheduler answers at {address} within {CONNECTS_WITHIN_S:g} s: {error}. "
             f"`dask scheduler` prints its address, such as tcp://10.0.0.1:8786."
         ) from error
-
-
-def _compare_versions(client: Client, tell: Tell) -> None:
-    here = versions()
-    for worker, there in client.run(versions, on_error="return").items():
-        if isinstance(there, BaseException):
-            raise ClusterError(
-                f"The worker at {worker} cannot run trials: {type(there).__name__}: {there}. "
-                f"Install leaksweep {here['leaksweep']} where the workers are."
-            )
-        if different := differences(here, there):
-            tell(
-                f"The worker at {worker} has {different}: its outcomes may differ from this "
-                f"machine's. The column environment_id of each trial says where it ran."
-            )
 
 
 @contextmanager
