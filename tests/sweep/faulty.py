@@ -52,6 +52,7 @@ class Hangs(Faulty):
     """Hangs in Python."""
 
     def go_wrong(self):
+        print("hangs for ever", file=sys.stderr)
         while True:
             time.sleep(0.1)
 
