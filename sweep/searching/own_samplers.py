@@ -74,6 +74,11 @@ class Generations(NSGAIISampler):
         first = generation * self._size
         return _completed(study)[first : first + self._size]
 
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        """The parents of ``generation``, in one order whether they were chosen before or now."""
+        parents = super().get_parent_population(study, generation)
+        return sorted(parents, key=lambda trial: trial.number)
+
     @property
     def _size(self) -> int:
         return self.population_size or 1
@@ -136,7 +141,7 @@ class Evolution(BaseSampler):
 def value_at(distribution: BaseDistribution, place: float) -> Any:
     """The value of ``distribution`` at ``place``, which is in [0, 1].
 
-    >>> value_at(FloatDistribution(1e-4, 1.0, log=True), 0.5)
+    >>> round(value_at(FloatDistribution(1e-4, 1.0, log=True), 0.5), 9)
     0.01
     >>> value_at(IntDistribution(2, 4), 0.99), value_at(CategoricalDistribution("ab"), 0.0)
     (4, 'a')
