@@ -14,7 +14,6 @@ from pathlib import Path
 from sweep.errors import DatabaseError
 
 _SCHEME = re.compile(r"(?P<scheme>[\w.+-]+)://(?P<rest>.*)", re.DOTALL)
-_CREDENTIALS = re.compile(r"(?P<user>[^:@/]*):.*@", re.DOTALL)
 _SECRET_PARAMETER = re.compile(r"(?P<key>(?:ssl)?password|passfile)=[^&]*", re.IGNORECASE)
 _VALID = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 _POSTGRESQL_SCHEMES = frozenset({"postgresql+psycopg", "postgresql", "postgres"})
@@ -81,18 +80,25 @@ def without_password(text: str) -> str:
     'postgresql://me:***@host/x?sslpassword=***'
     """
     start, separator, rest = text.rpartition("://")
-    masked = _CREDENTIALS.sub(r"\g<user>:***@", rest)
+    user, secret, host = _taken_apart(rest)
+    masked = f"{user}:***@{host}" if secret else rest
     return start + separator + _SECRET_PARAMETER.sub(r"\g<key>=***", masked)
 
 
 def without_secrets(words: str, url: DatabaseUrl) -> str:
     """``words`` without any part of the password of ``url``, wherever a library took it apart."""
     _, _, rest = url.text.rpartition("://")
-    credentials = _CREDENTIALS.match(rest)
-    secret = credentials[0][len(credentials["user"]) + 1 : -1] if credentials else ""
+    _, secret, _ = _taken_apart(rest)
     for piece in sorted(re.split(r"[@/:?#&]", secret), key=len, reverse=True):
         words = words.replace(piece, "***") if len(piece) > 1 else words
     return without_password(words)
+
+
+def _taken_apart(rest: str) -> tuple[str, str, str]:
+    """User, password and what follows; the last ``@`` ends a password, as it may hold others."""
+    credentials, _, host = rest.rpartition("@")
+    user, _, secret = credentials.partition(":")
+    return user, secret, host
 
 
 def _sqlite(rest: str, shown: str) -> DatabaseUrl:
