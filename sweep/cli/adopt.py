@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.publish import Storage
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
@@ -78,8 +78,6 @@ def _take(study: TheirStudy, db: str, name: str | None) -> None:
 
 
 def _run(study: TheirStudy, spec: Spec, db: str, optimizer: str | None, jobs: int | None) -> None:
-    from joblib import cpu_count
-
     from sweep.cli.progress import shown_progress
     from sweep.driver import run_sweep
     from sweep.grid import Grid
@@ -88,8 +86,9 @@ def _run(study: TheirStudy, spec: Spec, db: str, optimizer: str | None, jobs: in
     from sweep.store.store import Store
 
     grid = Grid(spec)
+    runner = Runner(trials_at_once(jobs))
     with Store.open(db) as store, shown_progress(spec.name) as observe:
-        run_sweep(store, grid, Runner(jobs or cpu_count()), observe=observe)
+        run_sweep(store, grid, runner, observe=observe)
     pairs = compared(study, db, spec.name, optimizer=optimizer)
     _print(spec.name, pairs)
     if any(pair.here and pair.here["verdict"] == Verdict.FAILED for pair in pairs):

@@ -97,7 +97,8 @@ def _handle_interruptions(
 
 def _print_no_more() -> None:
     """Lets what is still to be written to stdout go nowhere, as writing it fails."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)

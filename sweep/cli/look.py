@@ -9,6 +9,9 @@ import typer
 from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.output import Format, print_rows
 
+MAX_TIMEOUT_S = 1_000_000
+"""Eleven days: PostgreSQL takes no more than twice as much."""
+
 
 def status(
     name: Annotated[
@@ -39,7 +42,10 @@ def sql(
     db: Db = DEFAULT_DB,
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TABLE,  # noqa: A002
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0, help="Stop a query that takes longer.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0, max=MAX_TIMEOUT_S, help="Stop a query that takes longer."
+        ),
     ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")

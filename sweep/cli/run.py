@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.words import Backend, Device, Verdict
@@ -95,8 +95,6 @@ def run(
 
     Example: leaksweep run --preset article --set lr=1,0.1 --name mine
     """
-    from joblib import cpu_count
-
     from sweep.grid import Grid
     from sweep.limits import Limits
     from sweep.runner import Runner
@@ -117,7 +115,7 @@ def run(
             "cluster's own workers say it. Leave one of them out."
         )
     runner = Runner(
-        jobs or cpu_count(),
+        trials_at_once(jobs),
         backend,
         trace=chosen.trace,
         device=device.value,

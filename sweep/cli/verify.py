@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.output import Format, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
@@ -68,18 +68,16 @@ def verify(
 
     Example: leaksweep verify article --sample 20
     """
-    from joblib import cpu_count
-
     from sweep.limits import Limits
     from sweep.runner import Runner
     from sweep.verifying import open_records, replayed, sample
 
     if file is not None and sweep is not None:
         raise MisuseError("A file of trials has no sweeps in it; leave out SWEEP or --trials.")
+    limits = Limits(trial_timeout, trial_memory)
     records = open_records(db, sweep=sweep, file=file)
     numbers = sample(records.numbers, size, seed)
-    limits = Limits(trial_timeout, trial_memory)
-    runner = Runner(jobs or cpu_count(), backend, trace=file is None, limits=limits, tell=say)
+    runner = Runner(trials_at_once(jobs), backend, trace=file is None, limits=limits, tell=say)
     runner.check()
     comparisons = replayed(records, numbers, runner, allow_import=allow_import)
     tally = _Tally(len(numbers), len(records.numbers))

@@ -137,7 +137,8 @@ def _read(path: Path, where: str) -> str:
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}.", where=where) from error
     if len(content) > MAX_BYTES:
-        raise SpecError(f"is over {MAX_BYTES:,} bytes, which no spec needs.", where=where)
+        size = max(len(content), path.stat().st_size)
+        raise SpecError(f"has {size:,} bytes; a spec may have {MAX_BYTES:,}.", where=where)
     try:
         return content.decode("utf-8-sig")  # an editor may have put a byte order mark
     except UnicodeDecodeError as error:

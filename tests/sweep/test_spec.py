@@ -236,7 +236,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path):
         (b"", "grid.toml: The spec is empty"),
         (b"\x00\x01\x02", "grid.toml: Not TOML"),
         (b"a = '\xff'", r"grid.toml: is not UTF-8 \(byte 5\)"),
-        (b"#" * 1_000_001, "grid.toml: is over 1,000,000 bytes"),
+        (b"#" * 1_000_001, "grid.toml: has 1,000,001 bytes; a spec may have 1,000,000."),
     ],
 )
 def test_a_file_that_is_no_spec_is_refused_by_name(tmp_path, content, message):
