@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
+from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.searching.objective import Objective
@@ -176,8 +176,6 @@ def _pinned(axes: Sequence[str]) -> list[str]:
 
 def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
     """What runs trials one by one as they are asked for, none ahead of a free worker."""
-    from joblib import cpu_count
-
     from sweep.limits import NO_LIMITS, Limits
     from sweep.runner import Runner
 
@@ -187,7 +185,7 @@ def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
             "Leave --backend dask out."
         )
     limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
-    return Runner(jobs or cpu_count(), backend, limits=limits, stacked=False)
+    return Runner(trials_at_once(jobs), backend, limits=limits, stacked=False)
 
 
 def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:
@@ -195,12 +193,11 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
     from sweep.cli.searched import print_found
     from sweep.searching.samplers import check_sampler
     from sweep.searching.search import claim, quiet_optuna, rebuilt
-    from sweep.searching.space import Space
     from sweep.store.store import Store
 
     with quiet_optuna():
         search = question.search()
-        space = Space(search.spec, search.ranges)
+        space = search.space()
         check_sampler(search.sampler, search.objectives, space)
         with Store.open(db) as store:
             claim(store, search)

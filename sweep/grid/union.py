@@ -129,8 +129,9 @@ class Grid:
         names the first difference. Imports nothing that ``recorded`` names. Raises SpecError
         for a text that is not `canonical`'s.
         """
-        if _is_watch(recorded):
-            return "it is what `watch` saw of a training loop"
+        kind = _kind(recorded)
+        if kind is not None:
+            return _NO_GRIDS.get(kind, f"it is no grid but a {kind}")
         workload, steps, options, boxes = _read(recorded)
         if workload != self.spec.workload:
             return f"its workload is {workload}, not {self.spec.workload}"
@@ -164,12 +165,19 @@ def _written(box: Box) -> dict[str, list[Any]]:
     return {"optimizer": [box.optimizer], **axes}
 
 
-def _is_watch(recorded: str) -> bool:
-    """Whether the spec is the one that `sweep.watching` records, which has no grid."""
+_NO_GRIDS = {
+    "watch": "it is what `watch` saw of a training loop",
+    "search": "it was searched, and has no grid; `leaksweep search` goes on with it",
+}
+
+
+def _kind(recorded: str) -> str | None:
+    """What the spec says that its sweep is, if it is none of a grid; None for a grid."""
     try:
-        return bool(json.loads(recorded).get("kind") == "watch")
+        kind = json.loads(recorded).get("kind")
     except (ValueError, AttributeError, RecursionError):
-        return False
+        return None
+    return None if kind is None else str(kind)
 
 
 def _read(recorded: str) -> tuple[str, int, dict[str, Any], list[Box]]:

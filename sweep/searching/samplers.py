@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 POPULATION = 50
 """Trials in a generation of NSGA-II; its first one is drawn at random."""
+TURN_EVERY = 2
+"""One in so many of TPE's proposals is of the optimizer whose turn it is."""
 
 
 class Sampler(StrEnum):
@@ -65,7 +67,7 @@ def make_sampler(
     draw = int(np.random.SeedSequence((seed, proposal, attempt)).generate_state(1)[0])
     match sampler:
         case Sampler.TPE:
-            return samplers.TPESampler(seed=draw, constant_liar=True)
+            return _in_turn(samplers.TPESampler(seed=draw, constant_liar=True), space, proposal)
         case Sampler.RANDOM:
             return samplers.RandomSampler(seed=draw)
         case Sampler.QMC:
@@ -76,3 +78,19 @@ def make_sampler(
         case Sampler.CMAES:
             numbers = {name: space.distributions[name] for name in space.common}
             return own_samplers.Evolution(numbers, seed=draw)
+
+
+def _in_turn(sampler: BaseSampler, space: Space, proposal: int) -> BaseSampler:
+    """``sampler``, or for a proposal that is an optimizer's turn, ``sampler`` for that one alone.
+
+    TPE stays with the optimizer that was best so far, and would leave one whose worst settings
+    are rare after a few trials of it.
+    """
+    from optuna.samplers import PartialFixedSampler
+
+    from sweep.searching.space import OPTIMIZER
+
+    if proposal % TURN_EVERY or OPTIMIZER not in space.distributions:
+        return sampler
+    turn = space.optimizers[proposal // TURN_EVERY % len(space.optimizers)]
+    return PartialFixedSampler({OPTIMIZER: turn}, sampler)

@@ -63,6 +63,10 @@ class Search:
     sampler: Sampler
     seed: int = 0
 
+    def space(self) -> Space:
+        """The settings that may be proposed. Raises SpecError as `Space` does."""
+        return Space(self.spec, self.ranges, apart=self.sampler is Sampler.TPE)
+
     def canonical(self) -> str:
         """The sweep's spec, as the database records it: the grid's, and how it is searched."""
         grid = json.loads(Grid(self.spec).canonical())

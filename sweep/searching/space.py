@@ -85,13 +85,17 @@ class Space:
         common: the names of the numbers that every setting has.
     """
 
-    def __init__(self, spec: Spec, ranges: Sequence[Range]) -> None:
+    def __init__(self, spec: Spec, ranges: Sequence[Range], *, apart: bool = False) -> None:
         """Imports the packages of the spec's optimizers.
+
+        With ``apart`` each optimizer's numbers are parameters of its own, for what is a large
+        learning rate for one is a small one for another.
 
         Raises SpecError for a range that no optimizer of the spec has, or that is not for one
         of them.
         """
         self._spec = spec
+        self._apart = apart
         self._fixed: dict[str, Mapping[str, Any]] = {}
         self._dimensions: dict[str, tuple[Dimension, ...]] = {}
         found: dict[str, dict[str, BaseDistribution]] = {}
@@ -102,6 +106,11 @@ class Space:
         _check_used(ranges, found)
         self.distributions = self._named(found)
         self.common = self._found_common()
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The optimizers, in the order of the spec."""
+        return tuple(self._dimensions)
 
     def suggest(self, trial: Trial) -> PlannedTrial:
         """The setting that ``trial``'s sampler proposes."""
@@ -144,7 +153,9 @@ class Space:
             dimensions = []
             for target, distribution in targets.items():
                 name = BETA2 if target == "betas[1]" else target
-                if named.setdefault(name, distribution) != distribution:
+                number = not isinstance(distribution, CategoricalDistribution)
+                own = self._apart and number and len(found) > 1
+                if own or named.setdefault(name, distribution) != distribution:
                     name = f"{name} of {optimizer}"
                     named[name] = distribution
                 dimensions.append(Dimension(name, target, distribution))

@@ -11,7 +11,6 @@ from sweep.searching.objective import Objective
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.samplers import Sampler
 from sweep.searching.search import Search, quiet_optuna, rebuilt, run_search
-from sweep.searching.space import Space
 from sweep.searching.study import recorded_rows
 from sweep.spec import from_toml
 from sweep.store.store import Store
@@ -40,7 +39,7 @@ def _search_for(
 
 def _run(url, search, trials, runner=None):
     """Runs as many more trials of the search as a command would, in this process."""
-    space = Space(search.spec, search.ranges)
+    space = search.space()
     runner = runner or Runner(1, Backend.THREADING, stacked=False)
     with quiet_optuna(), Store.open(url) as store:
         study = rebuilt(url, search, space)

@@ -64,5 +64,5 @@ def test_what_is_no_range_is_told_with_what_would_be(texts, message):
 
 
 def test_an_axis_has_values_or_a_range():
-    with pytest.raises(SpecError, match="has values from --set lr=..., too"):
+    with pytest.raises(SpecError, match=r"has values from --set lr=\.\.\., too"):
         parse_ranges(["lr"], pinned=["lr"])

@@ -58,7 +58,8 @@ def test_a_rebuilt_study_goes_on_as_the_first_would_have(sampler, space, monkeyp
 
 
 @pytest.mark.parametrize("sampler", [Sampler.TPE, Sampler.CMAES, Sampler.NSGAII])
-def test_what_learns_comes_nearer_to_the_best(sampler, space, monkeypatch):
+def test_what_learns_comes_nearer_to_the_best(sampler, spec_of, monkeypatch):
+    space = Space(spec_of(optimizers=["Adam"]), parse_ranges(["lr=1e-3:1:log", "eps"]))
     monkeypatch.setattr("sweep.searching.samplers.POPULATION", 10)
     with quiet_optuna():
         study = optuna.create_study(direction="maximize")
@@ -129,3 +130,10 @@ def test_cmaes_needs_a_number_that_every_optimizer_has(spec_of):
     with pytest.raises(MisuseError, match="needs a range of numbers that every optimizer"):
         check_sampler(Sampler.CMAES, ONE, words)
     check_sampler(Sampler.TPE, [*ONE, Objective.FINAL_LOSS], words)
+
+
+def test_every_optimizer_has_its_turn_with_tpe(space):
+    with quiet_optuna():
+        study = optuna.create_study(direction="maximize")
+    chosen = [params["optimizer"] for params in went_on(Sampler.TPE, space, study, 24)]
+    assert chosen[::2] == ["SGD", "Adam", "Adagrad"] * 4

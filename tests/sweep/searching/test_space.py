@@ -17,8 +17,9 @@ from sweep.spec import with_overrides
 def space_of(spec_of):
     """Makes the space of a spec, changed by ``--set`` and explored by ``--range``."""
 
-    def make(*ranges, set=(), **spec):
-        return Space(with_overrides(spec_of(**spec), set=set), parse_ranges(ranges))
+    def make(*ranges, values=(), apart=False, **spec):
+        spec = with_overrides(spec_of(**spec), set=values)
+        return Space(spec, parse_ranges(ranges), apart=apart)
 
     return make
 
@@ -81,13 +82,13 @@ def test_periods_are_schedules_by_their_one_name(space_of):
 
 
 def test_what_has_no_range_keeps_its_values(space_of):
-    space = space_of("lr", set=["weight_decay=0.25", "seed=3,5"])
+    space = space_of("lr", values=["weight_decay=0.25", "seed=3,5"])
     assert {p.setting.weight_decay for p, _ in proposed(space)} == {0.25}
     assert {p.setting.seed for p, _ in proposed(space)} == {3, 5}
 
 
 def test_optimizers_with_other_values_of_an_axis_have_a_parameter_of_their_own(space_of):
-    space = space_of("weight_decay", set=["freeze=detach,lr_zero"], optimizers=["SGD", "LBFGS"])
+    space = space_of("weight_decay", values=["freeze=detach,lr_zero"], optimizers=["SGD", "LBFGS"])
     assert space.distributions["freeze"] == CategoricalDistribution(["detach", "lr_zero"])
     assert {p.setting.freeze for p, _ in proposed(space) if p.setting.optimizer == "LBFGS"} == {
         "detach"
@@ -101,13 +102,19 @@ def test_optimizers_with_other_values_of_an_axis_have_a_parameter_of_their_own(s
     )
 
 
+def test_numbers_can_be_kept_apart_by_optimizer(space_of):
+    space = space_of("lr", apart=True, optimizers=["SGD", "Adam"])
+    assert set(space.distributions) == {"optimizer", "lr of SGD", "lr of Adam", "zero_grad"}
+    assert set(space_of("lr", apart=True, optimizers=["SGD"]).distributions) == {"lr", "zero_grad"}
+
+
 def test_the_numbers_that_all_have_are_known(space_of):
     assert space_of("lr", "momentum", "eps").common == ("lr",)
     assert space_of("momentum").common == ()
 
 
 def test_a_recorded_row_has_the_parameters_that_it_was_proposed_by(space_of):
-    space = space_of("lr", "momentum", "beta2", "eps", "period", set=["freeze=detach,grad_none"])
+    space = space_of("lr", "momentum", "beta2", "eps", "period", values=["freeze=detach,grad_none"])
     for planned, params in proposed(space):
         assert space.parameters(row_of(planned)) == params
 
@@ -132,11 +139,11 @@ def test_beta1_must_stay_below_1(space_of):
         space_of("momentum=0:1")
 
 
-def test_a_search_without_a_range_is_a_sweep(space_of):
-    with pytest.raises(SpecError, match="No range is left to search: .* `leaksweep run` runs all"):
-        Space(space_of("lr")._spec, ())
+def test_a_search_without_a_range_is_a_sweep(spec_of):
+    with pytest.raises(SpecError, match=r"No range is left to search: .* `leaksweep run` runs all"):
+        Space(spec_of(), ())
 
 
 def test_a_search_without_a_setting_is_none(space_of):
     with pytest.raises(SpecError, match="No setting is left to search: LBFGS: takes no parameter"):
-        space_of("lr", set=["optimizer=LBFGS", "freeze=lr_zero"])
+        space_of("lr", values=["optimizer=LBFGS", "freeze=lr_zero"])

@@ -1,0 +1,186 @@
+"""Searches of real trials in this process: recorded once, resumed from the database alone."""
+
+import json
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from sweep.driver import run_sweep
+from sweep.errors import DatabaseError, MisuseError, SweepMismatchError
+from sweep.grid import Grid
+from sweep.query import run_query, sweep_status
+from sweep.runner import Runner
+from sweep.searching.objective import Objective
+from sweep.searching.samplers import Sampler
+from sweep.searching.search import claim, quiet_optuna, rebuilt
+from sweep.searching.study import recorded_rows
+from sweep.store.store import Store
+from sweep.trial import run_trial
+from sweep.verifying import open_records, replayed
+from sweep.words import Backend, Verdict
+
+SETTINGS = "SELECT optimizer, lr, weight_decay, momentum, zero_grad, drift_ratio FROM trial"
+HERE = Runner(1, Backend.THREADING, stacked=False)
+
+
+def settings(url):
+    """What was run, in the order of the ids."""
+    with run_query(url, f"{SETTINGS} ORDER BY id") as rows:
+        return sorted(rows, key=repr)
+
+
+@pytest.fixture
+def other(tmp_path):
+    found = f"sqlite:///{tmp_path / 'other.db'}"
+    Store.open(found).close()
+    return found
+
+
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_a_search_that_is_resumed_is_the_search_that_was_not(url, other, run, search_for, sampler):
+    search = search_for(sampler=sampler, ranges=["lr", "eps"], optimizers=["Adam", "Adagrad"])
+    run(url, search, 8)
+    run(url, search, 6)
+    run(other, search, 14)
+    assert len(settings(url)) == 14
+    assert settings(url) == settings(other)
+
+
+def test_another_seed_proposes_other_settings(url, other, run, search_for):
+    run(url, search_for(), 4)
+    run(other, search_for(seed=1), 4)
+    assert settings(url) != settings(other)
+
+
+def test_the_spec_says_how_it_was_searched(url, run, search_for):
+    search = search_for([Objective.DRIFT_RATIO, Objective.FINAL_LOSS], Sampler.NSGAII, ["lr"], 7)
+    run(url, search, 2)
+    with Store.open(url) as store:
+        recorded = store.sweep("search")
+    spec = json.loads(recorded.spec)
+    assert (recorded.planned, spec["kind"], spec["workload"]) == (2, "search", "small")
+    assert spec["search"] == {
+        "objectives": ["drift_ratio", "final_loss"],
+        "ranges": ["lr=0.0001:1.0:log"],
+        "sampler": "nsgaii",
+        "seed": 7,
+    }
+
+
+def test_the_study_is_rebuilt_with_every_state(url, run, search_for):
+    search = search_for(optimizers=["SGD", "faulty:RaisesAtStep7"], ranges=["lr=0.1:1e12:log"])
+    search = replace(search, spec=search.spec.model_copy(update={"stated_steps": 9}))
+    run(url, search, 16)
+    study = rebuilt(url, search, search.space()).study
+    rows = recorded_rows(url, "search")
+    states = [trial.state.name for trial in study.trials]
+    assert states == [
+        "FAIL" if r["verdict"] == "failed" else "PRUNED" if r["diverged"] else "COMPLETE"
+        for r in rows
+    ]
+    assert set(states) == {"FAIL", "PRUNED", "COMPLETE"}
+
+
+def test_failed_trials_are_recorded_once_and_never_proposed_again(url, run, search_for):
+    search = search_for(optimizers=["faulty:RaisesAtStep7"], ranges=["lr"])
+    search = replace(search, spec=search.spec.model_copy(update={"stated_steps": 9}))
+    run(url, search, 3)
+    done = run(url, search, 3)
+    assert done.progress.ran == {Verdict.FAILED: 3}
+    assert [s.failed for s in sweep_status(url)] == [6]
+
+
+def test_a_space_that_has_no_more_ends_the_search(url, run, search_for):
+    search = search_for(optimizers=["SGD"], ranges=["period=2:4"], sampler=Sampler.RANDOM)
+    done = run(url, search, 20)
+    assert done.exhausted
+    assert len(settings(url)) == 6  # three periods, two ways of clearing grads
+    assert [(s.planned, s.remaining) for s in sweep_status(url)] == [(6, 0)]
+
+
+class _Interrupted:
+    """Runs trials until it has run so many; then somebody presses Ctrl-C."""
+
+    def __init__(self, after):
+        self._left = count(after, -1)
+
+    def __call__(self, planned):
+        if next(self._left) == 0:
+            raise KeyboardInterrupt
+        return run_trial(planned)
+
+
+def test_an_interruption_keeps_what_finished_and_leaves_the_rest_to_do(url, other, run, search_for):
+    search = search_for()
+    with pytest.raises(KeyboardInterrupt):
+        run(url, search, 9, replace(HERE, run_trial=_Interrupted(4)))
+    assert [(s.done, s.remaining) for s in sweep_status(url)] == [(4, 5)]
+    run(url, search, 5)
+    run(other, search, 9)
+    assert settings(url) == settings(other)
+
+
+def test_workers_are_asked_one_by_one_and_lose_nothing(url, run, search_for):
+    proposed = []
+
+    def noted(planned):
+        proposed.append(planned.fingerprint)
+        return run_trial(planned)
+
+    run(url, search_for(), 6, replace(HERE, run_trial=noted))
+    with run_query(url, "SELECT fingerprint FROM trial") as rows:
+        assert sorted(proposed) == sorted(fingerprint for (fingerprint,) in rows)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 1}, "its seed is 0, not 1"),
+        ({"sampler": Sampler.QMC}, "its sampler is tpe, not qmc"),
+        ({"objectives": (Objective.FINAL_LOSS,)}, "its objectives is drift_ratio, not final_loss"),
+        ({"ranges": ()}, "its ranges is lr=0.0001:1.0:log"),
+    ],
+    ids=str,
+)
+def test_another_search_is_refused_the_name(url, run, search_for, changed, message):
+    run(url, search_for(), 1)
+    with pytest.raises(MisuseError, match=message), Store.open(url) as store:
+        claim(store, replace(search_for(), **changed))
+
+
+def test_another_grid_workload_or_sweep_is_refused_the_name(url, run, search_for, spec_of):
+    with Store.open(url) as store:
+        run_sweep(store, Grid(spec_of("held", ["SGD"])), HERE)
+        with pytest.raises(MisuseError, match="it is no search, and a search is a sweep"):
+            claim(store, search_for(name="held"))
+        claim(store, search_for())
+        with pytest.raises(MisuseError, match="its spec has other values or options"):
+            claim(store, search_for(optimizers=["SGD"]))
+        longer = search_for().spec.model_copy(update={"stated_steps": 9})
+        with pytest.raises(MisuseError, match="its steps is 6, not 9"):
+            claim(store, replace(search_for(), spec=longer))
+
+
+def test_a_sweep_does_not_extend_a_search(url, run, search_for, spec_of):
+    run(url, search_for(), 1)
+    with (
+        Store.open(url) as store,
+        pytest.raises(SweepMismatchError, match="it was searched, and has no grid"),
+    ):
+        run_sweep(store, Grid(spec_of("search")), HERE)
+
+
+def test_trials_that_no_search_proposes_are_told(url, run, search_for):
+    narrow = search_for(ranges=["lr=0.5:0.6"])
+    run(url, search_for(ranges=["lr=0.01:0.1"]), 1)
+    with quiet_optuna(), pytest.raises(DatabaseError, match="that the search could not have"):
+        rebuilt(url, narrow, narrow.space())
+
+
+def test_every_trial_replays_to_the_same_bits(url, run, search_for):
+    run(url, search_for(ranges=["lr", "beta2", "eps", "period"]), 8)
+    records = open_records(url)
+    compared = list(replayed(records, records.numbers, HERE, allow_import=False))
+    assert len(compared) == 8
+    assert all(each.agrees and not each.bits for each in compared)
