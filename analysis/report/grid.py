@@ -13,6 +13,7 @@ from analysis.figures.words import counted
 from analysis.records import SweepRecord
 from analysis.schema import AXES, ENVIRONMENT, in_order
 
+_NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
 MOST_VALUES = 16  # of an axis or fact that are spelled out before the rest are only counted
 
 
@@ -55,11 +56,22 @@ def grid_facts(frame: pd.DataFrame) -> tuple[Fact, ...]:
 def repeat(record: SweepRecord) -> Repeat:
     """The commands that run the sweep again from its recorded grid, and draw this page."""
     name = shlex.quote(record.name)
+    spec = json.loads(record.spec)
+    searched = spec.get("search")
+    run = "run repeat.toml" if searched is None else _search(searched, record.planned, name)
     commands = (
-        "leaksweep run repeat.toml --db sqlite:///repeat.db",
+        f"leaksweep {run} --db sqlite:///repeat.db",
         f"leaksweep report --sweep {name} --db sqlite:///repeat.db",
     )
-    return Repeat(commands, spec_toml(json.loads(record.spec)))
+    return Repeat(commands, spec_toml(spec))
+
+
+def _search(searched: dict[str, Any], trials: int, name: str) -> str:
+    """The words that search again as the spec of a searched sweep says."""
+    words = ["search repeat.toml", f"--name {name}", f"--trials {trials}"]
+    words += [f"--objective {shlex.quote(each)}" for each in searched["objectives"]]
+    words += [f"--range {shlex.quote(each)}" for each in searched["ranges"]]
+    return " ".join([*words, f"--sampler {searched['sampler']}", f"--seed {searched['seed']}"])
 
 
 def spec_toml(spec: dict[str, Any]) -> str:
@@ -76,7 +88,7 @@ def spec_toml(spec: dict[str, Any]) -> str:
     [options."SGD"]
     a = true
     """
-    plain = {key: value for key, value in spec.items() if key not in ("grid", "options")}
+    plain = {key: value for key, value in spec.items() if key not in _NO_KEYS}
     blocks = [_assignments(plain)]
     blocks += [f"[[grid]]\n{_assignments(grid)}" for grid in spec.get("grid", [])]
     for optimizer, options in spec.get("options", {}).items():
