@@ -1,23 +1,30 @@
 """What a sweep costs beyond training: the whole path, with a trial that does nothing.
 
-    python benchmarks/overhead.py [--trials 1000,10000] [--peer-trials 1000]
+    python benchmarks/overhead.py [--trials 1000,10000,100000] [--peer-trials 200] [--write]
 
 Grid, workers, writer and SQLite are the real ones; only the training is left out. The
 workers are started before the clock is. Optuna's GridSampler runs an empty objective in the
-same process, in memory and on SQLite, for scale. Prints one table, in milliseconds a trial.
+same process, in memory and on SQLite, for scale: of few trials, as each costs it more than
+the one before. Each row is measured in a process of its
+own, whose peak is the memory: the driver's, without the workers'. Prints one table;
+``--write`` puts it into benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import optuna
+from write_page import markdown, write_table
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
@@ -29,6 +36,7 @@ from sweep.store.store import Store
 from sweep.words import Verdict
 
 JOBS = 2
+COLUMNS = ("what", "trials", "ms a trial", "peak MiB")
 NOWHERE = Environment("none", "3", "benchmark", "cpu", 1, "0")
 NOTHING = Measurement(50, 0, None, 0.0, 0.0, 1.0, 0.0, 1.0, 0.5, diverged=False)
 
@@ -48,7 +56,7 @@ def grid_of(trials: int) -> Grid:
 
 
 def leaksweep(trials: int, folder: Path) -> float:
-    """Seconds a trial of a sweep of empty trials."""
+    """Seconds that a sweep of empty trials takes."""
     with Store.open(f"sqlite:///{folder / f'{trials}.db'}") as store:
         runner = Runner(JOBS, run_trial=empty_trial)
         run_sweep(store, grid_of(20), runner)  # starts the workers
@@ -57,60 +65,95 @@ def leaksweep(trials: int, folder: Path) -> float:
         progress = run_sweep(store, grid, runner)
         seconds = time.perf_counter() - started
     assert progress.finished == trials
-    return seconds / trials
+    return seconds
 
 
 def resumed(trials: int, folder: Path) -> float:
-    """Seconds a trial to find that there is nothing left to do."""
+    """Seconds to find that there is nothing left to do of the sweep that `leaksweep` ran."""
     with Store.open(f"sqlite:///{folder / f'{trials}.db'}") as store:
         started = time.perf_counter()
         progress = run_sweep(store, grid_of(trials), Runner(JOBS, run_trial=empty_trial))
         seconds = time.perf_counter() - started
     assert progress.finished == 0
-    return seconds / trials
+    return seconds
 
 
-def optuna_grid(trials: int, storage: str | None) -> float:
-    """Seconds a trial of Optuna's GridSampler with an empty objective."""
-    space = {"seed": list(range(trials // 10)), "lr": [(1 + rate) / 100 for rate in range(10)]}
+def optuna_in_memory(trials: int, _: Path) -> float:
+    """Seconds that Optuna's GridSampler takes over an empty objective."""
+    return _optuna_grid(trials, None)
+
+
+def optuna_on_sqlite(trials: int, folder: Path) -> float:
+    """The same with every trial recorded in SQLite."""
+    return _optuna_grid(trials, f"sqlite:///{folder / 'optuna.db'}")
+
+
+def _optuna_grid(trials: int, storage: str | None) -> float:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    seeds: list[float] = list(range(trials // 10))
+    space = {"seed": seeds, "lr": [(1 + rate) / 100 for rate in range(10)]}
     study = optuna.create_study(sampler=optuna.samplers.GridSampler(space), storage=storage)
 
     def objective(trial: optuna.Trial) -> float:
-        for name, values in space.items():
-            trial.suggest_categorical(name, values)
+        trial.suggest_categorical("seed", space["seed"])
+        trial.suggest_categorical("lr", space["lr"])
         return 0.0
 
     started = time.perf_counter()
     study.optimize(objective, n_trials=trials)
-    return (time.perf_counter() - started) / trials
+    return time.perf_counter() - started
+
+
+OURS = {"leaksweep, SQLite, 2 workers": leaksweep, "leaksweep, nothing left to do": resumed}
+PEERS = {
+    "Optuna GridSampler, memory": optuna_in_memory,
+    "Optuna GridSampler, SQLite": optuna_on_sqlite,
+}
+WAYS: dict[str, Callable[[int, Path], float]] = {**OURS, **PEERS}
+
+
+def measured_here(what: str, trials: int, folder: Path) -> None:
+    """Prints what one row costs in this process: seconds and MiB, as JSON."""
+    warnings.simplefilter("ignore")
+    seconds = WAYS[what](trials, folder)
+    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+
+
+def rows(sizes: list[int], peer_trials: int) -> Iterator[tuple[str, ...]]:
+    """Each row of the table, measured in a process of its own."""
+    asked = [(what, trials) for trials in sizes for what in OURS]
+    asked += [(what, peer_trials) for what in PEERS if peer_trials]
+    with tempfile.TemporaryDirectory() as folder:
+        for what, trials in asked:
+            command = [sys.executable, __file__, "--measure", what, str(trials), folder]
+            said = subprocess.check_output(command, text=True).splitlines()
+            seconds, mib = json.loads(said[-1])
+            yield what, f"{trials:,}", f"{1000 * seconds / trials:.3f}", f"{mib:.0f}"
 
 
 def main() -> None:
-    """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", default="1000,10000")
-    parser.add_argument("--peer-trials", type=int, default=1000)
+    """Measures, prints the table, and writes it where asked."""
+    if sys.argv[1:2] == ["--measure"]:
+        what, trials, folder = sys.argv[2:]
+        measured_here(what, int(trials), Path(folder))
+        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", default="1000,10000,100000")
+    parser.add_argument("--peer-trials", type=int, default=200, help="0 leaves the peers out")
+    parser.add_argument("--write", action="store_true", help="into benchmarks/README.md")
     arguments = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore")
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        for trials in map(int, arguments.trials.split(",")):
-            rows.append(("leaksweep, SQLite, 2 workers", trials, leaksweep(trials, place), peak()))
-            rows.append(("leaksweep, nothing left to do", trials, resumed(trials, place), peak()))
-        n = arguments.peer_trials
-        rows.append(("Optuna GridSampler, memory", n, optuna_grid(n, None), peak()))
-        sqlite = f"sqlite:///{place / 'optuna.db'}"
-        rows.append(("Optuna GridSampler, SQLite", n, optuna_grid(n, sqlite), peak()))
-    print(f"{'what':<32}{'trials':>8}{'ms a trial':>12}{'peak MiB':>10}")
-    for what, trials, seconds, mib in rows:
-        print(f"{what:<32}{trials:>8,}{1000 * seconds:>12.2f}{mib:>10.0f}")
-
-
-def peak() -> float:
-    """The driver's largest resident memory so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sizes = [int(size) for size in arguments.trials.split(",")]
+    made = []
+    print(f"{COLUMNS[0]:<32}{COLUMNS[1]:>8}{COLUMNS[2]:>12}{COLUMNS[3]:>10}")
+    for row in rows(sizes, arguments.peer_trials):
+        made.append(row)
+        print(f"{row[0]:<32}{row[1]:>8}{row[2]:>12}{row[3]:>10}", flush=True)
+    if arguments.write:
+        write_table("overhead", markdown(COLUMNS, made))
 
 
 if __name__ == "__main__":
