@@ -37,23 +37,21 @@ class Objective:
 
 
 def pareto_front(points: pd.DataFrame, x: Objective, y: Objective) -> alt.TopLevelMixin:
-    """Each trial by two objectives; the Pareto front is a line through its trials.
+    """Trials by two objectives; the Pareto front is a line through its trials.
 
-    ``points`` has a row a trial: the objectives, ``kind`` (of `KINDS`) and the axes. An axis
-    whose values are far apart is logarithmic but near 0. Raises NothingToDrawError where no
-    trial is of the front.
+    ``points`` has a row a trial: the objectives, ``kind`` (of `KINDS`) and the axes. Those far
+    from the front are left out. An axis whose values are far apart is logarithmic but near 0.
+    Raises NothingToDrawError where no trial is of the front.
     """
     on_front = points[points["kind"] == "front"]
     if on_front.empty:
         raise NothingToDrawError("no trial has a value for every objective")
-    drawn = pd.concat([_thinned(points[points["kind"] == kind]) for kind in KINDS])
-    counts = ", ".join(
-        counted(int((points["kind"] == kind).sum()), noun)
-        for kind, noun in (("grid", "trial of the grid"), ("searched", "other trial searched"))
-        if (points["kind"] == kind).any()
-    )
-    subtitle = f"{counted(len(on_front), 'trial')} on the front" + (f"; {counts}" if counts else "")
-    return finished(_layers(drawn, x, y), title(on_front, x, y), subtitle)
+    near = points[_near(points, on_front, x) & _near(points, on_front, y)]
+    drawn = pd.concat([_thinned(near[near["kind"] == kind]) for kind in KINDS])
+    notes = [f"{counted(len(on_front), 'trial')} on the front"]
+    if len(drawn) < len(points):
+        notes.append(f"{len(drawn):,} of {len(points):,} trials drawn, those near it")
+    return finished(_layers(drawn, x, y), title(on_front, x, y), "; ".join(notes))
 
 
 def title(on_front: pd.DataFrame, x: Objective, y: Objective) -> str:
@@ -78,6 +76,16 @@ def write_figure(chart: alt.TopLevelMixin, stem: Path) -> tuple[Path, Path]:
 
 def _extreme(points: pd.DataFrame, objective: Objective) -> pd.Series:
     return points.sort_values(objective.name, ascending=not objective.larger).iloc[0]
+
+
+def _near(points: pd.DataFrame, on_front: pd.DataFrame, objective: Objective) -> pd.Series:
+    """Which points are no farther from the front than it is long, by the objective.
+
+    A single trial that nearly diverged would leave the front no room.
+    """
+    low, high = on_front[objective.name].min(), on_front[objective.name].max()
+    room = (high - low) or abs(high) or 1.0
+    return points[objective.name].between(low - room, high + room)
 
 
 def _thinned(points: pd.DataFrame) -> pd.DataFrame:

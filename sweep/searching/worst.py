@@ -17,11 +17,13 @@ from sweep.query import run_query
 from sweep.searching.objective import Objective, values
 from sweep.searching.study import recorded_rows
 from sweep.spec import Spec
+from sweep.words import Axis
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 """The committed results of the presets, where the program runs from its repository."""
 
 _SPECS = "SELECT name, spec FROM sweep"
+_WORDS = (Axis.OPTIMIZER, Axis.ZERO_GRAD, Axis.SCHEDULE, Axis.FREEZE, Axis.SEED)
 _NUMBERS = (*(each.value for each in Objective), "lr", "weight_decay", "momentum")
 
 
@@ -76,19 +78,25 @@ def grid_trials(
     """The trials of the sweep of ``grid``, which has its name in the database at ``url``.
 
     Of a preset that is not recorded there, those of the committed results. Only trials of the
-    grid's workload and number of steps; None where there are none. ``searched`` is the name of
-    the search itself, which is no grid.
+    grid's workload, number of steps and words, which may have been replaced by others; None
+    where there are none. ``searched`` is the name of the search itself, which is no grid.
     """
     sources = (
         (f"the sweep {grid.name!r}", _recorded(url, grid.name, searched)),
         (f"results/reference/{grid.name}", _committed(grid.name)),
     )
     for where, rows in sources:
-        same = [r for r in rows if (r["workload"], int(r["steps"])) == (grid.workload, grid.steps)]
-        found = ranked(same, objectives)
+        found = ranked([row for row in rows if _is_of(grid, row)], objectives)
         if found:
             return GridTrials(where, found)
     return None
+
+
+def _is_of(grid: Spec, row: Mapping[str, Any]) -> bool:
+    """Whether the grid has the trial's workload, steps and words; its numbers may be others."""
+    return (row["workload"], row["steps"]) == (grid.workload, grid.steps) and any(
+        all(row[axis] in getattr(each, axis) for axis in _WORDS) for each in grid.grid
+    )
 
 
 def _recorded(url: str, name: str, searched: str) -> list[dict[str, Any]]:
@@ -119,5 +127,6 @@ def _typed(rows: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
         typed: dict[str, Any] = {name: text or None for name, text in row.items()}
         for name in _NUMBERS:
             typed[name] = None if typed[name] is None else float(typed[name])
+        typed |= {name: int(typed[name]) for name in ("steps", "seed")}
         typed["diverged"] = typed["diverged"] == "True"
         yield typed
