@@ -1,12 +1,13 @@
 """What a cluster costs: trials a second beside worker processes, and bytes over the wire.
 
-    python benchmarks/cluster.py [--empty 4000] [--small 200]
+    python benchmarks/cluster.py [--empty 4000] [--small 200] [--write]
 
 Each sweep runs on two workers of this machine, recorded in SQLite and in a PostgreSQL server
 of its own, one sweep after another. Empty trials show what driver and database bear, small
 ones (of the workload `small`) what is left of it beside training.
 The clock starts with the tenth part of the trials, when all workers run. Bytes are counted by
-a relay between the driver and the scheduler. Prints two Markdown tables.
+a relay between the driver and the scheduler. Prints two Markdown tables; ``--write``
+puts them into benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
+from write_page import markdown, write_table
+
 from sweep.driver import Progress, run_sweep
 from sweep.grid import Grid
 from sweep.outcome import Environment, Measurement, Outcome
@@ -35,6 +38,8 @@ from sweep.store.store import Store
 from sweep.words import Backend, Verdict
 
 JOBS = 2
+SPEED_COLUMNS = ("how", "trial", "database", "trials", "trials a second")
+WIRE_COLUMNS = ("what travels", "bytes out", "bytes back")
 NOWHERE = Environment("none", "3", "benchmark", "cpu", 1, "0")
 NOTHING = Measurement(50, 0, None, 0.0, 0.0, 1.0, 0.0, 1.0, 0.5, diverged=False)
 WAYS = {
@@ -178,18 +183,22 @@ def wire() -> Iterator[tuple[str, float, float]]:
 
 
 def main() -> None:
-    """Measures and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measures, prints the tables, and writes them where asked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--empty", type=int, default=4000)
     parser.add_argument("--small", type=int, default=200)
+    parser.add_argument("--write", action="store_true", help="into benchmarks/README.md")
     arguments = parser.parse_args()
-    print("| how | trial | database | trials | trials a second |\n|---|---|---|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
-        for *row, trials, speed in speeds(arguments.empty, arguments.small, Path(folder)):
-            print(f"| {' | '.join(row)} | {trials:,} | {speed:,.0f} |", flush=True)
-    print("\n| what travels | bytes out | bytes back |\n|---|---:|---:|")
-    for what, out, back in wire():
-        print(f"| {what} | {out:,.0f} | {back:,.0f} |", flush=True)
+        measured = list(speeds(arguments.empty, arguments.small, Path(folder)))
+    rows = [(*words, f"{trials:,}", f"{speed:,.0f}") for *words, trials, speed in measured]
+    sent = [(what, f"{out:,.0f}", f"{back:,.0f}") for what, out, back in wire()]
+    tables = f"{markdown(SPEED_COLUMNS, rows)}\n\n{markdown(WIRE_COLUMNS, sent)}"
+    print(tables)
+    if arguments.write:
+        write_table("cluster", tables)
 
 
 if __name__ == "__main__":
