@@ -52,6 +52,8 @@ class Leak:
         grad: what the optimizer found in its grad.
         rows: the rows that moved, in order; None where whole parameters are watched.
         explanation: why; None for all but a parameter's first leak, which alone is explained.
+        arrived: whether its grad came since the step before, and was not left from earlier or
+            zeroed: it was asked to keep still all the same, or the grad is all zeros.
     """
 
     parameter: str
@@ -61,6 +63,7 @@ class Leak:
     grad: GradState
     rows: tuple[int, ...] | None = None
     explanation: Explanation | None = None
+    arrived: bool = False
 
 
 @dataclass(slots=True)

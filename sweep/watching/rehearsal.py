@@ -33,6 +33,9 @@ _NOT_COPIED = frozenset({"state", "param_groups", "step"})  # `step`: schedulers
 _STEP = 0  # a rehearsal has one step only
 _NAME = "parameter"
 _FROZEN = frozenset({_NAME})
+_ABSENT = nn.Parameter(torch.empty(0, device="meta"))
+"""Stands for every other parameter, which an optimizer may hold in attributes of its own: it has
+no values, so that a rehearsal which needs them fails, and none can change them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ class Rehearsal:
         """A copy of the optimizer with the state it has, for ``parameter`` alone."""
         original, of = self._scene.optimizer, self._scene.parameter
         memo: dict[int, Any] = {
-            id(other): other for group in original.param_groups for other in group["params"]
+            id(other): _ABSENT for group in original.param_groups for other in group["params"]
         }
         memo |= {id(of): parameter, id(original): None}
         optimizer: Optimizer = object.__new__(type(original))

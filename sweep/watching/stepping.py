@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.utils.weak import TensorWeakRef
 
 from sweep.probe import Change, Probe
 from sweep.watching.arrivals import Arrivals
+from sweep.watching.closures import Call, has_closure, listening
 from sweep.watching.findings import Explanation, Findings, Leak
 from sweep.watching.grads import grad_state, has_nonzero, reached_rows
 from sweep.watching.rehearsal import Rehearsed, Scene, digest, rehearse
@@ -57,6 +59,7 @@ class _Quiet:
     parameter: Tensor
     rows: Tensor | None
     grad: GradState
+    arrived: bool
     circumstances: _Circumstances | None = None
     is_rehearsed: bool = False
     rehearsed: Rehearsed | None = None
@@ -115,28 +118,44 @@ class Stepping:
             self._arrivals.mark(parameter)
 
     def _before_step(
-        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
-    ) -> None:
+        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Returns what the step is to be called with instead, if it has a closure."""
         arguments = arguments[1:]  # torch puts the optimizer itself first
-        self._has_closure = _has_closure(arguments, keywords)
+        self._has_closure = has_closure(arguments, keywords)
         self._quiet = {}
         for name, parameter in self._roster.held_by(optimizer):
             if name not in self._left:
                 self._meet(name, parameter)
-            if self._has_closure or name in self._question.frozen:
-                self._quiet[name] = self._as_quiet(parameter, None)
-            else:
-                self._add_if_quiet(name, parameter)
+            if self._has_closure:
+                self._quiet[name] = self._as_quiet(name, parameter, None)
+            elif (quiet := self._found_quiet(name, parameter)) is not None:
+                self._quiet[name] = quiet
         self._probe.before_step({name: quiet.rows for name, quiet in self._quiet.items()})
-        if self._question.causes and not self._has_closure:
-            self._rehearse(optimizer, arguments, keywords)
+        if not self._question.causes:
+            return None
+        if self._has_closure:
+            hear = partial(self._rehearse_what_is_quiet_by_now, optimizer)
+            arguments, keywords = listening(arguments, keywords, hear)
+            return (optimizer, *arguments), keywords
+        self._rehearse(self._quiet, optimizer, arguments, keywords)
+        return None
+
+    def _rehearse_what_is_quiet_by_now(self, optimizer: Optimizer, call: Call) -> None:
+        quiet = self._still_quiet()
+        self._rehearse(quiet, optimizer, *call)
+        self._quiet |= quiet
 
     def _rehearse(
-        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+        self,
+        among: Mapping[str, _Quiet],
+        optimizer: Optimizer,
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
     ) -> None:
-        """Rehearses the step for each quiet parameter of which it is not known what it does."""
+        """Rehearses the step for each of ``among`` of which it is not known what it does."""
         groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-        for name, quiet in self._quiet.items():
+        for name, quiet in among.items():
             if name in self._explained:
                 continue
             group = groups[id(quiet.parameter)]
@@ -188,6 +207,7 @@ class Stepping:
             grad=quiet.grad,
             rows=tuple(self._probe.moved_rows(name)) if self._question.rows else None,
             explanation=self._explain(name, quiet, first_leak),
+            arrived=quiet.arrived,
         )
         record.leaks.append(leak)
 
@@ -206,44 +226,62 @@ class Stepping:
     def _unexplained(self, quiet: _Quiet) -> Explanation:
         return Explanation(None, despite_none=quiet.grad is GradState.NONE)
 
-    def _add_if_quiet(self, name: str, parameter: Tensor) -> None:
+    def _found_quiet(self, name: str, parameter: Tensor) -> _Quiet | None:
+        """The parameter, or those rows of it, that no gradient has reached; None if all are."""
+        if name in self._question.frozen:
+            return self._as_quiet(name, parameter, None)
         if self._question.rows and parameter.dim() > 0:
             rows = ~self._rows_reached(name, parameter)
-            if bool(rows.any()):
-                self._quiet[name] = self._as_quiet(parameter, rows)
-        elif not self._is_reached(name, parameter):
-            self._quiet[name] = self._as_quiet(parameter, None)
+            return self._as_quiet(name, parameter, rows) if bool(rows.any()) else None
+        return None if self._is_reached(name, parameter) else self._as_quiet(name, parameter, None)
+
+    def _still_quiet(self) -> dict[str, _Quiet]:
+        """Those that are quiet now, of those that were, with what was rehearsed of them."""
+        found = {
+            name: self._found_quiet(name, held.parameter) for name, held in self._quiet.items()
+        }
+        return {
+            name: replace(
+                quiet,
+                circumstances=self._quiet[name].circumstances,
+                is_rehearsed=self._quiet[name].is_rehearsed,
+                rehearsed=self._quiet[name].rehearsed,
+            )
+            for name, quiet in found.items()
+            if quiet is not None
+        }
 
     def _drop_those_reached_meanwhile(self) -> None:
         """A closure brings the gradients while the step runs: only now is it known to whom."""
-        held = self._quiet
-        self._quiet = {}
-        for name, quiet in held.items():
-            if name in self._question.frozen:
-                self._quiet[name] = self._as_quiet(quiet.parameter, None)
-                continue
-            self._add_if_quiet(name, quiet.parameter)
+        held, self._quiet = self._quiet, self._still_quiet()
+        for name in held:
             if name not in self._quiet:
                 self._probe.drop(name)
             elif (rows := self._quiet[name].rows) is not None:
                 self._probe.narrow(name, rows)
 
-    def _as_quiet(self, parameter: Tensor, rows: Tensor | None) -> _Quiet:
-        return _Quiet(parameter, rows, grad_state(parameter.grad, rows))
+    def _as_quiet(self, name: str, parameter: Tensor, rows: Tensor | None) -> _Quiet:
+        grad = grad_state(parameter.grad, rows)
+        return _Quiet(parameter, rows, grad, self._has_arrived(name, parameter))
 
     def _is_reached(self, name: str, parameter: Tensor) -> bool:
-        """Whether a gradient has reached the parameter since the step before, and is there."""
+        """Whether a gradient, as the watch was asked to count it, has arrived."""
+        grad = parameter.grad
+        if grad is None or not self._has_arrived(name, parameter):
+            return False
+        return self._question.zeros_count or has_nonzero(grad)
+
+    def _has_arrived(self, name: str, parameter: Tensor) -> bool:
+        """Whether the parameter's grad has come since the step before, and is there."""
         grad = parameter.grad
         if grad is None:
             return False  # none came, or what came was cleared: a step that was skipped
         arrival = self._arrivals.of(parameter)
         if arrival.time > self._clock:
             came_earlier = arrival.backward != self._arrivals.backward
-            if came_earlier and grad._version != arrival.version and not has_nonzero(grad):
-                return False  # zeroed since
-        elif not self._is_assigned(name, grad):
-            return False
-        return self._question.zeros_count or has_nonzero(grad)
+            zeroed_since = grad._version != arrival.version and not has_nonzero(grad)
+            return not (came_earlier and zeroed_since)
+        return self._is_assigned(name, grad)
 
     def _rows_reached(self, name: str, parameter: Tensor) -> Tensor:
         """The same for each row: a boolean tensor of shape ``(rows,)``."""
@@ -263,8 +301,3 @@ class Stepping:
 
 def _reference(grad: Tensor | None) -> TensorWeakRef | None:
     return None if grad is None else TensorWeakRef(grad)
-
-
-def _has_closure(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> bool:
-    """Whether ``step`` was given a function to call."""
-    return any(callable(value) for value in (*arguments, *keywords.values()))
