@@ -21,7 +21,7 @@ from typing import Any
 
 import optuna
 from optuna.study import Study
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.driver import Progress
 from sweep.errors import DatabaseError, MisuseError, NotThereError
@@ -113,10 +113,7 @@ def rebuilt(url: str, search: Search, space: Space) -> Loaded:
     except NotThereError:
         rows = []
     try:
-        trials = [
-            frozen_trial(row, search.objectives, space.parameters(row), space.distributions)
-            for row in rows
-        ]
+        trials = [_frozen(row, search, space) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise DatabaseError(
             f"The sweep {search.spec.name!r} has a trial that the search could not have "
@@ -126,6 +123,13 @@ def rebuilt(url: str, search: Search, space: Space) -> Loaded:
     study = optuna.create_study(directions=[each.direction for each in search.objectives])
     study.add_trials(trials)
     return Loaded(study, rows, time.monotonic() - started)
+
+
+def _frozen(row: Mapping[str, Any], search: Search, space: Space) -> FrozenTrial:
+    """The trial of ``row`` with no attribute but its id: Optuna copies what a trial has, twice."""
+    trial = frozen_trial(row, search.objectives, space.parameters(row), space.distributions)
+    trial.user_attrs = {"trial": row["id"]}
+    return trial
 
 
 def claim(store: Store, search: Search) -> RecordedSweep:
