@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pandas as pd
@@ -38,7 +39,10 @@ def load_sweeps(url: str) -> list[SweepRecord]:
     """The sweeps of the database, oldest first; raises as `analysis.load.load` does."""
     with connected(url) as connection:
         rows = connection.execute(select(_SWEEP).order_by(_SWEEP.c.id))
-        return [SweepRecord(r.name, r.spec, r.planned, str(r.created_at)[:16]) for r in rows]
+        return [
+            SweepRecord(r.name, _checked(r.spec), int(r.planned), str(r.created_at)[:16])
+            for r in rows
+        ]
 
 
 def load_steps(url: str, sweep: str) -> pd.DataFrame:
@@ -59,3 +63,16 @@ def load_steps(url: str, sweep: str) -> pd.DataFrame:
         rows = [tuple(row) for row in connection.execute(query)]
     steps = pd.DataFrame(rows, columns=_STEP_COLUMNS).astype(_KINDS)
     return steps.rename(columns={"trial_id": "id"}).merge(trials, on="id")
+
+
+def _checked(spec: str) -> str:
+    """``spec``, if it is one. Raises ValueError, which `connected` explains."""
+    try:
+        read = json.loads(spec)
+        grids, options = read.get("grid", []), read.get("options", {})
+        tables = [*grids, options, *options.values()]
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if not all(isinstance(each, dict) for each in tables):
+        raise ValueError("a spec with what is no table")
+    return spec

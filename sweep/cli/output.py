@@ -90,9 +90,11 @@ _PRINTERS: Mapping[Format, Callable[[Sequence[str], Rows], None]] = {
 
 
 def _text(cell: Any) -> str:
-    """A cell for people: numbers to six significant digits."""
+    """A cell for people: numbers to six significant digits, of bytes how many there are."""
     if cell is None:
         return ""
+    if isinstance(cell, bytes):
+        return f"({len(cell):,} bytes)"
     return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 UNLIMITED_WIDTH = 100_000
+LONGEST_CELL = 10_000  # a cell of megabytes would take a minute to lay out
 
 _VISIBLE_CONTROLS = {
     code: f"\\x{code:02x}"
@@ -64,9 +65,16 @@ def print_table(
     for index, column in enumerate(columns):
         table.add_column(Text(harmless(column)), justify="right" if index in numeric else "left")
     for row in rows:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
+        table.add_row(*(Text(harmless(_cut(cell))) for cell in row))
     with console.capture() as printed:  # rich would end the process where nobody reads on
         if title:
             console.print(Text(f"\n{harmless(title)}", style="bold"))
         console.print(table)
     sys.stdout.write(printed.get())
+
+
+def _cut(cell: str) -> str:
+    """``cell``, or its beginning and its length where it is longer than a person reads."""
+    if len(cell) <= LONGEST_CELL:
+        return cell
+    return f"{cell[:LONGEST_CELL]}... ({len(cell):,} characters)"

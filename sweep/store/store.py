@@ -161,7 +161,7 @@ class Store:
         )
         with self._reading("read") as connection:
             rows = connection.execute(statement).all()
-        return Counter({Verdict(verdict): number for verdict, number in rows})
+            return Counter({Verdict(verdict): number for verdict, number in rows})
 
     def _recorded_among(
         self, sweep_id: int, planned: Sequence[PlannedTrial], retry_failed: bool
@@ -215,10 +215,13 @@ class Store:
 
 @contextmanager
 def _explained(url: DatabaseUrl, doing: str) -> Iterator[None]:
-    """Turns what the database raises into a DatabaseError that says what to do."""
+    """Turns what the database raises into a DatabaseError that says what to do.
+
+    A ValueError is of a column that holds what this program does not write.
+    """
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError, ValueError) as error:
         raise database_error(url, doing, error) from error
 
 

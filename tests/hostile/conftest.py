@@ -8,10 +8,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
 
+from sweep.cli.app import app
+from sweep.grid import Grid
+from sweep.spec import from_toml
 from sweep.store.store import Store
 
 MAKERS = runpy.run_path(str(Path(__file__).parents[1] / "sweep" / "store" / "writing_process.py"))
+
+
+SPEC = """
+workload = "small"
+steps = 2
+
+[[grid]]
+optimizer = ["SGD"]
+zero_grad = ["none"]
+seed = [0, 1]
+"""
 
 
 @dataclass(frozen=True)
@@ -23,18 +38,20 @@ class Ended:
     err: str
 
 
-@pytest.fixture
-def leaksweep(monkeypatch, capsys):
-    """Runs ``leaksweep`` with these words in this process; returns how it ended."""
-    from typer.testing import CliRunner
+@pytest.fixture(scope="session")
+def program():
+    """The program, made once: to make it takes longer than to run most commands."""
+    return typer.main.get_command(app)
 
-    from sweep.cli.app import app
+
+@pytest.fixture
+def leaksweep(program, capsys):
+    """Runs ``leaksweep`` with these words in this process; returns how it ended."""
 
     def run(*words):
-        done = CliRunner().invoke(app, [str(word) for word in words])
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return Ended(done.exit_code, done.stdout, done.stderr)
+        with pytest.raises(SystemExit) as ended:
+            program(args=[str(word) for word in words], prog_name="leaksweep")
+        return Ended(ended.value.code or 0, *capsys.readouterr())
 
     return run
 
@@ -44,7 +61,8 @@ def database(tmp_path):
     """The path of a database with one sweep of three trials."""
     path = tmp_path / "theirs" / "sweep.db"
     with Store.open(f"sqlite:///{path}") as store:
-        sweep = store.record_sweep("mine", "{}", 3)
+        spec = Grid(from_toml(SPEC, source="the test", name="mine")).canonical()
+        sweep = store.record_sweep("mine", spec, 3)
         now = datetime.now(UTC)
         store.write(sweep.id, [MAKERS["outcome"](seed, finished_at=now) for seed in range(3)])
     return path
@@ -62,3 +80,11 @@ def change(database):
             connection.commit()
 
     return execute
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """The path of the spec that the database's sweep is of."""
+    path = tmp_path / "mine.toml"
+    path.write_text(SPEC)
+    return path

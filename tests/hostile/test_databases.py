@@ -6,12 +6,13 @@ COMMANDS = {
     "status": ("status",),
     "sql": ("sql", "SELECT * FROM trial"),
     "sql of a view": ("sql", "SELECT * FROM leak_rate_by_setting", "--timeout", "2"),
-    "export": ("export", "--out", "{out}", "--format", "csv,markdown,latex"),
+    "export": ("export", "--out", "{out}", "--format", "csv,markdown"),
     "report": ("report", "--out", "{out}/report.html"),
     "why": ("why", "1"),
-    "run": ("run", "{spec}", "--backend", "threading", "--steps", "2"),
+    "run": ("run", "{spec}", "--backend", "threading"),
     "verify": ("verify", "--backend", "threading"),
 }
+HUGE = "replace(hex(zeroblob(500000)), '00', 'ab')"
 CASES = {
     "text in lr": ["UPDATE trial SET lr = 'much'"],
     "text in a count": ["UPDATE trial SET leaked_steps = 'many', first_leak_step = 'x'"],
@@ -22,6 +23,7 @@ CASES = {
     "no time": ["UPDATE trial SET finished_at = 'noon'", "UPDATE sweep SET created_at = 'noon'"],
     "text in planned": ["UPDATE sweep SET planned = 'all'"],
     "a spec that is none": ["UPDATE sweep SET spec = 'SELECT 1'"],
+    "a spec of wrong things": ["""UPDATE sweep SET spec = '{"grid": [1], "options": []}'"""],
     "a deep spec": ["UPDATE sweep SET spec = replace(hex(zeroblob(50000)), '00', '[')"],
     "options that are none": ["UPDATE trial SET options = '['"],
     "a sweep that is gone": ["DELETE FROM sweep"],
@@ -48,14 +50,16 @@ CASES = {
     "a generated column": ["ALTER TABLE trial ADD COLUMN theirs AS (abs(lr) || hex(zeroblob(10)))"],
     "a newer schema": ["UPDATE alembic_version SET version_num = 'leaksweep_9999'"],
     "another program": ["DROP TABLE alembic_version"],
+    "a huge text": [f"UPDATE trial SET error = {HUGE}, verdict = 'failed'"],
+    "a huge blob": ["UPDATE trial SET error = zeroblob(1000000), verdict = 'failed'"],
+    "a huge name": [f"UPDATE trial SET optimizer = {HUGE}"],
+    "a huge sweep": [f"UPDATE sweep SET name = {HUGE}"],
     "no table": ["DROP TABLE step"],
 }
 
 
 @pytest.fixture
-def words(tmp_path, database):
-    spec = tmp_path / "mine.toml"
-    spec.write_text('workload = "small"\n[[grid]]\noptimizer = ["SGD"]\nzero_grad = ["none"]\n')
+def words(tmp_path, database, spec):
     places = {"out": tmp_path / "out", "spec": spec}
 
     def filled(command):
@@ -69,7 +73,7 @@ def words(tmp_path, database):
 @pytest.mark.parametrize("case", CASES)
 def test_every_command_answers_or_refuses_in_one_message(leaksweep, change, words, case, tmp_path):
     change(*CASES[case])
-    for command in ("status", "sql", "sql of a view", "export"):
+    for command in COMMANDS:
         ended = leaksweep(*words(command))
         assert ended.code in (0, 1, 2), (command, ended)
         assert "Traceback" not in ended.err, (command, ended)
