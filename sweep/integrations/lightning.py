@@ -11,11 +11,7 @@ from sweep.watching import Watch
 
 
 class WatchLeaks(Callback):
-    """Watches every optimizer of the module from the first step of ``fit`` to the last.
-
-    Lightning hands ``step()`` a closure always, in manual optimization an empty one, and a step
-    with a closure is not rehearsed: the cause of a leak is ``unknown`` here.
-    """
+    """Watches every optimizer of the module from the first step of ``fit`` to the last."""
 
     def __init__(self, *, raises: bool = False, **options: Unpack[WatchOptions]) -> None:
         """``raises`` ends ``fit`` with a LeakError if anything leaked; else a warning is logged.

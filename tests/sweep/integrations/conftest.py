@@ -1,8 +1,13 @@
 """What the callbacks of every trainer are tested with."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
+
+PAGE = Path(__file__).parents[3] / "docs" / "watch.md"
 
 
 class Net(nn.Module):
@@ -30,3 +35,14 @@ def hooks_on():
     return lambda optimizer: (
         len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
     )
+
+
+@pytest.fixture
+def documented():
+    """The code of docs/watch.md between the markers of that name."""
+
+    def code(name):
+        marked = rf"<!-- {name}-example -->\n```python\n(.*?)```"
+        return re.search(marked, PAGE.read_text(), re.DOTALL)[1]
+
+    return code

@@ -77,7 +77,7 @@ def test_a_detached_layer_that_moves_on_zeros_is_caught(net, fit, manual):
     assert set(table["parameter"]) == {"net.body.weight", "net.body.bias"}
     assert set(table["step"]) == {1, 3, 5}
     assert set(table["grad"]) == {"zero"}
-    assert set(table["cause"].dropna()) == {"unknown"}  # Lightning's closures hide it
+    assert set(table["cause"].dropna()) == {"history, decay"}
 
 
 @pytest.mark.parametrize("manual", [True, False])
@@ -121,3 +121,11 @@ def test_no_hook_stays_behind_an_exception_and_what_was_found_is_there(net, fit,
 def test_a_callback_that_saw_no_training_says_so():
     with pytest.raises(MisuseError, match="has watched no training yet: hand it to a trainer"):
         _ = WatchLeaks().leaks
+
+
+def test_the_page_s_example_prints_what_leaks(net, documented, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # Lightning logs there
+    module = Module(net, manual=False, set_to_none=False)
+    data = DataLoader(torch.randn(24, 4), batch_size=4)
+    exec(documented("lightning"), {"module": module, "data": data})
+    assert "2 of 4 parameters moved when they should have kept still" in capsys.readouterr().out

@@ -1,10 +1,14 @@
 """The fixture ``watch_leaks``, in a pytest of its own."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+PAGE = Path(__file__).parents[3] / "docs" / "watch.md"
 
 TESTS = """
 import pytest
@@ -63,9 +67,13 @@ def test_options(model, watch_leaks):
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
-    """What pytest prints about the tests above."""
+    """What pytest prints about the tests above, and about the page's example."""
     folder = tmp_path_factory.mktemp("theirs")
     (folder / "test_theirs.py").write_text(TESTS)
+    example = re.search(
+        r"<!-- pytest-example -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL
+    )
+    (folder / "test_page.py").write_text(example[1])
     environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
     plugin = "sweep.integrations.pytest_plugin"
     command = [sys.executable, "-m", "pytest", "-rA", "-p", plugin, "-p", "no:cacheprovider"]
@@ -87,7 +95,8 @@ def outcome(tmp_path_factory):
         "PASSED test_theirs.py::test_holds",
         "FAILED test_theirs.py::test_fails_by_itself - AssertionError: for another reason",
         "FAILED test_theirs.py::test_options - sweep.errors.LeakError: step() moved 1 parameter ",
-        "3 failed, 2 passed",
+        "PASSED test_page.py::test_my_frozen_layer_keeps_still",
+        "3 failed, 3 passed",
     ],
 )
 def test_a_test_fails_on_a_leak_and_only_then(outcome, line):

@@ -141,3 +141,11 @@ def test_training_again_after_an_exception_watches_anew(masked, trainer_of, hook
 def test_a_callback_that_saw_no_training_says_so():
     with pytest.raises(MisuseError, match="has watched no training yet: hand it to a trainer"):
         _ = WatchLeaks().leaks
+
+
+def test_the_page_s_example_prints_what_leaks(masked, trainer_of, documented, capsys):
+    arguments = trainer_of(masked).args
+    arguments.weight_decay = 0.1
+    given = {"model": masked, "arguments": arguments, "data": Sentences()}
+    exec(documented("transformers"), given)
+    assert f"{EMBEDDING}: 6 of 6 steps" in capsys.readouterr().out
