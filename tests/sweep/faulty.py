@@ -34,6 +34,12 @@ class Faulty(torch.optim.SGD):
             for parameter in self.param_groups[0]["params"]:
                 parameter.fill_(value)
 
+    def fill_grads(self, value):
+        """Makes every element of every grad that there is ``value``."""
+        for parameter in self.param_groups[0]["params"]:
+            if parameter.grad is not None:
+                parameter.grad.fill_(value)
+
 
 class RaisesAtStep7(Faulty):
     """Raises."""
@@ -126,6 +132,11 @@ class NansInGrads(Faulty):
     """Fills the grads with NaN."""
 
     def go_wrong(self):
-        for parameter in self.param_groups[0]["params"]:
-            if parameter.grad is not None:
-                parameter.grad.fill_(float("nan"))
+        self.fill_grads(float("nan"))
+
+
+class InfinityInGrads(Faulty):
+    """Fills the grads with infinity."""
+
+    def go_wrong(self):
+        self.fill_grads(float("inf"))
