@@ -26,6 +26,7 @@ from markupsafe import Markup
 from analysis.report.content import Section, all_optimizers, sections
 
 _EXPORTS = "window.vegaEmbed = vegaEmbed"
+_VISIBLE_CONTROLS = {code: f"\\x{code:02x}" for code in range(0x20) if chr(code) not in "\t\n\r"}
 _SCRIPT_UNSAFE = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
@@ -77,6 +78,16 @@ def script_json(value: Mapping[str, Any]) -> Markup:
     return Markup(text.translate(_SCRIPT_UNSAFE))  # noqa: S704 - no tag is left in it
 
 
+def _visible(value: object) -> object:
+    """A text of the results with control characters written out: a page is printed, too.
+
+    The scripts are left as they are, since the policy has their digests.
+    """
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return value.translate(_VISIBLE_CONTROLS)
+
+
 def _policy(*scripts: str) -> str:
     """The content security policy: these scripts, inline styles, and nothing from anywhere."""
     digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
@@ -103,6 +114,7 @@ def _template() -> Any:
     environment = Environment(
         loader=loader,
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

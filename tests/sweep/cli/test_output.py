@@ -94,3 +94,10 @@ def test_text_is_no_markup(capsys):
 def test_csv_is_exact_where_it_does_not_go_to_a_terminal(capsys):
     out = printed(capsys, "csv", [("\x1b[31mred", 1, None)])
     assert next(csv.DictReader(io.StringIO(out)))["text"] == "\x1b[31mred"
+
+
+def test_people_see_how_many_bytes_there_are_and_the_beginning_of_what_is_huge(capsys):
+    out = printed(capsys, "table", [(b"\0" * 2_000_000, 1, "x" * 2_000_000)])
+    assert "(2,000,000 bytes)" in out
+    assert f"{'x' * 10_000}... (2,000,000 characters)" in out
+    assert len(out) < 50_000
