@@ -31,7 +31,7 @@ from pathlib import Path
 
 import altair
 import vl_convert
-from write_page import write_table
+from write_page import markdown, write_table
 
 from sweep.grid import Grid
 from sweep.peak import peak_gigaflop_per_second
@@ -344,14 +344,8 @@ def main() -> None:
             print("  ".join(f"{cell:<26}" for cell in row), flush=True)
     if arguments.write:
         for workload, rows in tables.items():
-            write_table(f"peers-{workload}", markdown(rows))
+            write_table(f"peers-{workload}", markdown(COLUMNS, rows))
         draw(tables)
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in (COLUMNS, *rows)]
-    return "\n".join([lines[0], "|---|" + "---:|" * (len(COLUMNS) - 1), *lines[1:]])
 
 
 def draw(tables: Mapping[str, Sequence[Row]]) -> None:

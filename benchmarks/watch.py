@@ -1,6 +1,6 @@
 """What `watch` costs: a training step with it and without it, taking turns.
 
-    python benchmarks/watch.py [--steps 40] [--device cpu] [--threads 2] [--granularity row]
+    python benchmarks/watch.py [--steps 40] [--device cpu] [--threads 2] [--write]
 
 A transformer of about 10 million parameters, a tenth of it frozen by detaching, trained by
 AdamW. A watch is entered for every second step and left again outside the clock, so that
@@ -17,11 +17,13 @@ import time
 
 import torch
 from torch import Tensor, nn
+from write_page import markdown, write_table
 
 from sweep import watch
 from sweep.watching.arrivals import Arrivals
 from sweep.watching.stepping import Stepping
 
+GRANULARITIES = {"parameter": "parameters", "row": "rows"}
 WORDS, WIDTH, LAYERS, LENGTH, BATCH = 2700, 384, 4, 64, 8
 
 
@@ -93,55 +95,54 @@ class Stopwatch:
 
 
 def main() -> None:
-    """Measures and prints the table."""
+    """Measures, prints the table, and writes it where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--granularity", default="parameter", choices=["parameter", "row"])
+    parser.add_argument("--write", action="store_true", help="into benchmarks/README.md")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     hooks = Stopwatch()
     for owner, name in ((Stepping, "_before_step"), (Stepping, "_after_step"), (Arrivals, "_note")):
         hooks.on(owner, name)
-    loop = Loop(arguments.device)
+    measured = [rows(arguments.device, arguments.steps, hooks, it) for it in GRANULARITIES]
+    columns = ("", *GRANULARITIES.values())
+    both = [(what, *(each[what] for each in measured)) for what in measured[0]]
+    table = markdown(columns, both)
+    print(table)
+    if arguments.write:
+        write_table("watch", table)
+
+
+def rows(device: str, steps: int, hooks: Stopwatch, granularity: str) -> dict[str, str]:
+    """What a watch of that granularity costs, in words."""
+    loop, options = Loop(device), {"granularity": granularity}
     for _ in range(3):
         loop.seconds()
-    options = {"granularity": arguments.granularity}
+    hooks.seconds = 0.0
     with watch(loop.model, loop.optimizer, **options) as leaks:
         loop.seconds()
         first, held = hooks.seconds, leaks.held_bytes
     hooks.seconds = 0.0
     watched, bare = [], []
-    for _ in range(arguments.steps):
+    for _ in range(steps):
         bare.append(loop.seconds())
         with watch(loop.model, loop.optimizer, causes=False, **options):
             watched.append(loop.seconds())
-    report(loop.model, bare, watched, hooks.seconds / arguments.steps, first, held)
-
-
-def report(
-    model: Transformer,
-    bare: list[float],
-    watched: list[float],
-    in_hooks: float,
-    first: float,
-    held: int,
-) -> None:
-    """Prints what was measured."""
-    every = sum(parameter.nbytes for parameter in model.parameters())
-    frozen = model.embedding.weight.nbytes
+    in_hooks = hooks.seconds / steps
     step, with_watch = statistics.median(bare), statistics.median(watched)
-    rows = {
+    every = sum(parameter.nbytes for parameter in loop.model.parameters())
+    frozen = loop.model.embedding.weight.nbytes
+    return {
         "a step, median": f"{1000 * step:.1f} ms",
         "a step under watch, median": f"{1000 * with_watch:.1f} ms ({with_watch / step - 1:+.1%})",
         "in the watch's hooks, a step": f"{1000 * in_hooks:.2f} ms ({in_hooks / step:.1%})",
-        "in the hooks on the first step": f"{1000 * first:.1f} ms, once",
-        "parameters": f"{every / 2**20:.1f} MiB, {frozen / 2**20:.1f} MiB of them without a grad",
+        "in the hooks on the first step, once": f"{1000 * first:.1f} ms",
+        "parameters": f"{every / 2**20:.1f} MiB",
+        "of them without a grad": f"{frozen / 2**20:.1f} MiB",
         "held by the watch": f"{held / 2**20:.1f} MiB",
     }
-    for what, value in rows.items():
-        print(f"{what:<32}{value}")
 
 
 if __name__ == "__main__":
