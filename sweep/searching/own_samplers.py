@@ -19,10 +19,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc  # type: ignore[import-untyped]
+
+_RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 FIRST_SIGMA = 1 / 6
 """The step of the first generation of CMA-ES, in widths of the range; Optuna's own."""
@@ -62,8 +64,26 @@ class Sobol(BaseSampler):
         return value_at(param_distribution, self._point[param_name])
 
 
+class Tpe(TPESampler):
+    """TPE that finds what all trials share by their parameters' names, which is half its work."""
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters to draw together; none for several objectives, as Optuna has it."""
+        if len(study.directions) > 1:
+            return {}
+        return _shared(study.get_trials(deepcopy=False, states=_RANKED))
+
+
 class Generations(NSGAIISampler):
     """NSGA-II whose generations are the completed trials in their order, so many at a time."""
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that are crossed over."""
+        return _shared(_completed(study))
 
     def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
         """The generation of a trial that is proposed now."""
@@ -173,6 +193,15 @@ def place_of(distribution: BaseDistribution, value: float) -> float:
         case FloatDistribution(low=low, high=high):
             return (value - low) / (high - low)
     raise TypeError(distribution)
+
+
+def _shared(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """The parameters of several values that all of ``trials`` have; a name has one distribution."""
+    if not trials:
+        return {}
+    kinds = trials[0].distributions
+    names = set(kinds).intersection(*(trial.params for trial in trials))
+    return {name: kinds[name] for name in sorted(names) if not kinds[name].single()}
 
 
 def _completed(study: Study) -> list[FrozenTrial]:

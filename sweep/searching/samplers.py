@@ -67,7 +67,7 @@ def make_sampler(
     draw = int(np.random.SeedSequence((seed, proposal, attempt)).generate_state(1)[0])
     match sampler:
         case Sampler.TPE:
-            return _in_turn(samplers.TPESampler(seed=draw, constant_liar=True), space, proposal)
+            return _in_turn(own_samplers.Tpe(seed=draw, constant_liar=True), space, proposal)
         case Sampler.RANDOM:
             return samplers.RandomSampler(seed=draw)
         case Sampler.QMC:

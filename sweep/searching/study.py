@@ -51,7 +51,8 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     sweep_status(url, sweep)  # raises, with the nearest names, where there is none
     with run_query(url, _SWEEP) as found:
         number = next(int(key) for key, name in found if name == sweep)
-    with run_query(url, _SELECT.format(columns=", ".join(COLUMNS), sweep=number)) as rows:
+    columns = ", ".join(f"trial.{name}" for name in COLUMNS)  # PostgreSQL has a word `freeze`
+    with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:
         return [_typed(row) for row in rows]
 
 
