@@ -137,3 +137,11 @@ def test_every_optimizer_has_its_turn_with_tpe(space):
         study = optuna.create_study(direction="maximize")
     chosen = [params["optimizer"] for params in went_on(Sampler.TPE, space, study, 24)]
     assert chosen[::2] == ["SGD", "Adam", "Adagrad"] * 4
+
+
+def test_tpe_proposes_what_optunas_own_does(space, monkeypatch):
+    with quiet_optuna():
+        ours, theirs = (optuna.create_study(direction="maximize") for _ in range(2))
+    found = went_on(Sampler.TPE, space, ours, 30)
+    monkeypatch.setattr("sweep.searching.own_samplers.Tpe", optuna.samplers.TPESampler)
+    assert went_on(Sampler.TPE, space, theirs, 30) == found
