@@ -15,6 +15,8 @@ from sweep.grid import Grid
 from sweep.spec import from_toml
 from sweep.store.store import Store
 
+_STORES = runpy.run_path(str(Path(__file__).parents[1] / "sweep" / "store" / "conftest.py"))
+postgres_server, postgres_url = _STORES["postgres_server"], _STORES["postgres_url"]
 MAKERS = runpy.run_path(str(Path(__file__).parents[1] / "sweep" / "store" / "writing_process.py"))
 
 

@@ -86,6 +86,7 @@ ESCAPE = "\x1b]0;owned\x07\x1b[31m"
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>" + ESCAPE
 
 
+@pytest.mark.slow
 def test_names_that_are_formulas_tags_and_escape_codes_do_no_harm(
     leaksweep, change, words, tmp_path
 ):
