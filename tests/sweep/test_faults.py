@@ -118,6 +118,11 @@ def wait_until(holds, timeout_s):
     return holds()
 
 
+def stretched(seconds):
+    """As long as what takes ``seconds`` on free cores takes where more is running than cores."""
+    return seconds * max(1.0, os.getloadavg()[0] / os.cpu_count())
+
+
 def alive(processes):
     return [
         process
@@ -191,7 +196,7 @@ def test_an_interruption_stops_within_two_seconds_and_keeps_what_is_finished(
     started = time.monotonic()
     os.killpg(process.pid, number) if to_group else process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < stretched(2.0)
     assert process.returncode == 130
     assert err.strip().splitlines()[-1].startswith("Interrupted. What was finished is recorded")
     assert "Traceback" not in err
@@ -218,7 +223,7 @@ def test_an_interruption_does_not_wait_for_long_trials(
     started = time.monotonic()
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=30)
-    assert time.monotonic() - started < within_s
+    assert time.monotonic() - started < stretched(within_s)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].startswith("Interrupted. What was finished is recorded")
