@@ -239,7 +239,8 @@ def test_whatever_the_environment_says_of_the_cores_does_no_harm(ends_well, monk
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", word)
     for command in ("run", "verify", "search"):
         ended = ends_well(command, *BASES[command,])
-        assert word in ("-1", "0") or "LOKY_MAX_CPU_COUNT is the number of cores" in ended.err
+        if command != "verify" and word not in ("-1", "0"):  # it asks for the database first
+            assert "LOKY_MAX_CPU_COUNT is the number of cores" in ended.err
 
 
 def test_a_spec_of_100_mb_is_refused_with_its_size_before_it_is_read(ends_well, tmp_path):
