@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import importlib
 import os
-import sys
 from functools import lru_cache
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sweep.errors import WorkloadError
+from sweep.importing import look_in_current_directory
 from sweep.seeding import seeded
 from sweep.workload import Workload
 from sweep.workload_sizes import BUILT_IN, WorkloadSize
@@ -95,7 +95,7 @@ def check_workload(name: str, seed: int) -> None:
 
 def _own_workload(name: str, seed: int) -> Workload:
     module_name, _, function_name = name.partition(":")
-    _look_in_current_directory()
+    look_in_current_directory()
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
@@ -110,10 +110,3 @@ def _own_workload(name: str, seed: int) -> Workload:
             f"it takes a seed and returns a sweep.Workload."
         )
     return workload
-
-
-def _look_in_current_directory() -> None:
-    """Puts it on the path, first, as ``python -m`` does and a console script does not."""
-    here = os.getcwd()
-    if "" not in sys.path and here not in sys.path:
-        sys.path.insert(0, here)

@@ -11,6 +11,7 @@ from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.words import Backend, Device, Verdict
+from sweep.workload_sizes import BUILT_IN
 
 if TYPE_CHECKING:
     from sweep.driver import Progress
@@ -127,6 +128,7 @@ def run(
     if dry_run:
         _print_counts(grid)
         return
+    _check_own_workload(grid)
     runner.check()
     failed = _run(grid, db, runner, retry_failed)
     if failed:
@@ -142,6 +144,14 @@ def _chosen(path: Path | None, preset: str | None) -> Spec:
             f"preset, copy it: `leaksweep show presets {preset} > mine.toml`."
         )
     return load_spec(path) if path is not None else load_preset(preset or DEFAULT_PRESET)
+
+
+def _check_own_workload(grid: Grid) -> None:
+    """Raises WorkloadError for a user's workload that cannot be built, before anything is run."""
+    if grid.spec.workload not in BUILT_IN:
+        from sweep.workloads import check_workload
+
+        check_workload(grid.spec.workload, next(iter(grid)).setting.seed)
 
 
 def _check_device(device: Device) -> None:

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from sweep.errors import MisuseError, UnknownNameError, nearest
+from sweep.importing import look_in_current_directory
 from sweep.optimizers import (
     heavyball_rows,
     pytorch_optimizer_rows,
@@ -122,6 +123,8 @@ def optimizer_class(entry: OptimizerEntry) -> Any:  # a class or a factory
     Raises MisuseError where the package is missing, does not import, or lacks the name.
     """
     module_name, _, attribute = entry.target.partition(":")
+    if not entry.distribution:  # a user's own
+        look_in_current_directory()
     try:
         if entry.surroundings is not None:
             _call_once(entry.surroundings)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sweep.cli.app import main
 from sweep.errors import WorkloadError
+from sweep.optimizers import registry
 from sweep.workloads import check_workload
 
 PROGRAM = Path(sys.executable).with_name("leaksweep")
@@ -69,3 +71,43 @@ def test_what_the_users_function_raises_is_told_in_one_message(here):
     message = "function 'faulty_work:raises' raised ValueError: no data here"
     with pytest.raises(WorkloadError, match=message):
         check_workload("faulty_work:raises", seed=0)
+
+
+LACKING = """
+from torch import nn
+from sweep import Workload
+
+def build(seed):
+    return Workload(nn.Linear(2, 1), None, lambda model, data, step: None, ("wieght",))
+"""
+
+
+@pytest.mark.parametrize(
+    ("workload", "message"),
+    [
+        ("lacking:build", "The workload freezes 'wieght', which the model has not. Did you mean"),
+        ("faulty_work:raises", "function 'faulty_work:raises' raised ValueError: no data here"),
+        ("nowhere:build", "The workload 'nowhere:build' cannot be imported"),
+    ],
+)
+def test_run_tells_a_faulty_workload_before_anything_is_recorded(
+    here, capsys, monkeypatch, workload, message
+):
+    (here / "lacking.py").write_text(LACKING)
+    url = f"sqlite:///{here}/own.db"
+    words = ["leaksweep", "run", "--workload", workload, "--steps", "2", "--db", url]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    sys.modules.pop("lacking", None)
+    assert ended.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (here / "own.db").exists()
+
+
+def test_an_optimizer_of_one_s_own_in_the_current_directory_is_found(here):
+    (here / "my_optimizers.py").write_text("from torch.optim import SGD\n\nclass Mine(SGD): ...\n")
+    try:
+        assert registry.lookup("my_optimizers:Mine").lr == "lr"
+    finally:
+        sys.modules.pop("my_optimizers", None)

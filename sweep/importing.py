@@ -1,0 +1,13 @@
+"""Where ``package.module:name`` is looked for, beside what is installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def look_in_current_directory() -> None:
+    """Puts it on the path, first, as ``python -m`` does and a console script does not."""
+    here = os.getcwd()
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
