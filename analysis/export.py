@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.errors import NoTrialsError, UnknownChoiceError
 from analysis.folded import load_folded
 from analysis.formats import FORMATS, Format
+from analysis.readings import Readings
 from analysis.tables import TABLES, Table
 
 
@@ -51,8 +52,9 @@ def export(
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
+    readings = Readings(url, sweep, [table.needs for table in TABLES.values()])
     for table in TABLES.values():
-        rows = table.make(table.read(url, sweep))
+        rows = table.make(readings.of(table.needs, table.only))
         written += [_write(rows, table, choice, folder, raw) for choice in chosen]
     return written
 

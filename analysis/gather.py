@@ -13,15 +13,15 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
-from analysis.schema import COLUMNS, COUNT, Kind, in_order
+from analysis.schema import COLUMNS, COUNT, LISTED, Kind, in_order
 
-_KINDS = {**COLUMNS, COUNT: Kind.INT}
+_KINDS = {**COLUMNS, COUNT: Kind.INT, **dict.fromkeys(LISTED.values(), Kind.TEXT)}
 
 
 def gathered(
     names: Sequence[str], blocks: Iterable[Sequence[tuple[Any, ...]]], sweeps: Mapping[int, str]
 ) -> pd.DataFrame:
-    """The rows of ``blocks`` as columns ``names``, of their kinds in `COLUMNS`, and counts.
+    """The rows of ``blocks`` as columns ``names``, of their kinds in `COLUMNS`, counts and lists.
 
     A value of ``sweep`` is the key of its name in ``sweeps``.
     """
@@ -103,7 +103,7 @@ class _Objects:
         self._values.extend(values)
 
     def finished(self) -> pd.Series:
-        kind = COLUMNS[self.name]
+        kind = _KINDS[self.name]
         values: pd.Series = pd.Series(self._values, dtype=object)
         if kind is Kind.TIME:
             values = pd.to_datetime(values, utc=True, format="ISO8601")

@@ -88,6 +88,9 @@ COLUMNS = MappingProxyType({"sweep": Kind.WORD, **TRIAL, **ENVIRONMENT})
 COUNT = "count"
 """The column of a folded frame that says how many trials a row stands for."""
 
+LISTED = MappingProxyType({"id": "ids", "seed": "seeds"})
+"""The columns of a folded frame that hold a number for each of its trials, joined by commas."""
+
 ZERO_GRAD = ("none", "zero", "never")
 FREEZES = (
     "detach",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.errors import SweepMissingError
+from analysis.errors import SweepMissingError, UnreadableDatabaseError
 from analysis.folded import FOLDABLE, OF_EACH, OF_LEAKS, SHARED, load_folded
 from analysis.load import load
 from analysis.schema import CAUSES, COUNT
@@ -91,6 +91,33 @@ def test_with_seeds_every_trial_has_its_row_in_the_order_of_the_ids(database):
     whole = load(url, columns=["optimizer", "seed"])
     assert frame[["optimizer", "seed"]].to_numpy().tolist() == whole.to_numpy().tolist()
     assert frame[COUNT].tolist() == [1, 1]
+
+
+def test_with_seeds_the_drifts_are_still_those_of_leaking_trials_alone(database):
+    url = database(
+        s=[
+            {"seed": 2, "drift_ratio": 0.5},
+            LEAK | {"seed": 1, "drift_ratio": 0.75},
+            LEAK | {"seed": 0, "drift_ratio": 0.1 + 0.2},
+        ]
+    )
+    frame = load_folded(url, columns=["seed", "drift_ratio"])
+    drifts = dict(zip(frame["seed"], frame["drift_ratio"].fillna(-1), strict=True))
+    assert drifts == {2: -1, 1: 0.75, 0: 0.1 + 0.2}
+
+
+@pytest.mark.parametrize("seed", [None, "x", 1.5])
+def test_a_seed_that_is_no_number_is_told(database, seed):
+    url = database(s=[{}])
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(trial)")]
+        connection.execute("ALTER TABLE trial RENAME TO kept")
+        connection.execute(f"CREATE TABLE trial ({', '.join(columns)})")
+        connection.execute("INSERT INTO trial SELECT * FROM kept")
+        connection.execute("UPDATE trial SET seed = ?", [seed])
+        connection.commit()
+    with pytest.raises(UnreadableDatabaseError, match="holds what is not of its kind"):
+        load_folded(url, columns=["seed"])
 
 
 def test_one_sweep_is_folded_alone(database):
