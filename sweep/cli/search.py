@@ -74,13 +74,6 @@ def search(
         typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the choice of settings.")] = 0,
-    edge: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AXIS",
-            help="Find where along AXIS the verdict changes instead, for one optimizer.",
-        ),
-    ] = None,
     workload: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="article, small or package.module:function."),
@@ -121,11 +114,6 @@ def search(
 
     chosen = _spec(spec, preset, set_ or (), workload, steps)
     runner = _runner(jobs, backend, trial_timeout)
-    if edge is not None:
-        from sweep.searching.edge import find_edges
-
-        find_edges(chosen, edge, range_ or (), name=name, db=db, runner=runner, out=out)
-        return
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
     ranges = parse_ranges(range_ or (), pinned=_pinned(set_ or ()))
