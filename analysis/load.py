@@ -42,8 +42,9 @@ from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL
 BLOCK_ROWS = 20_000  # small enough that a block's Python objects are reused by the next
 
 TRIALS = table("trial", *(column(name) for name in TRIAL))
+ENVIRONMENTS = table("environment", column("id"), *(column(name) for name in ENVIRONMENT))
 _SWEEP = table("sweep", column("id"), column("name"))
-_ENVIRONMENT = table("environment", column("id"), *(column(name) for name in ENVIRONMENT))
+_STEP = table("step", column("trial_id"))
 
 
 def load(
@@ -52,6 +53,7 @@ def load(
     *,
     columns: Sequence[str] | None = None,
     verdict: str | None = None,
+    traced: bool = False,
 ) -> pd.DataFrame:
     """One row a trial, in the order of their ids, of one sweep or of all.
 
@@ -61,6 +63,7 @@ def load(
         columns: names of `analysis.schema.COLUMNS`, environment columns among them; None
             for ``sweep`` and all of ``trial``.
         verdict: a verdict, for the trials that have it alone.
+        traced: for the trials that have a row a step alone.
 
     Returns:
         Words as categories, numbers as float64 (null is NaN) and Int64, flags as nullable
@@ -79,6 +82,8 @@ def load(
             raise UnknownChoiceError("column", name, tuple(COLUMNS))
     with connected(url) as connection:
         query = _query(names, verdict).order_by(TRIALS.c.id)
+        if traced:
+            query = query.where(TRIALS.c.id.in_(select(_STEP.c.trial_id)))
         return read_rows(connection, query, names, sweep)
 
 
@@ -91,10 +96,10 @@ def sweep_names(url: str) -> list[str]:
 def _query(names: Sequence[str], verdict: str | None) -> Select[Any]:
     """The statement that yields ``names`` of the trials, joining only what they need."""
     home = {"sweep": TRIALS.c.sweep_id} | {name: TRIALS.c[name] for name in TRIAL}
-    home |= {name: _ENVIRONMENT.c[name] for name in ENVIRONMENT}
+    home |= {name: ENVIRONMENTS.c[name] for name in ENVIRONMENT}
     query = select(*(home[name].label(name) for name in names)).select_from(TRIALS)
     if any(name in ENVIRONMENT for name in names):
-        query = query.join(_ENVIRONMENT, _ENVIRONMENT.c.id == TRIALS.c.environment_id)
+        query = query.join(ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
     return query if verdict is None else query.where(TRIALS.c.verdict == verdict)
 
 

@@ -1,4 +1,4 @@
-"""Sweeps and steps out of a database: what `analysis.load` does for trials. Reads only."""
+"""Sweeps, runs and steps out of a database: what `analysis.load` does for trials. Reads only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 
 import pandas as pd
-from sqlalchemy import column, select, table
+from sqlalchemy import column, func, select, table
 
-from analysis.load import connected, load
-from analysis.schema import AXES
+from analysis.load import ENVIRONMENTS, TRIALS, connected, load, read_rows
+from analysis.schema import AXES, COUNT, ENVIRONMENT
 
 _SWEEP = table("sweep", *(column(name) for name in ("id", "name", "spec", "planned", "created_at")))
 _TRIAL = table("trial", column("id"), column("sweep_id"))
@@ -45,13 +45,33 @@ def load_sweeps(url: str) -> list[SweepRecord]:
         ]
 
 
+def load_runs(url: str, sweep: str) -> pd.DataFrame:
+    """What a sweep's trials ran with: a row for each environment and library of optimizers.
+
+    Columns: those of ``environment``, ``optimizer_package``, ``count`` (the trials that ran
+    with it), ``train_seconds`` (of all of them) and ``finished_at`` (the latest). Raises as
+    `analysis.load.load`.
+    """
+    alike = [*(ENVIRONMENTS.c[name] for name in ENVIRONMENT), TRIALS.c.optimizer_package]
+    seconds, latest = func.sum(TRIALS.c.train_seconds), func.max(TRIALS.c.finished_at)
+    query = (
+        select(*alike, func.count(), seconds, latest)
+        .join_from(TRIALS, ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
+        .group_by(*alike)
+        .order_by(*alike)
+    )
+    names = [*ENVIRONMENT, "optimizer_package", COUNT, "train_seconds", "finished_at"]
+    with connected(url) as connection:
+        return read_rows(connection, query, names, sweep)
+
+
 def load_steps(url: str, sweep: str) -> pd.DataFrame:
     """One row for each step of each traced trial of a sweep, by trial and step.
 
     Columns: those of ``step`` (``trial_id`` as ``id``), then ``sweep``, the axes and
     ``seed`` of the trial. Empty where nothing was traced. Raises as `analysis.load.load`.
     """
-    trials = load(url, sweep, columns=["id", "sweep", *AXES, "seed"])
+    trials = load(url, sweep, columns=["id", "sweep", *AXES, "seed"], traced=True)
     query = (
         select(*_STEP.c)
         .join_from(_STEP, _TRIAL, _TRIAL.c.id == _STEP.c.trial_id)

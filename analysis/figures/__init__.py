@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.errors import NothingToDrawError
 from analysis.figures import axes, drift, heatmap, remedies, trace
-from analysis.load import load
+from analysis.readings import Readings
 from analysis.records import load_steps
 
 
@@ -101,16 +101,21 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({figure.name: figure for figure
 """Every figure by name, in the order of the report."""
 
 
-def draw(url: str, sweep: str) -> Iterator[Drawn]:
+TRIAL_NEEDS = tuple(figure.needs for figure in _ALL if figure.rows is Rows.TRIALS)
+"""The columns that each figure about trials reads."""
+
+
+def draw(url: str, sweep: str, readings: Readings | None = None) -> Iterator[Drawn]:
     """Each figure of `FIGURES` drawn from one sweep, or why it has nothing to draw.
 
-    Raises what `analysis.load.load` raises.
+    ``readings`` are the sweep's where there are some already. Raises what
+    `analysis.load.load` raises.
     """
-    needs = dict.fromkeys(name for f in _ALL if f.rows is Rows.TRIALS for name in f.needs)
-    trials = load(url, sweep, columns=list(needs))
-    frames = {Rows.TRIALS: trials, Rows.STEPS: load_steps(url, sweep)}
+    readings = readings or Readings(url, sweep, TRIAL_NEEDS)
+    steps = load_steps(url, sweep)
     for figure in FIGURES.values():
+        frame = steps if figure.rows is Rows.STEPS else readings.of(figure.needs)
         try:
-            yield Drawn(figure, figure.make(frames[figure.rows]))
+            yield Drawn(figure, figure.make(frame))
         except NothingToDrawError as nothing:
             yield Drawn(figure, None, str(nothing))

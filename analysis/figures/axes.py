@@ -18,6 +18,7 @@ from analysis.figures.look import (
 )
 from analysis.figures.words import counted, share
 from analysis.schema import AXES, in_order
+from analysis.schema import counts as trials_of
 
 AXES_DRAWN = tuple(axis for axis in AXES if axis != "optimizer")
 NEEDS = ("sweep", "optimizer", *AXES_DRAWN, "verdict")
@@ -42,7 +43,7 @@ def leak_rate_by_axis(frame: pd.DataFrame) -> alt.TopLevelMixin:
     counts = pd.concat([_counted(frame, axis) for axis in varying], ignore_index=True)
     if not counts["trials"].sum():
         raise NothingToDrawError("no trial leaks or holds")
-    conclusive = int(frame["verdict"].isin(["leaks", "holds"]).sum())
+    conclusive = int(trials_of(frame)[frame["verdict"].isin(["leaks", "holds"])].sum())
     subtitle = f"Share of {counted(conclusive, 'trial')} that leak, beside leaks / trials"
     return finished(_panels(counts, varying), title(counts), subtitle)
 
@@ -69,11 +70,14 @@ def _values(frame: pd.DataFrame, axis: str) -> int:
 
 def _counted(frame: pd.DataFrame, axis: str) -> pd.DataFrame:
     """Counts by optimizer and value of one axis, the values as text in their order."""
-    verdict = frame["verdict"]
-    marks = pd.DataFrame({word: verdict == word for word in ("leaks", "holds", "inert", "failed")})
-    marks["trials"] = marks["leaks"] | marks["holds"]
-    keys = [frame["optimizer"].astype(str), frame[axis].map(_text, na_action=None)]
-    counts = marks.groupby(keys)[list(_COUNTS)].sum().astype(int)
+    verdict, trials = frame["verdict"], trials_of(frame)
+    words = ("leaks", "holds", "inert", "failed")
+    marks = frame[["optimizer", axis]].assign(**{w: trials.where(verdict == w, 0) for w in words})
+    marks["trials"] = marks["leaks"] + marks["holds"]
+    groups = marks.groupby(["optimizer", axis], observed=True, dropna=False)
+    sums = groups[list(_COUNTS)].sum().reset_index()
+    keys = [sums["optimizer"].astype(str), sums[axis].map(_text, na_action=None)]
+    counts = sums.groupby(keys)[list(_COUNTS)].sum()
     counts.index.names = ["optimizer", "value"]
     counts = counts.reset_index().assign(axis=axis)
     places = _places(axis, counts["value"])

@@ -14,13 +14,13 @@ import altair as alt
 import pandas as pd
 
 from analysis.errors import NoTrialsError, SweepMissingError
-from analysis.figures import Figure, draw
+from analysis.figures import TRIAL_NEEDS, Figure, draw
 from analysis.figures.words import counted, share
-from analysis.load import load
-from analysis.records import SweepRecord, load_sweeps
+from analysis.readings import Readings
+from analysis.records import SweepRecord, load_runs, load_sweeps
 from analysis.report.grid import Fact, Repeat, grid_facts, repeat, run_facts
 from analysis.report.table import TableView, table_view
-from analysis.schema import CAUSES, ENVIRONMENT, TRIAL, in_order
+from analysis.schema import CAUSES, SETTING, in_order
 from analysis.tables import TABLES
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -87,24 +87,30 @@ def sections(url: str, sweep: str | None = None) -> list[Section]:
     wanted = [record for record in records if sweep in (None, record.name)]
     if sweep is not None and not wanted:
         raise SweepMissingError(sweep, [record.name for record in records])
-    columns = ["sweep", *TRIAL, *ENVIRONMENT]
-    frames = [(record, load(url, record.name, columns=columns)) for record in wanted]
-    made = [_section(url, record, frame) for record, frame in frames if len(frame)]
+    runs = [(record, load_runs(url, record.name)) for record in wanted]
+    made = [_section(url, record, ran) for record, ran in runs if len(ran)]
     if not made:
         raise NoTrialsError("The database" if sweep is None else f"The sweep {sweep!r}")
     return made
 
 
-def _section(url: str, record: SweepRecord, frame: pd.DataFrame) -> Section:
+NEEDS = ("sweep", *SETTING, "seed", "verdict", *CAUSES)
+"""The columns of the trials that the words of a section are made from."""
+
+
+def _section(url: str, record: SweepRecord, runs: pd.DataFrame) -> Section:
+    table_needs = [table.needs for table in TABLES.values()]
+    readings = Readings(url, record.name, [NEEDS, *table_needs, *TRIAL_NEEDS])
+    frame = readings.of(NEEDS)
     counts = frame["verdict"].value_counts()
-    tables = {name: table.make(frame) for name, table in TABLES.items()}
-    drawn = list(draw(url, record.name))
+    tables = {name: t.make(readings.of(t.needs, t.only)) for name, t in TABLES.items()}
+    drawn = list(draw(url, record.name, readings))
     return Section(
         name=record.name,
         optimizers=tuple(in_order("optimizer", frame["optimizer"].astype(str))),
         verdicts=tuple((w, int(counts.get(w, 0))) for w in ("leaks", "holds", "inert", "failed")),
         headline=tuple(headline(frame)),
-        run=run_facts(record, frame),
+        run=run_facts(record, frame, runs),
         grid=grid_facts(frame),
         rules=tuple(_rules(tables["rules"])),
         figures=tuple(_figure(one.figure, one.chart) for one in drawn if one.chart is not None),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.figures.words import counted
 from analysis.records import SweepRecord
-from analysis.schema import AXES, ENVIRONMENT, in_order
+from analysis.schema import AXES, COUNT, ENVIRONMENT, in_order
 
 _NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
 MOST_VALUES = 16  # of an axis or fact that are spelled out before the rest are only counted
@@ -33,19 +33,22 @@ class Repeat:
     spec: str
 
 
-def run_facts(record: SweepRecord, frame: pd.DataFrame) -> tuple[Fact, ...]:
-    """How far the sweep got, how long it took, and with what it ran."""
-    minutes = frame["train_seconds"].sum() / 60
+def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Fact, ...]:
+    """How far the sweep got, how long it took, and with what it ran.
+
+    ``runs`` is as `analysis.records.load_runs` gives it.
+    """
+    minutes = runs["train_seconds"].sum() / 60
     facts = [
-        Fact("trials", f"{len(frame):,} recorded of {record.planned:,} planned"),
+        Fact("trials", f"{runs[COUNT].sum():,} recorded of {record.planned:,} planned"),
         Fact("begun", f"{record.created_at} UTC"),
-        Fact("finished", f"{frame['finished_at'].max():%Y-%m-%d %H:%M} UTC"),
+        Fact("finished", f"{runs['finished_at'].max():%Y-%m-%d %H:%M} UTC"),
         Fact("training", f"{minutes:.1f} minutes, added up over workers"),
         Fact("workload", _values(frame["workload"])),
         Fact("steps", _values(frame["steps"])),
     ]
-    facts += [Fact(name, _values(frame[name])) for name in ENVIRONMENT]
-    return (*facts, Fact("optimizers of", _values(frame["optimizer_package"])))
+    facts += [Fact(name, _values(runs[name])) for name in ENVIRONMENT]
+    return (*facts, Fact("optimizers of", _values(runs["optimizer_package"])))
 
 
 def grid_facts(frame: pd.DataFrame) -> tuple[Fact, ...]:

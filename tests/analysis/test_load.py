@@ -158,3 +158,11 @@ def test_analysis_imports_neither_torch_nor_sweep():
         "sys.exit(any(name.split('.')[0] in ('torch', 'sweep') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_traced_trials_can_be_had_alone(database):
+    url = database(s=[{}, {"seed": 1}])
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("INSERT INTO step VALUES (2, 0, 1, 1.0, 'none', 0, 0.0)")
+        connection.commit()
+    assert load(url, columns=["id"], traced=True)["id"].tolist() == [2]
