@@ -12,6 +12,7 @@ from analysis.errors import NothingToDrawError, NoTrialsError, SweepMissingError
 from analysis.figures import FIGURES, Rows, axes, draw, drift, heatmap, remedies, trace
 from analysis.figures.files import export_figures
 from analysis.figures.look import CHOSEN, inline
+from analysis.folded import load_folded
 from analysis.load import load
 from analysis.records import load_steps
 from analysis.schema import CAUSES
@@ -271,6 +272,16 @@ def test_steps_are_those_of_the_sweep_with_their_trials_axes(database, outcome):
     assert found["loss"].isna().tolist() == [False, True, False, True]
     assert set(trace.NEEDS) <= set(found.columns)
     assert load_steps(url, "s").empty
+
+
+@pytest.mark.parametrize("name", [n for n, f in FIGURES.items() if f.rows is Rows.TRIALS])
+def test_a_figure_is_the_same_of_folded_trials(database, name):
+    figure, seeds = FIGURES[name], [{"seed": 1}, {"seed": 2}]
+    others = [{"verdict": "inert"}, {"momentum": 0.9}, {"verdict": "failed", "error": "x"}]
+    rows = [row | seed for row in (*ROWS[:4], *others) for seed in seeds]
+    url = database(s=rows)
+    folded = figure.make(load_folded(url, "s", columns=figure.needs))
+    assert folded.to_dict() == figure.make(load(url, "s", columns=figure.needs)).to_dict()
 
 
 def test_drawing_says_why_a_figure_is_left_out(database):
