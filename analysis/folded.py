@@ -10,6 +10,7 @@ a text would cost them their last bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -97,9 +98,12 @@ def _trial_by_trial(rows: pd.DataFrame, each: Sequence[str]) -> pd.DataFrame:
 
 
 def _unlisted(lists: pd.Series) -> pd.Series:
-    """The numbers of all of ``lists``, in their order."""
-    numbers = np.array(",".join(lists).split(",") if len(lists) else [], np.int64)
-    return pd.Series(numbers, dtype="Int64")
+    """The numbers of all of ``lists``, in their order. Raises ValueError for what is none."""
+    text = ",".join(lists) or ","
+    numbers = pd.read_csv(
+        StringIO(text), header=None, names=[""], dtype="int64", lineterminator=","
+    )
+    return numbers[""].astype("Int64")
 
 
 def _apart(rows: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
