@@ -28,6 +28,7 @@ _COMMONFREEZES = ("detach", "no_grad", "requires_grad")  # what people start fro
 _POSITIVE = ">0"
 _NO_COUNTERPART = -1
 _KEYS = ["sweep", "optimizer", "zero_grad", "causes", "remedy"]
+_MOST_CODES = 2**62
 _Codes = npt.NDArray[np.int64]
 
 
@@ -227,9 +228,12 @@ def _codes(column: pd.Series) -> _Codes:
 
 def _combined(codes: Sequence[_Codes]) -> _Codes:
     """A number below the count of rows for each row, equal where all of ``codes`` are."""
-    whole = np.zeros(len(codes[0]), np.int64)
+    whole, size = np.zeros(len(codes[0]), np.int64), 1
     for code in codes:
-        # Compressed at every step, the product cannot exceed rows squared, well within int64.
-        whole = whole * (int(code.max(initial=0)) + 1) + code
-        whole = pd.factorize(whole)[0].astype(np.int64)
-    return whole
+        count = int(code.max(initial=0)) + 1
+        if size * count > _MOST_CODES:
+            # Compressed, there are as many as rows at most: the product stays below rows squared.
+            whole = pd.factorize(whole)[0].astype(np.int64)
+            size = int(whole.max(initial=0)) + 1
+        whole, size = whole * count + code, size * count
+    return pd.factorize(whole)[0].astype(np.int64)

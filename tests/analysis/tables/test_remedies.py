@@ -90,3 +90,15 @@ def test_what_is_left_is_named_by_what_varies_and_capped(trials):
 def test_every_remedy_changes_its_axis():
     assert all(remedy.before != remedy.after for remedy in REMEDIES)
     assert len(set(REMEDIES)) == len(REMEDIES)
+
+
+def test_settings_of_very_many_values_are_paired_alike(trials, monkeypatch):
+    rows = [
+        (LEAK if word == "zero" else {}) | {"zero_grad": word, "lr": rate, "seed": seed}
+        for word in ("zero", "none")
+        for rate in (0.1, 0.2, 0.3)
+        for seed in range(2)
+    ]
+    made = remedies(trials(*rows))
+    monkeypatch.setattr("analysis.tables.remedies._MOST_CODES", 1)
+    pd.testing.assert_frame_equal(remedies(trials(*rows)), made)
