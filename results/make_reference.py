@@ -39,8 +39,9 @@ def leaksweep(*arguments: str, fine: tuple[int, ...] = (0,)) -> None:
 
 
 def write_trials(url: str, preset: str, path: Path) -> None:
-    """Writes the trials themselves, without what says when, where or in which row."""
-    trials = load(url, preset, columns=[c for c in TRIAL if c not in NOT_OF_A_TRIAL])
+    """Writes the trials themselves and what they ran on, without what says when or in which row."""
+    columns = [*(c for c in TRIAL if c not in NOT_OF_A_TRIAL), *ENVIRONMENT]
+    trials = load(url, preset, columns=columns)
     order = [*AXES, "seed"]
     # A fixed time in the header: the same trials are the same file.
     compression = {"method": "gzip", "mtime": 0}
