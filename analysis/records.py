@@ -52,10 +52,11 @@ def load_runs(url: str, sweep: str) -> pd.DataFrame:
     with it), ``train_seconds`` (of all of them) and ``finished_at`` (the latest). Raises as
     `analysis.load.load`.
     """
-    alike = [*(ENVIRONMENTS.c[name] for name in ENVIRONMENT), TRIALS.c.optimizer_package]
+    alike = [ENVIRONMENTS.c.id, TRIALS.c.optimizer_package]
+    shown = [*(ENVIRONMENTS.c[name] for name in ENVIRONMENT), TRIALS.c.optimizer_package]
     seconds, latest = func.sum(TRIALS.c.train_seconds), func.max(TRIALS.c.finished_at)
     query = (
-        select(*alike, func.count(), seconds, latest)
+        select(*shown, func.count(), seconds, latest)
         .join_from(TRIALS, ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
         .group_by(*alike)
         .order_by(*alike)

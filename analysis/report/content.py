@@ -107,7 +107,7 @@ def _section(url: str, record: SweepRecord, runs: pd.DataFrame) -> Section:
     drawn = list(draw(url, record.name, readings))
     return Section(
         name=record.name,
-        optimizers=tuple(in_order("optimizer", frame["optimizer"].astype(str))),
+        optimizers=tuple(in_order("optimizer", frame["optimizer"].unique())),
         verdicts=tuple((w, int(counts.get(w, 0))) for w in ("leaks", "holds", "inert", "failed")),
         headline=tuple(headline(frame)),
         run=run_facts(record, frame, runs),
