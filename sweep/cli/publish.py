@@ -37,7 +37,7 @@ def publish(
 
     Trials that cannot be ranked are pruned ones, failed trials failed ones.
 
-    Example: leaksweep publish --storage sqlite:///optuna.db
+    Example: leaksweep publish article --storage sqlite:///optuna.db
     """
     from sweep.publishing.publish import publish as publish_sweep
 

@@ -60,8 +60,8 @@ def address(published):
         _wait_for(found, process)
         yield found
     finally:
-        process.terminate()
-        process.communicate()
+        process.kill()  # it answers open connections first if it is asked to end
+        process.wait()
 
 
 def _wait_for(address, process):
