@@ -74,6 +74,10 @@ def search(
         typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the choice of settings.")] = 0,
+    edge: Annotated[
+        str | None,
+        typer.Option(metavar="AXIS", help="Find where along AXIS the verdict changes instead."),
+    ] = None,
     workload: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="article, small or package.module:function."),
@@ -100,7 +104,7 @@ def search(
     ] = TRIAL_TIMEOUT_S,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write the Pareto front there: CSV, PNG and SVG."),
+        typer.Option(metavar="DIR", help="Write the Pareto front or the edges: CSV, PNG, SVG."),
     ] = None,
 ) -> None:
     """Search for the worst settings between and beyond the values of a grid, with Optuna.
@@ -113,6 +117,18 @@ def search(
     from sweep.searching.ranges import parse_ranges
 
     chosen = _spec(spec, preset, set_ or (), workload, steps)
+    if edge is not None:
+        from sweep.searching.edge import check_axis
+
+        check_axis(edge)
+        if objective or sampler:
+            raise MisuseError(
+                "--edge looks for where the verdict changes, whatever the drift; leave "
+                "--objective and --sampler out."
+            )
+        ranges = parse_ranges(range_ or [edge], pinned=_pinned(set_ or ()))
+        _find_edges(chosen, edge, ranges, name, db, _rounds(jobs, backend), out)
+        return
     runner = _runner(jobs, backend, trial_timeout)
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
@@ -167,13 +183,52 @@ def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
     from sweep.limits import NO_LIMITS, Limits
     from sweep.runner import Runner
 
+    _check_backend(backend)
+    limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
+    return Runner(trials_at_once(jobs), backend, limits=limits, stacked=False)
+
+
+def _check_backend(backend: Backend) -> None:
     if backend is Backend.DASK:
         raise MisuseError(
             "A search asks for the next setting when a worker is free; a cluster takes batches. "
             "Leave --backend dask out."
         )
-    limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
-    return Runner(trials_at_once(jobs), backend, limits=limits, stacked=False)
+
+
+def _rounds(jobs: int | None, backend: Backend) -> Runner:
+    """What runs the trials of an edge, a round at a time."""
+    from sweep.runner import Runner
+
+    _check_backend(backend)
+    return Runner(trials_at_once(jobs), backend)
+
+
+def _find_edges(
+    grid: Spec,
+    axis: str,
+    ranges: Sequence[Range],
+    name: str | None,
+    db: str,
+    runner: Runner,
+    out: Path | None,
+) -> None:
+    """Finds edges along ``axis`` and prints them."""
+    from sweep.cli.edges import print_edges
+    from sweep.cli.progress import shown_progress
+    from sweep.searching.edge import EdgeSearch, find_edges
+    from sweep.spec import with_overrides
+    from sweep.store.store import Store
+
+    if [each.name for each in ranges] != [axis]:
+        raise MisuseError(f"--edge {axis} takes one range, that of {axis}: --range {axis}=LO:HI.")
+    spec = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
+    search = EdgeSearch(spec, ranges[0])
+    search.lines()  # what is wrong is told before there is a database
+    runner.check()
+    with Store.open(db) as store, shown_progress(spec.name) as observe:
+        found = find_edges(store, db, search, runner, observe=observe)
+    print_edges(search, found, db, out)
 
 
 def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:

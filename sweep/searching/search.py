@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.study import Study
@@ -132,7 +132,18 @@ def _frozen(row: Mapping[str, Any], search: Search, space: Space) -> FrozenTrial
     return trial
 
 
-def claim(store: Store, search: Search) -> RecordedSweep:
+class Claims(Protocol):
+    """What is recorded as a searched sweep: its spec, and that spec as the database has it."""
+
+    @property
+    def spec(self) -> Spec:
+        """The grid to begin from, with the sweep's name."""
+
+    def canonical(self) -> str:
+        """The spec to record."""
+
+
+def claim(store: Store, search: Claims) -> RecordedSweep:
     """The searched sweep of the spec's name, recorded with no trial planned if it is new.
 
     Raises MisuseError for a sweep of that name that is no search, or another one.
