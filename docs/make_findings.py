@@ -28,6 +28,16 @@ sweep of your own with `leaksweep sql`. The sweeps' tables, commands and environ
 """
 
 
+BEYOND_THE_GRIDS = """\
+**Between the grid's values.** A leak smaller than half a unit in the last place moves no bit: under SGD
+with zeroed grads, weight decay begins to leak where lr x weight_decay reaches 2^-25, and Adam's momentum
+where beta1 does. [search.md](search.md#edges) has both sides of each edge, to a millionth, and the
+commands that find them.
+
+![Drift of SGD along weight decay, with the edge](figures/search/edge_weight_decay.png)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A sentence, the preset it is about, and the query that it was read from."""
@@ -178,7 +188,7 @@ def page() -> str:
             f"```sql\n{query}\n```\n",
             table([column[0] for column in answer.description], answer.fetchall()),
         ]
-    return "\n".join(parts)
+    return "\n".join([*parts, BEYOND_THE_GRIDS])
 
 
 def database(preset: str) -> sqlite3.Connection:

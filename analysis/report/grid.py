@@ -71,7 +71,11 @@ def repeat(record: SweepRecord) -> Repeat:
 
 def _search(searched: dict[str, Any], trials: int, name: str) -> str:
     """The words that search again as the spec of a searched sweep says."""
-    words = ["search repeat.toml", f"--name {name}", f"--trials {trials}"]
+    words = ["search repeat.toml", f"--name {name}"]
+    if "edge" in searched:
+        axis = searched["edge"].partition("=")[0]
+        return " ".join([*words, f"--edge {axis}", f"--range {shlex.quote(searched['edge'])}"])
+    words += [f"--trials {trials}"]
     words += [f"--objective {shlex.quote(each)}" for each in searched["objectives"]]
     words += [f"--range {shlex.quote(each)}" for each in searched["ranges"]]
     return " ".join([*words, f"--sampler {searched['sampler']}", f"--seed {searched['seed']}"])
