@@ -29,10 +29,10 @@ sweep of your own with `leaksweep sql`. The sweeps' tables, commands and environ
 
 
 BEYOND_THE_GRIDS = """\
-**Between the grid's values.** A leak smaller than half a unit in the last place moves no bit: under SGD
-with zeroed grads, weight decay begins to leak where lr x weight_decay reaches 2^-25, and Adam's momentum
-where beta1 does. [search.md](search.md#edges) has both sides of each edge, to a millionth, and the
-commands that find them.
+**Between the grid's values.** A leak smaller than half a unit in the last place moves no bit:
+under SGD with zeroed grads, weight decay begins to leak where lr x weight_decay reaches 2^-25, and
+Adam's momentum where beta1 does. [search.md](search.md#edges) has both sides of each edge, to a
+millionth, and the commands that find them.
 
 ![Drift of SGD along weight decay, with the edge](figures/search/edge_weight_decay.png)
 """
