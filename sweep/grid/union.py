@@ -13,7 +13,7 @@ from sweep.errors import SpecError
 from sweep.grid.box import AXES, Box, disjoint, remainder
 from sweep.grid.plan import Omission, make_plan
 from sweep.optimizers import registry
-from sweep.setting import PlannedTrial, Setting, canonical_json
+from sweep.setting import PlannedTrial, Setting, canonical_json, fingerprints
 from sweep.spec import Spec
 from sweep.words import Axis
 
@@ -57,9 +57,10 @@ class Grid:
         for box in self._plan.boxes:
             before = earlier.setdefault(box.optimizer, [])
             decided = self.spec.workload, self.spec.steps, self._options[box.optimizer]
-            for setting in box:
+            known = fingerprints(box.optimizer, box.values, *decided)
+            for setting, fingerprint in zip(box, known, strict=True):
                 if not before or not any(setting in other for other in before):
-                    yield PlannedTrial(setting, *decided)
+                    yield PlannedTrial(setting, *decided, fingerprint)
             before.append(box)
 
     @cached_property

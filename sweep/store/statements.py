@@ -41,17 +41,21 @@ def upsert_trials(dialect: str) -> Insert:
 
 
 @cache
-def find_recorded(dialect: str, *, but_failed: bool) -> Select[str]:
-    """Finds which of ``fingerprints`` a sweep has recorded, ``but_failed`` ones if so asked.
+def find_recorded(*, but_failed: bool) -> Select[str]:
+    """Finds the fingerprints that a sweep has recorded, ``but_failed`` ones if so asked."""
+    statement = select(TrialRow.fingerprint).where(TrialRow.sweep_id == bindparam("sweep_id"))
+    return statement.where(TrialRow.verdict != Verdict.FAILED.value) if but_failed else statement
+
+
+@cache
+def find_recorded_among(dialect: str, *, but_failed: bool) -> Select[str]:
+    """Finds those of ``fingerprints`` that `find_recorded` would find.
 
     They travel as one value, JSON or an array: thousands of values in a statement take longer
     to write than to look up.
     """
     known = TrialRow.fingerprint.in_(select(_each(dialect, "fingerprints")))
-    statement = select(TrialRow.fingerprint).where(
-        TrialRow.sweep_id == bindparam("sweep_id"), known
-    )
-    return statement.where(TrialRow.verdict != Verdict.FAILED.value) if but_failed else statement
+    return find_recorded(but_failed=but_failed).where(known)
 
 
 def _each(dialect: str, name: str) -> ColumnElement[str]:

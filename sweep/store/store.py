@@ -34,6 +34,7 @@ from sweep.store.statements import (
     add_environment,
     find_environment,
     find_recorded,
+    find_recorded_among,
     upsert_sweep,
     upsert_trials,
 )
@@ -128,9 +129,12 @@ class Store:
         """Those of ``planned`` that the sweep has no outcome of yet, lazily and in order.
 
         With ``retry_failed``, a trial recorded as failed is missing too. Reads only; holds
-        `CHUNK` trials at a time, whatever their number.
+        `CHUNK` trials at a time, and the fingerprints recorded before (130 MB a million).
         """
-        remaining = iter(planned)
+        # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
+        # for each; what it does not settle is asked for late, as another driver may be at it.
+        before = self._recorded_before(sweep_id, retry_failed)
+        remaining = (trial for trial in planned if trial.fingerprint not in before)
         while chunk := list(islice(remaining, CHUNK)):
             recorded = self._recorded_among(sweep_id, chunk, retry_failed)
             yield from (trial for trial in chunk if trial.fingerprint not in recorded)
@@ -163,11 +167,19 @@ class Store:
             rows = connection.execute(statement).all()
             return Counter({Verdict(verdict): number for verdict, number in rows})
 
+    def _recorded_before(self, sweep_id: int, retry_failed: bool) -> set[str]:
+        """The fingerprints of the sweep's trials that need not run, as of now."""
+        with self._reading("read") as connection:
+            found = connection.scalars(
+                find_recorded(but_failed=retry_failed), {"sweep_id": sweep_id}
+            )
+            return set(found)
+
     def _recorded_among(
         self, sweep_id: int, planned: Sequence[PlannedTrial], retry_failed: bool
     ) -> set[str]:
         """The fingerprints of those of ``planned`` that need not run."""
-        statement = find_recorded(self._engine.dialect.name, but_failed=retry_failed)
+        statement = find_recorded_among(self._engine.dialect.name, but_failed=retry_failed)
         asked = {"sweep_id": sweep_id, "fingerprints": [trial.fingerprint for trial in planned]}
         with self._reading("read") as connection:
             return set(connection.scalars(statement, asked).all())

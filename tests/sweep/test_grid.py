@@ -63,6 +63,7 @@ def test_no_two_settings_share_a_fingerprint_and_the_size_is_exact(grids):
     assert len({trial.fingerprint for trial in trials}) == len(trials) == grid.size
     assert all(grid.contains(trial) for trial in trials)
     assert [trial.fingerprint for trial in grid] == [trial.fingerprint for trial in trials]
+    assert all(replace(trial).fingerprint == trial.fingerprint for trial in trials)
 
 
 @settings(deadline=None, max_examples=150)
