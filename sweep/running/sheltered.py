@@ -36,11 +36,13 @@ class Begun:
 
 def main() -> None:
     """Runs trials until the other end hangs up or has had none for a while."""
+    from sweep.running.allocator import keep_freed_memory
     from sweep.running.following import follow
 
     connection = Connection(int(sys.argv[1]))
     os.set_inheritable(connection.fileno(), False)
     follow(os.getppid())
+    keep_freed_memory()
     try:
         _serve(connection)
     except (EOFError, ConnectionError):

@@ -16,6 +16,7 @@ from joblib.parallel import LokyBackend
 
 from sweep.limits import NO_LIMITS
 from sweep.outcome import Outcome
+from sweep.running.allocator import keep_freed_memory
 from sweep.running.following import follow
 from sweep.running.shelters import alone
 from sweep.running.source import Source
@@ -54,7 +55,7 @@ def _pool(source: Source, task: Task, jobs: int) -> Iterator[list[Outcome]]:
     then is unsettled like those that were running.
     """
     run = delayed(task.contained_group)
-    backend = _ShortBatches(inner_max_num_threads=1, initializer=follow, initargs=(os.getpid(),))
+    backend = _ShortBatches(inner_max_num_threads=1, initializer=_begin, initargs=(os.getpid(),))
     with parallel_config(backend):
         groups = Parallel(jobs, return_as="generator_unordered")(map(run, task.groups(source)))
     try:
@@ -64,3 +65,9 @@ def _pool(source: Source, task: Task, jobs: int) -> Iterator[list[Outcome]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it stops early, as it is told to
             groups.close()
+
+
+def _begin(driver: int) -> None:
+    """What a worker of the process ``driver`` does before its first trial."""
+    follow(driver)
+    keep_freed_memory()
