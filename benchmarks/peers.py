@@ -172,7 +172,7 @@ def optuna_journal(work: Work, clock: Clock) -> None:
 
 
 def ray_tune(work: Work, clock: Clock) -> None:
-    """Ray Tune's grid_search on two CPUs."""
+    """Ray Tune's grid_search on two CPUs; actors are kept, or each trial would import torch."""
     os.environ.update(RAY_AIR_NEW_OUTPUT="0", RAY_DEDUP_LOGS="0", RAY_USAGE_STATS_ENABLED="0")
     import ray
     from ray import tune
@@ -191,7 +191,7 @@ def ray_tune(work: Work, clock: Clock) -> None:
         return {"drift": _drift(outcome)}
 
     def count() -> None:
-        while True:
+        while counted.exists():
             clock.finished = len(os.listdir(counted))
             time.sleep(0.5)
 
@@ -199,7 +199,9 @@ def ray_tune(work: Work, clock: Clock) -> None:
     tune.Tuner(
         tune.with_resources(train, {"cpu": 1}),
         param_space={"number": tune.grid_search(list(range(len(trials))))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=JOBS, time_budget_s=work.seconds),
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=JOBS, time_budget_s=work.seconds, reuse_actors=True
+        ),
         run_config=tune.RunConfig(storage_path=str(work.folder / "ray"), verbose=0),
     ).fit()
     clock.finished = len(os.listdir(counted))
