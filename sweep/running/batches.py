@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from uuid import uuid4
 from sweep.errors import ClusterError
 from sweep.limits import Limits
 from sweep.outcome import Outcome
+from sweep.replicates.groups import Group
 from sweep.running.cluster import Tell, compare_versions
 from sweep.running.on_worker import BatchOutcomes, Job, run_batch, stop
 from sweep.running.source import Source
@@ -44,7 +44,7 @@ _LOST = (
     "the same command goes on from there."
 )
 
-Batch = tuple[PlannedTrial, ...]
+Batch = list[Group]
 
 
 def on_cluster(
@@ -58,8 +58,9 @@ def on_cluster(
     Closing the iterator stops the trials.
     """
     dispatch = _Dispatch(client, Job(uuid4().hex, task, limits), tell)
+    groups = task.groups(source)
     try:
-        while dispatch.fill(source) or dispatch.suspect_alone():
+        while dispatch.fill(groups) or dispatch.suspect_alone():
             for outcome in dispatch.arrived():
                 yield source.settle(outcome)
     finally:
@@ -76,6 +77,17 @@ class BatchSize:
         """Takes into account that a batch of ``trials`` took ``seconds``."""
         fitting = int(BATCH_S * trials / seconds) if seconds > 0 else LARGEST_BATCH
         self.size = max(1, min(fitting, 2 * self.size, LARGEST_BATCH))
+
+    def taken(self, groups: Iterator[Group]) -> Batch:
+        """The next of ``groups``, as many as it takes for that number of trials or more."""
+        batch: Batch = []
+        while _trials(batch) < self.size and (group := next(groups, None)):
+            batch.append(group)
+        return batch
+
+
+def _trials(batch: Batch) -> int:
+    return sum(map(len, batch))
 
 
 @dataclass(slots=True)
@@ -94,11 +106,11 @@ class _Dispatch:
     _threads: int = -1  # not looked yet
     _looked: float = float("-inf")
 
-    def fill(self, source: Source) -> bool:
+    def fill(self, groups: Iterator[Group]) -> bool:
         """Sends batches until there are two a thread of the cluster; whether any is in flight."""
         self._look()
         while len(self.in_flight) < 2 * max(1, self._threads):
-            batch = tuple(islice(source, self._batch.size))
+            batch = self._batch.taken(groups)
             if not batch:
                 break
             self._send(batch)
@@ -109,7 +121,7 @@ class _Dispatch:
         if not self._suspects:
             return False
         self._alone = True
-        self._send((self._suspects.pop(),))
+        self._send([(self._suspects.pop(),)])
         return True
 
     def arrived(self) -> Sequence[Outcome]:
@@ -144,7 +156,7 @@ class _Dispatch:
 
     def _taken(self, future: Future[BatchOutcomes], batch: Batch) -> Sequence[Outcome]:
         result = future.result()
-        self._batch.learn(len(batch), result.seconds)
+        self._batch.learn(_trials(batch), result.seconds)
         return result.outcomes
 
     def _blamed(self, error: BaseException | None, batch: Batch) -> Sequence[Outcome]:
@@ -154,10 +166,10 @@ class _Dispatch:
         if not isinstance(error, KilledWorker):
             raise ClusterError(f"A worker cannot run trials: {type(error).__name__}: {error}")
         if not self._alone:
-            self._suspects.extend(batch)
+            self._suspects.extend(planned for group in batch for planned in group)
             return ()
         how = f"every worker that ran it died, {error.allowed_failures + 1} in all"
-        return (self.job.task.failed(batch[0], WorkerDiedError(how)),)
+        return (self.job.task.failed(batch[0][0], WorkerDiedError(how)),)
 
     def _look(self) -> None:
         """Sees, now and then, how many threads the cluster has, and compares new workers' versions.

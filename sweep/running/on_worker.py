@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from sweep.limits import Limits
 from sweep.outcome import Outcome
+from sweep.replicates.groups import Group
 from sweep.running.shelter import Shelter
 from sweep.running.task import Task, WorkerDiedError
 from sweep.setting import PlannedTrial
@@ -52,20 +53,17 @@ class _Run:
 _runs: dict[str, _Run] = {}
 
 
-def run_batch(job: Job, trials: Sequence[PlannedTrial]) -> BatchOutcomes:
-    """The outcome of each of ``trials``, in order; fewer where the run is stopped meanwhile.
+def run_batch(job: Job, batch: Sequence[Group]) -> BatchOutcomes:
+    """The outcomes of the groups of ``batch``, in order; fewer where the run is stopped meanwhile.
 
     A trial that ends its process is run once more, and has failed if it does so again.
     """
     started = time.perf_counter()
     run = _runs.setdefault(job.run, _Run())
     shelter = run.shelters.setdefault(threading.get_ident(), Shelter(job.task, job.limits))
-    outcomes = []
-    for planned in trials:
-        outcome = _outcome(job.task, run, shelter, planned)
-        if outcome is None:
-            break
-        outcomes.append(outcome)
+    outcomes: list[Outcome] = []
+    for group in batch:
+        outcomes += _outcomes(job.task, run, shelter, group)
     return BatchOutcomes(tuple(outcomes), time.perf_counter() - started)
 
 
@@ -77,14 +75,21 @@ def stop(run: str) -> None:
         shelter.interrupt()
 
 
-def _outcome(task: Task, run: _Run, shelter: Shelter, planned: PlannedTrial) -> Outcome | None:
-    """The outcome of one trial; None where the run was stopped."""
-    for attempts_left in (1, 0):
-        if run.stopped:
-            return None
-        try:
-            return shelter.run(planned)
-        except WorkerDiedError as error:
-            if not attempts_left and not run.stopped:
-                return task.failed(planned, error)
-    return None
+def _outcomes(task: Task, run: _Run, shelter: Shelter, group: Group) -> list[Outcome]:
+    """The outcomes of ``group``; fewer where the run is stopped meanwhile."""
+    if run.stopped:
+        return []
+    try:
+        return shelter.run(group)
+    except WorkerDiedError:
+        return [each for planned in group for each in _again(task, run, shelter, planned)]
+
+
+def _again(task: Task, run: _Run, shelter: Shelter, planned: PlannedTrial) -> list[Outcome]:
+    """The outcome of a trial that was there when its process died; none where the run stopped."""
+    if run.stopped:
+        return []
+    try:
+        return shelter.run((planned,))
+    except WorkerDiedError as error:
+        return [] if run.stopped else [task.failed(planned, error)]

@@ -1,4 +1,4 @@
-"""A process that runs one trial at a time and may be stopped or lost with it.
+"""A process that runs one group of trials at a time and may be stopped or lost with it.
 
 Whoever has a shelter waits outside it with a clock and an eye on its memory, so that a trial
 which hangs in native code, holding Python's lock, is stopped like any other. What the process
@@ -21,9 +21,9 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from sweep.limits import Limits, TrialMemoryError, TrialTimeoutError, resident_mib
 from sweep.outcome import Outcome
+from sweep.replicates.groups import Group
 from sweep.running.sheltered import Begun
 from sweep.running.task import Task, WorkerDiedError
-from sweep.setting import PlannedTrial
 
 LOOK_EVERY_S = 0.05
 """How often time and memory are looked at, and so by how much a trial may pass its limits."""
@@ -34,9 +34,10 @@ ENDS_WITHIN_S = 2.0
 
 
 class Shelter:
-    """One process for trials: started when there is one to run, replaced when one ended it.
+    """One process for trials: started when there are some to run, replaced when they ended it.
 
-    A context manager that kills the process. For one thread at a time.
+    They come in groups that the task runs at once; where trials have limits, a group is one
+    trial. A context manager that kills the process. For one thread at a time.
     """
 
     def __init__(self, task: Task, limits: Limits) -> None:
@@ -72,21 +73,21 @@ class Shelter:
 
     @property
     def connection(self) -> Connection:
-        """What to wait for until `outcome` has news of the trial that was started."""
+        """What to wait for until `outcomes` has news of the group that was started."""
         return self._running.connection
 
-    def start(self, planned: PlannedTrial) -> None:
-        """Has the process run ``planned``."""
+    def start(self, group: Group) -> None:
+        """Has the process run ``group``."""
         if self._process is None:
             self._process = _Process(self._task)
             if self._interrupted:
                 self._process.kill()
-        self._planned = planned
+        self._group = group
         self._begun: _Clock | None = None
-        self._process.send(planned)
+        self._process.send(group)
 
-    def outcome(self) -> Outcome | None:
-        """The outcome of the trial that was started; None while it is running.
+    def outcomes(self) -> list[Outcome] | None:
+        """The outcomes of the group that was started; None while it is running.
 
         A trial over its limits is stopped, and has failed. Raises WorkerDiedError where the
         process ended by itself, and whatever the task raised.
@@ -98,26 +99,26 @@ class Shelter:
             how = process.end()
             self.close()
             if process.served and self._begun is None and not self._interrupted:
-                self.start(self._planned)  # it had ended before the trial came
+                self.start(self._group)  # it had ended before the group came
                 return None
             raise WorkerDiedError(f"the process that ran it ended with {how}") from None
 
-    def run(self, planned: PlannedTrial) -> Outcome:
-        """Runs ``planned`` to its end. Raises as `outcome` does."""
-        self.start(planned)
-        while (outcome := self.outcome()) is None:
+    def run(self, group: Group) -> list[Outcome]:
+        """Runs ``group`` to its end. Raises as `outcomes` does."""
+        self.start(group)
+        while (outcomes := self.outcomes()) is None:
             wait([self.connection], LOOK_EVERY_S)
-        return outcome
+        return outcomes
 
     @property
     def _running(self) -> _Process:
         assert self._process is not None  # noqa: S101  # `start` came before
         return self._process
 
-    def _news(self, process: _Process) -> Outcome | None:
+    def _news(self, process: _Process) -> list[Outcome] | None:
         if not process.connection.poll():
             return self._stopped(process)
-        answer: Begun | Outcome | BaseException = process.connection.recv()
+        answer: Begun | list[Outcome] | BaseException = process.connection.recv()
         if isinstance(answer, Begun):
             self._begun = _Clock(time.monotonic(), answer.resident_mib)
             return None
@@ -126,7 +127,7 @@ class Shelter:
             raise answer
         return answer
 
-    def _stopped(self, process: _Process) -> Outcome | None:
+    def _stopped(self, process: _Process) -> list[Outcome] | None:
         """The failed outcome of a trial that is over its limits, now stopped; None of another.
 
         What its process takes to get ready before is not the trial's.
@@ -140,7 +141,7 @@ class Shelter:
             self._limits.check(seconds, grown_mib)
         except (TrialTimeoutError, TrialMemoryError) as error:
             self.close()
-            return self._task.failed(self._planned, error, seconds=seconds)
+            return [self._task.failed(each, error, seconds=seconds) for each in self._group]
         return None
 
 
@@ -155,7 +156,7 @@ class _Process:
     """The process itself, in a process group of its own, and the connection to it.
 
     Attributes:
-        served: whether it has answered a trial.
+        served: whether it has answered a group.
     """
 
     def __init__(self, task: Task) -> None:

@@ -1,8 +1,8 @@
-"""The process in a shelter: runs the trials that come down its connection, one at a time.
+"""The process in a shelter: runs the groups of trials that come down its connection.
 
 Started by `sweep.running.shelter`, with the connection's descriptor as its one argument. First
-comes where to look for modules and the task, then trials. It answers each trial twice: when it
-begins it, and with its outcome or what the task raised.
+comes where to look for modules and the task, then groups. It answers each group twice: when it
+begins it, and with the outcomes or what the task raised.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from sweep.running.task import Task
 
 IDLE_AT_MOST_S = 60.0
-"""How long it waits for a trial; its owner starts another process when there is one again."""
+"""How long it waits for a group; its owner starts another process when there is one again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Says that the trial that came now runs.
+    """Says that the trials that came now run.
 
     Attributes:
-        resident_mib: the memory that the process held before it.
+        resident_mib: the memory that the process held before them.
     """
 
     resident_mib: float
 
 
 def main() -> None:
-    """Runs trials until the other end hangs up or has had none for a while."""
+    """Runs groups until the other end hangs up or has had none for a while."""
     from sweep.running.allocator import keep_freed_memory
     from sweep.running.following import follow
 
@@ -59,10 +59,10 @@ def _serve(connection: Connection) -> None:
         connection.send(error)
         return
     while connection.poll(IDLE_AT_MOST_S):
-        planned = connection.recv()
+        group = connection.recv()
         connection.send(Begun(resident_mib(os.getpid())))
         try:
-            answer: object = task.contained(planned)
+            answer: object = task.contained_group(group)
         except Exception as error:  # noqa: BLE001
             answer = error
         connection.send(answer)

@@ -27,7 +27,7 @@ def in_shelters(source: Source, task: Task, limits: Limits, count: int) -> Itera
         while True:
             for planned in islice(source, len(free)):
                 busy.append(free.pop())
-                busy[-1].start(planned)
+                busy[-1].start((planned,))
             if not busy:
                 return
             wait([shelter.connection for shelter in busy], LOOK_EVERY_S)
@@ -39,24 +39,31 @@ def in_shelters(source: Source, task: Task, limits: Limits, count: int) -> Itera
 
 def _finished(busy: Iterable[Shelter]) -> tuple[list[Shelter], list[Outcome]]:
     """Those whose trial is at its end, and the outcomes of such as have one."""
-    finished, outcomes = [], []
+    finished: list[Shelter] = []
+    outcomes: list[Outcome] = []
     for shelter in busy:
         try:
-            outcome = shelter.outcome()
+            found = shelter.outcomes()
         except WorkerDiedError:
             finished.append(shelter)
             continue
-        if outcome is not None:
+        if found is not None:
             finished.append(shelter)
-            outcomes.append(outcome)
+            outcomes += found
     return finished, outcomes
 
 
 def alone(trials: Iterable[PlannedTrial], task: Task, limits: Limits) -> Iterator[Outcome]:
-    """The outcomes of one shelter; a trial that ends its process has failed."""
+    """The outcomes of one shelter; a trial that ends its process has failed.
+
+    One of a group that ends it is found by running each by itself.
+    """
     with Shelter(task, limits) as shelter:
-        for planned in trials:
+        for group in task.groups(trials):
             try:
-                yield shelter.run(planned)
+                yield from shelter.run(group)
             except WorkerDiedError as error:
-                yield task.failed(planned, error)
+                if len(group) > 1:
+                    yield from alone(group, task.one_by_one(), limits)
+                else:
+                    yield task.failed(group[0], error)

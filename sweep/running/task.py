@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sweep.outcome import Outcome
@@ -46,6 +46,10 @@ class Task:
         if self.run_group is None:
             return ((planned,) for planned in trials)
         return grouped(trials)
+
+    def one_by_one(self) -> Task:
+        """This task, with each trial run by itself."""
+        return replace(self, run_group=None)
 
     def outcomes(self, group: Group) -> list[Outcome]:
         """The outcome of each of ``group``, one of `groups`. Raises what `run` raises."""

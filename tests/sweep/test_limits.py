@@ -146,7 +146,8 @@ def test_getting_ready_is_not_the_trials_time_or_memory():
     kept = []
     task = Task(hold, get_ready)
     with Shelter(task, Limits(timeout_s=0.5, memory_mib=100)) as shelter:
-        assert shelter.run(planned(0)).verdict is Verdict.HOLDS
+        [outcome] = shelter.run((planned(0),))
+    assert outcome.verdict is Verdict.HOLDS
 
 
 def test_what_a_task_raises_reaches_whoever_gave_it():
@@ -155,14 +156,14 @@ def test_what_a_task_raises_reaches_whoever_gave_it():
 
     shelter = Shelter(Task(hold, get_ready), NO_LIMITS)
     with shelter, pytest.raises(OSError, match="no such file"):
-        shelter.run(planned(0))
+        shelter.run((planned(0),))
 
 
 def test_a_process_that_ended_while_idle_costs_nothing():
     with Shelter(only(hold), NO_LIMITS) as shelter:
-        first = shelter.run(planned(0))
+        [first] = shelter.run((planned(0),))
         os.kill(int(first.error), signal.SIGKILL)
-        second = shelter.run(planned(1))
+        [second] = shelter.run((planned(1),))
         assert second.verdict is Verdict.HOLDS
         assert second.error != first.error
 
@@ -172,7 +173,7 @@ def test_a_shelter_that_was_interrupted_runs_nothing_any_more():
         shelter.interrupt()
         for _ in range(2):
             with pytest.raises(WorkerDiedError, match="the process that ran it ended with SIGKILL"):
-                shelter.run(planned(3))
+                shelter.run((planned(3),))
 
 
 @pytest.mark.parametrize("limits", [SOON, SMALL])

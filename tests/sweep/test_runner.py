@@ -3,6 +3,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -70,7 +71,10 @@ def seeds(outcomes):
 
 def children():
     """The workers under this process; other tests may have left servers and browsers there."""
-    found = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            found.append(" ".join(child.cmdline()))
     workers = [words for words in found if "loky" in words or "sheltered" in words]
     return [words for words in workers if "resource_tracker" not in words]
 

@@ -3,13 +3,17 @@ import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from cloudpickle import register_pickle_by_value
 
-from sweep.limits import Limits
+from sweep.limits import NO_LIMITS, Limits
 from sweep.outcome import Environment, Measurement, Outcome
 from sweep.runner import Runner
+from sweep.running.batches import BatchSize
+from sweep.running.on_worker import Job, run_batch, stop
+from sweep.running.shelters import alone
 from sweep.running.source import Source
 from sweep.running.task import Task, only, training
 from sweep.running.workers import in_workers
@@ -49,6 +53,10 @@ def killed(group):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hold_or_kill(seed, trial):
+    return killed(trial) if trial.setting.seed == seed else hold(trial)
+
+
 def fails(group):
     raise RuntimeError("a mistake in this program")
 
@@ -83,11 +91,35 @@ def test_what_a_group_raises_by_a_mistake_of_ours_is_not_swallowed():
         task.contained_group(TRIALS)
 
 
+def in_worker_processes(task):
+    return in_workers(Source(TRIALS), task, 2)
+
+
+def in_one_shelter(task):
+    return alone(TRIALS, task, NO_LIMITS)
+
+
+def in_a_batch(task):
+    job = Job(uuid4().hex, task, NO_LIMITS)
+    try:
+        return run_batch(job, list(task.groups(TRIALS))).outcomes
+    finally:
+        stop(job.run)
+
+
 @pytest.mark.slow
-def test_a_group_that_kills_its_worker_is_run_trial_by_trial():
-    source = Source(TRIALS)
-    outcomes = in_workers(source, Task(hold, nothing, run_group=killed), 2)
-    assert verdicts(outcomes) == [Verdict.HOLDS] * 4
+@pytest.mark.parametrize("run", [in_worker_processes, in_one_shelter, in_a_batch])
+def test_a_group_that_kills_its_process_is_run_trial_by_trial(run):
+    outcomes = run(Task(partial(hold_or_kill, 2), nothing, run_group=killed))
+    assert verdicts(outcomes) == [Verdict.HOLDS, Verdict.HOLDS, Verdict.FAILED, Verdict.HOLDS]
+
+
+def test_a_batch_is_of_whole_groups():
+    groups = iter([TRIALS, TRIALS, TRIALS[:1]])
+    size = BatchSize(5)
+    assert size.taken(groups) == [TRIALS, TRIALS]
+    assert size.taken(groups) == [TRIALS[:1]]
+    assert size.taken(groups) == []
 
 
 @pytest.mark.parametrize(
