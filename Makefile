@@ -14,7 +14,7 @@ sweep: .venv/.run ## run the article's sweep into results/sweep.db and print its
 	$(BIN)/leaksweep run --preset article
 
 test: lint types ## run linters, types and the whole test suite
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/.dev ## kill, fill, lock and move away: 50 faults, and what became of the trials
 	$(BIN)/python tests/faults/loop.py 50

@@ -62,7 +62,7 @@ def test_kill_9_keeps_every_committed_row(sqlite_url, writing_process, make):
 @pytest.mark.slow
 def test_kill_9_at_random_moments_keeps_every_committed_row(tmp_path, writing_process, make):
     moments = random.Random(0)
-    for number in range(50):
+    for number in range(20):
         url = f"sqlite:///{tmp_path}/{number}.db"
         check_killed(writing_process, url, make, commits=moments.randint(1, 60))
 
