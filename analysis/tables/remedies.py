@@ -24,7 +24,7 @@ ALL = "(all)"
 UNATTRIBUTED = "unattributed"
 MOST_LEFT = 3  # leaks left that are spelled out in a cell before the rest are only counted
 
-_COMMONFREEZES = ("detach", "no_grad", "requires_grad")  # what people start from
+_COMMON_FREEZES = ("detach", "no_grad", "requires_grad")  # what people start from
 _POSITIVE = ">0"
 _NO_COUNTERPART = -1
 _KEYS = ["sweep", "optimizer", "zero_grad", "causes", "remedy"]
@@ -55,7 +55,7 @@ REMEDIES = (
     Remedy("zero_grad", "zero", "none"),
     Remedy("zero_grad", "never", "none"),
     Remedy("zero_grad", "never", "zero"),
-    *(Remedy("freeze", a, b) for a in _COMMONFREEZES for b in FREEZES if a != b),
+    *(Remedy("freeze", a, b) for a in _COMMON_FREEZES for b in FREEZES if a != b),
     Remedy("momentum", _POSITIVE, "0"),
     Remedy("weight_decay", _POSITIVE, "0"),
 )
