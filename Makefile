@@ -35,7 +35,7 @@ docs: .venv/.dev ## make the pages of docs/ that are made from the code and the 
 	$(BIN)/python docs/make_findings.py
 	$(BIN)/python benchmarks/compare.py --write
 
-bench: .venv/.bench ## measure speed, beside peers: the tables of benchmarks/README.md (half an hour)
+bench: .venv/.bench ## measure speed, beside peers: the tables of benchmarks/README.md (an hour)
 	$(BIN)/python benchmarks/peers.py --write
 	$(BIN)/python benchmarks/overhead.py --write
 	$(BIN)/python benchmarks/million.py --write
