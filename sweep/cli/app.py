@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -18,6 +19,10 @@ from analysis.errors import AnalysisError
 from sweep.cli import adopt, export, look, publish, report, run, search, serve, show, verify, why
 from sweep.cli.screen import on_one_line, say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
+
+FROM_A_PERSON = (signal.SIGINT, signal.SIGTERM)
+AGAIN = signal.SIGALRM  # our own: an interruption that Python has dropped comes again
+AGAIN_AFTER_S = 0.01
 
 
 class _Program(TyperGroup):
@@ -69,13 +74,14 @@ app.add_typer(show.app, name="show")
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit code."""
     try:
-        _handle_interruptions(_interrupt)
+        _handle(_interrupt, *FROM_A_PERSON, AGAIN)
+        sys.unraisablehook = partial(_interrupt_again, sys.unraisablehook)
         if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
             sys.stdout.reconfigure(errors="backslashreplace")
         app(prog_name="leaksweep")
     except (SystemExit, KeyboardInterrupt) as end:  # typer's own, and before it was at work
         code = end.code if isinstance(end, SystemExit) else EXIT_INTERRUPTED
-    _handle_interruptions(signal.SIG_IGN)  # what is done is done
+    _handle(signal.SIG_IGN, *FROM_A_PERSON, AGAIN)  # what is done is done
     if code == EXIT_INTERRUPTED:
         say("Interrupted. What was finished is recorded; the same command goes on from there.")
     gc.freeze()  # Python looks through all it has at its end, and torch has a great deal
@@ -84,15 +90,29 @@ def main() -> NoReturn:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     """Stops the command, by SIGTERM as by Ctrl-C; once, so that nothing cuts short its end."""
-    _handle_interruptions(signal.SIG_IGN)
+    _handle(signal.SIG_IGN, *FROM_A_PERSON)
     raise KeyboardInterrupt
 
 
-def _handle_interruptions(
-    handler: Callable[[int, FrameType | None], NoReturn] | signal.Handlers,
+def _handle(
+    handler: Callable[[int, FrameType | None], NoReturn] | signal.Handlers, *signals: signal.Signals
 ) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals:
         signal.signal(number, handler)
+
+
+def _interrupt_again(
+    hook: Callable[[sys.UnraisableHookArgs], object], dropped: sys.UnraisableHookArgs
+) -> None:
+    """Interrupts once more a moment later, where Python has dropped the interruption.
+
+    A finalizer or a weak reference's callback cannot raise: what the signal's handler raises
+    while one of them happens to run gets no further than here. The rest is left to ``hook``.
+    """
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER_S)
+    else:
+        hook(dropped)
 
 
 def _print_no_more() -> None:

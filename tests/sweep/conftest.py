@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
     sys.path.append(HERE)
@@ -43,12 +44,14 @@ def leaksweep(monkeypatch, capsys):
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["leaksweep", *map(str, words)])
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.getsignal(number) for number in HANDLED}
+        hook = sys.unraisablehook
         try:
             with pytest.raises(SystemExit) as ended:
                 main()
         finally:
             gc.unfreeze()
+            sys.unraisablehook = hook
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return Ended(ended.value.code or 0, *capsys.readouterr())

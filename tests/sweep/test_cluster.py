@@ -205,7 +205,7 @@ def test_closing_the_iterator_stops_the_trials_and_not_the_workers(on, started):
     next(outcomes)
     assert shelters()
     outcomes.close()
-    assert wait_until(lambda: not shelters(), 5)
+    assert wait_until(lambda: not shelters(), 30)
     assert [worker.poll() for worker in started.workers] == [None, None]
 
 
@@ -298,7 +298,7 @@ def test_a_scheduler_lost_on_the_way_is_told_within_seconds(tmp_path):
         died = time.monotonic()
         with pytest.raises(ClusterError, match="connection to the Dask scheduler was lost"):
             list(outcomes)
-        assert time.monotonic() - died < 15
+        assert time.monotonic() - died < 60
     finally:
         lost.close()
 
@@ -311,7 +311,7 @@ def test_a_scheduler_that_is_not_there_is_told_within_seconds(monkeypatch, addre
     started = time.monotonic()
     with pytest.raises(ClusterError, match=f"No Dask scheduler answers at {address} within 0.5 s"):
         Runner(1, Backend.DASK, scheduler=address).check()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_a_scheduler_that_is_there_passes_the_check(on):
@@ -335,7 +335,7 @@ def test_a_local_cluster_ends_with_its_run():
     family = {psutil.Process(int(outcome.error)) for outcome in [next(outcomes)]}
     family |= {parent for each in family for parent in each.parents()[:1]}
     assert len(list(outcomes)) == 49
-    assert wait_until(lambda: not [each for each in family if each.is_running()], 5)
+    assert wait_until(lambda: not [each for each in family if each.is_running()], 30)
 
 
 @pytest.mark.parametrize(
