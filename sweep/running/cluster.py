@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from sweep.errors import ClusterError, MisuseError
+from sweep.running.following import quiet_trackers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -122,16 +123,18 @@ def _address(scheduler: str | None, jobs: int) -> Iterator[str]:
         return
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=jobs,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",  # None would listen, too, at a port often taken
-        scheduler_kwargs={"dashboard": False},
-        memory_limit=None,  # trials have processes of their own
-        preload="sweep.running.local_worker",
-        silence_logs=logging.CRITICAL,
-    ) as cluster:
+    with quiet_trackers():
+        cluster = LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",  # None would listen, too, at a port often taken
+            scheduler_kwargs={"dashboard": False},
+            memory_limit=None,  # trials have processes of their own
+            preload="sweep.running.local_worker",
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster:
         yield cluster.scheduler_address
 
 

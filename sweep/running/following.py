@@ -6,9 +6,12 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 ORPHANED_AT_MOST_S = 1.0
 """How long a worker may outlive a driver that was killed."""
+_QUIET = "ignore:resource_tracker:UserWarning"
 
 
 def follow(driver: int) -> None:
@@ -30,3 +33,21 @@ def _end_with(driver: int) -> None:
     while os.getppid() == driver:
         time.sleep(ORPHANED_AT_MOST_S)
     os._exit(1)
+
+
+@contextmanager
+def quiet_trackers() -> Iterator[None]:
+    """Keeps the resource trackers that are started meanwhile from warning on the terminal.
+
+    A tracker outlives a driver that was killed to clear up after it, and would tell what it
+    found. A person's own filters come first.
+    """
+    own = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = f"{_QUIET},{own}" if own else _QUIET
+    try:
+        yield
+    finally:
+        if own is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = own

@@ -17,7 +17,7 @@ from joblib.parallel import LokyBackend
 from sweep.limits import NO_LIMITS
 from sweep.outcome import Outcome
 from sweep.running.allocator import keep_freed_memory
-from sweep.running.following import follow
+from sweep.running.following import follow, quiet_trackers
 from sweep.running.shelters import alone
 from sweep.running.source import Source
 from sweep.running.task import Task
@@ -56,7 +56,7 @@ def _pool(source: Source, task: Task, jobs: int) -> Iterator[list[Outcome]]:
     """
     run = delayed(task.contained_group)
     backend = _ShortBatches(inner_max_num_threads=1, initializer=_begin, initargs=(os.getpid(),))
-    with parallel_config(backend):
+    with quiet_trackers(), parallel_config(backend):
         groups = Parallel(jobs, return_as="generator_unordered")(map(run, task.groups(source)))
     try:
         for outcomes in groups:  # noqa: UP028  # closing must reach the lines below first

@@ -274,6 +274,7 @@ def test_workers_end_soon_after_a_driver_that_was_killed(start_hanging, jobs, ba
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     assert wait_until(lambda: not alive(family), stretched(5.0))
+    assert process.stderr.read() == ""
 
 
 @pytest.mark.slow
