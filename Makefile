@@ -3,6 +3,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --no-compile -c constraints.txt
+# What pip would do on one core: torch alone has thousands of files. Some packages carry files
+# of another Python's syntax, which are left as they are.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep test test-faults lint types docs bench results check pins hashes verify-pins clean
@@ -65,17 +69,19 @@ clean: ## remove the environment and what tools left behind
 # version: a looser requirement would take a CUDA build of several gigabytes.
 .venv/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) install -c constraints.txt pip setuptools
-	$(PIP) install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
-	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	$(INSTALL) pip setuptools
+	$(INSTALL) "$$(grep '^torch==' constraints.txt)"
+	$(INSTALL) --no-build-isolation -e .
+	$(COMPILE)
 	touch $@
 
 .venv/.dev: .venv/.run
-	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev]"
-	$(PIP) install -c constraints.txt --no-deps torcheck  # it asks for an older torch than it needs
+	$(INSTALL) --no-build-isolation -e ".[dev]"
+	$(INSTALL) --no-deps torcheck  # it asks for an older torch than it needs
+	$(COMPILE)
 	touch $@
 
 # Ray is among the peers that are measured and is not needed for anything else.
 .venv/.bench: .venv/.dev
-	$(PIP) install -c constraints.txt "ray[tune]==2.60.0"
+	$(INSTALL) "ray[tune]==2.60.0"
 	touch $@
