@@ -28,14 +28,14 @@ from write_page import markdown, write_table
 
 from sweep.driver import Progress, run_sweep
 from sweep.grid import Grid
-from sweep.outcome import Environment, Measurement, Outcome
-from sweep.runner import Runner
+from sweep.grid.spec_file import from_toml
 from sweep.running.cluster import opened
+from sweep.running.runner import Runner
 from sweep.running.task import RunTrial
-from sweep.setting import PlannedTrial
-from sweep.spec import from_toml
 from sweep.store.store import Store
-from sweep.words import Backend, Verdict
+from sweep.values.outcome import Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Backend, Verdict
 
 JOBS = 2
 SPEED_COLUMNS = ("how", "trial", "database", "trials", "trials a second")

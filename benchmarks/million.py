@@ -36,8 +36,8 @@ from million_outcomes import SWEEP, grid_of, outcomes
 from write_page import markdown, write_table
 
 from sweep.grid import Grid
+from sweep.grid.spec import Spec
 from sweep.serve.queries import QUERIES
-from sweep.spec import Spec
 from sweep.store.store import Store
 
 WRITTEN_AT_ONCE = 1000

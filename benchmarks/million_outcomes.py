@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from sweep.grid import Grid
-from sweep.outcome import Causes, Environment, Measurement, Outcome
-from sweep.setting import PlannedTrial, Setting
-from sweep.spec import load_preset, with_overrides
-from sweep.words import Verdict
+from sweep.grid.spec_file import load_preset, with_overrides
+from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Verdict
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference" / "full" / "trials.csv.gz"
 SWEEP = "full"

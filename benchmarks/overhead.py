@@ -28,12 +28,12 @@ from write_page import markdown, write_table
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
-from sweep.outcome import Environment, Measurement, Outcome
-from sweep.runner import Runner
-from sweep.setting import PlannedTrial
-from sweep.spec import from_toml
+from sweep.grid.spec_file import from_toml
+from sweep.running.runner import Runner
 from sweep.store.store import Store
-from sweep.words import Verdict
+from sweep.values.outcome import Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Verdict
 
 JOBS = 2
 COLUMNS = ("what", "trials", "ms a trial", "peak MiB")

@@ -2,7 +2,7 @@
 
     python benchmarks/peers.py [--article 200] [--small 5000] [--budget 180] [--write]
 
-Every tool runs `sweep.trial.run_trial` (training, causes and all) on two processes of one
+Every tool runs `sweep.trial.trial.run_trial` (training, causes and all) on two processes of one
 thread each, in a process of its own, and keeps the results in its own store. The clock starts
 when its modules are imported and stops when the last result is kept, so that starting workers
 counts. A tool that has not finished within the budget is stopped, and its rate is that of the
@@ -34,9 +34,9 @@ import vl_convert
 from write_page import markdown, write_table
 
 from sweep.grid import Grid
+from sweep.grid.spec_file import from_toml
 from sweep.peak import peak_gigaflop_per_second
-from sweep.setting import PlannedTrial
-from sweep.spec import from_toml
+from sweep.values.setting import PlannedTrial
 
 JOBS = 2
 FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "peers.svg"
@@ -110,7 +110,7 @@ class Clock:
 
 def plain_loop(work: Work, clock: Clock) -> None:
     """One process, one trial after another, results in a list."""
-    from sweep.trial import run_trial
+    from sweep.trial.trial import run_trial
 
     kept = []
     for planned in work.trials():
@@ -123,7 +123,7 @@ def plain_loop(work: Work, clock: Clock) -> None:
 def leaksweep(work: Work, clock: Clock) -> None:
     """The sweep driver, as `leaksweep run` calls it."""
     from sweep.driver import Progress, run_sweep
-    from sweep.runner import Runner
+    from sweep.running.runner import Runner
     from sweep.store.store import Store
 
     def observe(progress: Progress) -> None:
@@ -142,7 +142,7 @@ def joblib_alone(work: Work, clock: Clock) -> None:
     """joblib's worker processes, results in a list."""
     from joblib import Parallel, delayed, parallel_config
 
-    from sweep.trial import run_trial
+    from sweep.trial.trial import run_trial
 
     kept = []
     with parallel_config("loky", inner_max_num_threads=1):
@@ -184,7 +184,7 @@ def ray_tune(work: Work, clock: Clock) -> None:
     counted.mkdir()
 
     def train(config: dict[str, int]) -> dict[str, float]:
-        from sweep.trial import run_trial
+        from sweep.trial.trial import run_trial
 
         outcome = run_trial(ray.get(reference)[config["number"]])
         (counted / str(config["number"])).touch()
@@ -244,7 +244,7 @@ def _optuna(work: Work, clock: Clock, sampler: str, storage: str) -> None:
 def _optuna_worker(work: Work, sampler: str, storage: str, until: float) -> None:
     import optuna
 
-    from sweep.trial import run_trial
+    from sweep.trial.trial import run_trial
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore")

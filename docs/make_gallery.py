@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.figures import FIGURES
 from analysis.figures.files import export_figures
-from sweep.presets import listed
+from sweep.grid.presets import listed
 
 DOCS = Path(__file__).parent
 DATABASES = DOCS.parent / "results"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweep.watching import watch
-    from sweep.workload import Workload
+    from sweep.workloads.workload import Workload
 
 __all__ = ["Workload", "watch"]
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return watch
     if name == "Workload":
-        from sweep.workload import Workload
+        from sweep.workloads.workload import Workload
 
         return Workload
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

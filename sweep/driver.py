@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
 from sweep.peak import training_gigaflop
-from sweep.runner import Runner
+from sweep.running.runner import Runner
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
-from sweep.words import Verdict
+from sweep.values.words import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from sweep.outcome import Outcome
-from sweep.workload_sizes import BUILT_IN
+from sweep.values.outcome import Outcome
+from sweep.workloads.sizes import BUILT_IN
 
 SIDE = 1024
 """Rows and columns of the matrices whose products are the peak: large enough, still in cache."""

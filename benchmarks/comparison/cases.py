@@ -42,7 +42,7 @@ from comparison.models import (
     switch,
 )
 from comparison.training import Training
-from sweep.words import ZeroGrad
+from sweep.values.words import ZeroGrad
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from comparison.models import (
     zero_by_hook,
 )
 from comparison.training import Tensors, Training, batch_of
-from sweep.words import ZeroGrad
+from sweep.values.words import ZeroGrad
 
 X = batch_of(5, 4)
 MOMENTUM = partial(SGD, lr=0.1, momentum=0.9)

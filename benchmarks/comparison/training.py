@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sweep.words import ZeroGrad
+from sweep.values.words import ZeroGrad
 
 STEPS = 6
 

@@ -11,11 +11,11 @@ from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.publish import Storage
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
-from sweep.words import Verdict
+from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
+    from sweep.grid.spec import Spec
     from sweep.publishing.adopt import Compared, TheirStudy
-    from sweep.spec import Spec
 
 
 def adopt(
@@ -82,7 +82,7 @@ def _run(study: TheirStudy, spec: Spec, db: str, optimizer: str | None, jobs: in
     from sweep.driver import run_sweep
     from sweep.grid import Grid
     from sweep.publishing.adopt import compared
-    from sweep.runner import Runner
+    from sweep.running.runner import Runner
     from sweep.store.store import Store
 
     grid = Grid(spec)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.cli.screen import print_table, say
-from sweep.words import Axis
+from sweep.values.words import Axis
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ def status(
 
     Example: leaksweep status article
     """
-    from sweep.query import sweep_status
+    from sweep.store.query import sweep_status
 
     columns = ("sweep", "planned", "done", "failed", "remaining", "leaks", "holds", "inert")
     print_rows(
@@ -57,7 +57,7 @@ def sql(
 
     Example: leaksweep sql "SELECT * FROM leak_rate_by_optimizer"
     """
-    from sweep.query import run_query
+    from sweep.store.query import run_query
 
     with run_query(db, query, timeout_s=timeout) as result:
         print_rows(result.columns, result, format, raw=raw)

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 
 from sweep.cli.screen import harmless, say
 from sweep.driver import Observer, Progress
-from sweep.words import Verdict
+from sweep.values.words import Verdict
 
 PLAIN_LINE_EVERY_S = 10.0
 

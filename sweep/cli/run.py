@@ -10,14 +10,14 @@ import typer
 from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
-from sweep.words import Backend, Device, Verdict
-from sweep.workload_sizes import BUILT_IN
+from sweep.values.words import Backend, Device, Verdict
+from sweep.workloads.sizes import BUILT_IN
 
 if TYPE_CHECKING:
     from sweep.driver import Progress
     from sweep.grid import Grid
-    from sweep.runner import Runner
-    from sweep.spec import Spec
+    from sweep.grid.spec import Spec
+    from sweep.running.runner import Runner
 
 DEFAULT_PRESET = "article"
 LONG_RUN_S = 30.0
@@ -97,9 +97,9 @@ def run(
     Example: leaksweep run --preset article --set lr=1,0.1 --name mine
     """
     from sweep.grid import Grid
-    from sweep.limits import Limits
-    from sweep.runner import Runner
-    from sweep.spec import with_overrides
+    from sweep.grid.spec_file import with_overrides
+    from sweep.running.limits import Limits
+    from sweep.running.runner import Runner
 
     chosen = with_overrides(
         _chosen(spec, preset),
@@ -136,7 +136,7 @@ def run(
 
 
 def _chosen(path: Path | None, preset: str | None) -> Spec:
-    from sweep.spec import load_preset, load_spec
+    from sweep.grid.spec_file import load_preset, load_spec
 
     if path is not None and preset is not None:
         raise MisuseError(
@@ -149,7 +149,7 @@ def _chosen(path: Path | None, preset: str | None) -> Spec:
 def _check_own_workload(grid: Grid) -> None:
     """Raises WorkloadError for a user's workload that cannot be built, before anything is run."""
     if grid.spec.workload not in BUILT_IN:
-        from sweep.workloads import check_workload
+        from sweep.workloads.built_in import check_workload
 
         check_workload(grid.spec.workload, next(iter(grid)).setting.seed)
 

@@ -14,14 +14,14 @@ from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.searching.objective import Objective
 from sweep.searching.samplers import Sampler
-from sweep.words import Backend, Verdict
+from sweep.values.words import Backend, Verdict
 
 if TYPE_CHECKING:
-    from sweep.runner import Runner
+    from sweep.grid.spec import Spec
+    from sweep.running.runner import Runner
     from sweep.searching.ranges import Range
     from sweep.searching.search import Loaded, Search, Searched
     from sweep.searching.space import Space
-    from sweep.spec import Spec
     from sweep.store.store import Store
 
 DEFAULT_PRESET = "full"
@@ -151,8 +151,8 @@ class _Question:
 
     def search(self) -> Search:
         """The search itself. Raises SpecError for a name that does not print."""
+        from sweep.grid.spec_file import with_overrides
         from sweep.searching.search import Search
-        from sweep.spec import with_overrides
 
         spec = with_overrides(self.grid, name=self.name)
         return Search(spec, self.ranges, self.objectives, self.sampler, self.seed)
@@ -165,7 +165,7 @@ def _spec(
     workload: str | None,
     steps: int | None,
 ) -> Spec:
-    from sweep.spec import load_preset, load_spec, with_overrides
+    from sweep.grid.spec_file import load_preset, load_spec, with_overrides
 
     if path is not None and preset is not None:
         raise MisuseError(f"Both a spec ({path}) and a preset ({preset}) were given; give one.")
@@ -180,8 +180,8 @@ def _pinned(axes: Sequence[str]) -> list[str]:
 
 def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
     """What runs trials one by one as they are asked for, none ahead of a free worker."""
-    from sweep.limits import NO_LIMITS, Limits
-    from sweep.runner import Runner
+    from sweep.running.limits import NO_LIMITS, Limits
+    from sweep.running.runner import Runner
 
     _check_backend(backend)
     limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
@@ -198,7 +198,7 @@ def _check_backend(backend: Backend) -> None:
 
 def _rounds(jobs: int | None, backend: Backend) -> Runner:
     """What runs the trials of an edge, a round at a time."""
-    from sweep.runner import Runner
+    from sweep.running.runner import Runner
 
     _check_backend(backend)
     return Runner(trials_at_once(jobs), backend)
@@ -216,8 +216,8 @@ def _find_edges(
     """Finds edges along ``axis`` and prints them."""
     from sweep.cli.edges import print_edges
     from sweep.cli.progress import shown_progress
+    from sweep.grid.spec_file import with_overrides
     from sweep.searching.edge import EdgeSearch, find_edges
-    from sweep.spec import with_overrides
     from sweep.store.store import Store
 
     if [each.name for each in ranges] != [axis]:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.cli.screen import print_table, say
-from sweep.words import Axis
+from sweep.values.words import Axis
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweep.grid.spec import Spec
     from sweep.searching.search import Loaded, Search
     from sweep.searching.worst import GridTrials, Ranked
-    from sweep.spec import Spec
 
 WORST_SHOWN = 5
 FRONT_SHOWN = 20

@@ -49,7 +49,7 @@ def presets(
 
     Example: leaksweep show presets article > mine.toml
     """
-    from sweep import presets as found
+    from sweep.grid import presets as found
 
     if name is not None:
         typer.echo(found.text(name), nl=False)
@@ -63,7 +63,7 @@ def axes() -> None:
 
     Example: leaksweep show axes
     """
-    from sweep.axes import AXES
+    from sweep.values.axes import AXES
 
     rows = [(str(axis.axis), axis.values, axis.default, axis.meaning) for axis in AXES]
     print_table(("axis", "values", "default", "meaning"), rows)

@@ -14,7 +14,7 @@ from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.output import Format, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
-from sweep.words import Axis, Backend
+from sweep.values.words import Axis, Backend
 
 if TYPE_CHECKING:
     from sweep.verifying import Comparison, Record
@@ -68,8 +68,8 @@ def verify(
 
     Example: leaksweep verify article --sample 20
     """
-    from sweep.limits import Limits
-    from sweep.runner import Runner
+    from sweep.running.limits import Limits
+    from sweep.running.runner import Runner
     from sweep.verifying import open_records, replayed, sample
 
     if file is not None and sweep is not None:

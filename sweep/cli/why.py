@@ -11,13 +11,13 @@ import typer
 from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.screen import harmless, print_table, say
 from sweep.errors import MisuseError
-from sweep.words import Axis, GradState, Verdict
+from sweep.values.words import Axis, GradState, Verdict
 
 if TYPE_CHECKING:
     from sweep.explain import Explanation
     from sweep.explain.explanation import ReplayedStep
     from sweep.explain.recorded import Recorded
-    from sweep.probe import Change
+    from sweep.trial.probe import Change
 
 WIDTH = 88
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from sweep.errors import MisuseError, SpecError
 from sweep.grid import Grid
-from sweep.setting import PlannedTrial
-from sweep.spec import Spec, with_overrides
-from sweep.words import Axis
+from sweep.grid.spec import Spec
+from sweep.grid.spec_file import with_overrides
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Axis
 
 WHERE = "why"
 """What messages name as the place of a mistake."""

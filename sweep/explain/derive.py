@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 
-from sweep import schedule
-from sweep.causes import difference, movements
 from sweep.explain.explanation import Explanation, ReplayedStep
 from sweep.explain.variants import remedies, risks
-from sweep.outcome import Outcome
-from sweep.replay import ZERO_GRAD, Replay
-from sweep.setting import PlannedTrial
-from sweep.threads import one_thread
-from sweep.training import Training
-from sweep.trial import run_trial
-from sweep.words import Verdict
-from sweep.workloads import build_workload
+from sweep.trial.causes import difference, movements
+from sweep.trial.modes import one_thread
+from sweep.trial.replay import ZERO_GRAD, Replay
+from sweep.trial.training import Training
+from sweep.trial.trial import run_trial
+from sweep.values import schedule
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Verdict
+from sweep.workloads.built_in import build_workload
 
 
 def explain(planned: PlannedTrial, *, device: str = "cpu") -> Explanation:

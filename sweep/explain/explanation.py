@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sweep.causes import Movements
-from sweep.outcome import Causes, Outcome
-from sweep.probe import Change
-from sweep.replay import MetGrad
-from sweep.setting import PlannedTrial
-from sweep.words import Verdict
+from sweep.trial.causes import Movements
+from sweep.trial.probe import Change
+from sweep.trial.replay import MetGrad
+from sweep.values.outcome import Causes, Outcome
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Verdict
 
 
 class Source(StrEnum):

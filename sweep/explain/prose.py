@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sweep.explain.explanation import Explanation, ReplayedStep, Share, Source, Variant
-from sweep.probe import Change
-from sweep.words import GradState, Verdict
+from sweep.trial.probe import Change
+from sweep.values.words import GradState, Verdict
 
 ROUNDING = 1.001
 """By how much a movement may exceed the sum of its parts before that means something."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import NotThereError
-from sweep.outcome import Outcome
-from sweep.query import run_query
-from sweep.recorded import ENVIRONMENT, PLAN, SURROUNDINGS, planned_trial, surroundings
-from sweep.setting import PlannedTrial
+from sweep.store.query import run_query
 from sweep.store.url import parse_url
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial
+from sweep.verifying.recorded import ENVIRONMENT, PLAN, SURROUNDINGS, planned_trial, surroundings
 
 _TRIAL = (*PLAN, "verdict", "first_leak_step", "optimizer_package")
 _QUERY = """

@@ -10,9 +10,9 @@ from typing import Any
 from sweep.explain.explanation import Variant, sources_of
 from sweep.grid import refusal
 from sweep.optimizers import registry
-from sweep.setting import PlannedTrial
-from sweep.trial import run_trial
-from sweep.words import Axis, Freeze, Verdict, ZeroGrad
+from sweep.trial.trial import run_trial
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Axis, Freeze, Verdict, ZeroGrad
 
 Changes = Mapping[Axis, Any]
 

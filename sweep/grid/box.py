@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from sweep.setting import Setting
-from sweep.words import Axis
+from sweep.values.setting import Setting
+from sweep.values.words import Axis
 
 AXES = tuple(axis for axis in Axis if axis is not Axis.OPTIMIZER)
 """The order of a box's axes, which is that of `Setting`'s fields after the optimizer."""

@@ -13,11 +13,11 @@ from typing import Any
 
 from sweep.errors import SpecError
 from sweep.grid.box import AXES, Box
+from sweep.grid.spec import GridSpec, Spec
 from sweep.optimizers import registry
 from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
-from sweep.spec import GridSpec, Spec
-from sweep.words import Axis, Freeze
-from sweep.workload_sizes import BUILT_IN
+from sweep.values.words import Axis, Freeze
+from sweep.workloads.sizes import BUILT_IN
 
 
 @dataclass(frozen=True, slots=True)

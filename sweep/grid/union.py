@@ -12,10 +12,10 @@ from typing import Any
 from sweep.errors import SpecError
 from sweep.grid.box import AXES, Box, disjoint, remainder
 from sweep.grid.plan import Omission, make_plan
+from sweep.grid.spec import Spec
 from sweep.optimizers import registry
-from sweep.setting import PlannedTrial, Setting, canonical_json, fingerprints
-from sweep.spec import Spec
-from sweep.words import Axis
+from sweep.values.setting import PlannedTrial, Setting, canonical_json, fingerprints
+from sweep.values.words import Axis
 
 MAX_TRIALS = 10_000_000
 

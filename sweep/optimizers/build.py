@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from sweep.optimizers.entry import STEPS, FirstArgument, OptimizerEntry, split_address
 from sweep.optimizers.registry import constructor, optimizer_class
-from sweep.setting import Setting
+from sweep.values.setting import Setting
 
 ParameterGroups = Sequence[Mapping[str, nn.Parameter]]
 

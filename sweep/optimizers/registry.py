@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any
 
 from sweep.errors import MisuseError, UnknownNameError, nearest
-from sweep.importing import look_in_current_directory
 from sweep.optimizers import (
     heavyball_rows,
     pytorch_optimizer_rows,
@@ -24,6 +23,7 @@ from sweep.optimizers import (
     torch_optimizer_rows,
 )
 from sweep.optimizers.entry import AxisDefaults, OptimizerEntry, split_address
+from sweep.workloads.importing import look_in_current_directory
 
 _COLLECTIONS = (
     torch_optim.ROWS,

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import MisuseError, SweepMismatchError, nearest
-from sweep.outcome import Outcome
+from sweep.grid.spec import MAX_GRIDS, MAX_TEXT, Spec
 from sweep.publishing.published import FINGERPRINT, MARK, outcome
 from sweep.publishing.storage import opened
 from sweep.searching.study import recorded_rows
-from sweep.setting import canonical_json
-from sweep.spec import Spec
-from sweep.spec.model import MAX_GRIDS, MAX_TEXT
 from sweep.store.store import Store
-from sweep.words import Axis, ZeroGrad
+from sweep.values.outcome import Outcome
+from sweep.values.setting import canonical_json
+from sweep.values.words import Axis, ZeroGrad
 
 if TYPE_CHECKING:
     from optuna.study import Study

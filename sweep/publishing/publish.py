@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import MisuseError
-from sweep.outcome import Environment
 from sweep.publishing.published import ENVIRONMENT, FINGERPRINT, MARK, user_attributes
 from sweep.publishing.storage import Tables, opened, writing
-from sweep.query import run_query, sweep_status
 from sweep.searching.objective import Objective
 from sweep.searching.study import (
     LOG_FROM,
@@ -23,7 +21,9 @@ from sweep.searching.study import (
     frozen_trial,
     recorded_rows,
 )
-from sweep.words import Verdict
+from sweep.store.query import run_query, sweep_status
+from sweep.values.outcome import Environment
+from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -23,13 +23,13 @@ from pydantic import (
     model_validator,
 )
 
-from sweep import schedule
 from sweep.errors import LeaksweepError, MisuseError
-from sweep.outcome import Causes, Environment, Measurement, Outcome
+from sweep.grid.spec import MAX_SEED, MAX_STEPS, MAX_TEXT
 from sweep.searching.study import CAUSES, MEASURES, attributes
-from sweep.setting import PlannedTrial, Setting
-from sweep.spec.model import MAX_SEED, MAX_STEPS, MAX_TEXT
-from sweep.words import Freeze, Verdict, ZeroGrad
+from sweep.values import schedule
+from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Freeze, Verdict, ZeroGrad
 
 MARK = "leaksweep"
 """The user attribute of a study that says it is a published sweep, and how it was planned."""

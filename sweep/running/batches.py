@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sweep.errors import ClusterError
-from sweep.limits import Limits
-from sweep.outcome import Outcome
-from sweep.replicates.groups import Group
 from sweep.running.cluster import Tell, compare_versions
+from sweep.running.limits import Limits
 from sweep.running.on_worker import BatchOutcomes, Job, run_batch, stop
 from sweep.running.source import Source
 from sweep.running.task import Task, WorkerDiedError
-from sweep.setting import PlannedTrial
+from sweep.trial.groups import Group
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sweep.limits import Limits
-from sweep.outcome import Outcome
-from sweep.replicates.groups import Group
+from sweep.running.limits import Limits
 from sweep.running.shelter import Shelter
 from sweep.running.task import Task, WorkerDiedError
-from sweep.setting import PlannedTrial
+from sweep.trial.groups import Group
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from typing import NamedTuple, Self
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from sweep.limits import Limits, TrialMemoryError, TrialTimeoutError, resident_mib
-from sweep.outcome import Outcome
-from sweep.replicates.groups import Group
+from sweep.running.limits import Limits, TrialMemoryError, TrialTimeoutError, resident_mib
 from sweep.running.sheltered import Begun
 from sweep.running.task import Task, WorkerDiedError
+from sweep.trial.groups import Group
+from sweep.values.outcome import Outcome
 
 LOOK_EVERY_S = 0.05
 """How often time and memory are looked at, and so by how much a trial may pass its limits."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from sweep.limits import resident_mib
+from sweep.running.limits import resident_mib
 
 if TYPE_CHECKING:
     from sweep.running.task import Task

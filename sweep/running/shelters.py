@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from itertools import islice
 from multiprocessing.connection import wait
 
-from sweep.limits import Limits
-from sweep.outcome import Outcome
+from sweep.running.limits import Limits
 from sweep.running.shelter import LOOK_EVERY_S, Shelter
 from sweep.running.source import Source
 from sweep.running.task import Task, WorkerDiedError
-from sweep.setting import PlannedTrial
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial
 
 
 def in_shelters(source: Source, task: Task, limits: Limits, count: int) -> Iterator[Outcome]:

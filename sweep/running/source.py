@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 
-from sweep.outcome import Outcome
-from sweep.setting import PlannedTrial
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial
 
 
 class Source:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sweep.outcome import Outcome
-from sweep.replicates.groups import Group, grouped
-from sweep.setting import PlannedTrial
+from sweep.trial.groups import Group, grouped
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial
 
 RunTrial = Callable[[PlannedTrial], Outcome]
 RunGroup = Callable[[Group], list[Outcome]]
@@ -84,7 +84,7 @@ class Task:
         self, planned: PlannedTrial, error: BaseException, *, seconds: float = 0.0
     ) -> Outcome:
         """The outcome of a trial that ``error`` ended after ``seconds``."""
-        from sweep.trial import failed
+        from sweep.trial.trial import failed
 
         return failed(planned, error, seconds=seconds, device=self.device)
 
@@ -109,13 +109,13 @@ def only(run: RunTrial) -> Task:
 
 
 def _train(planned: PlannedTrial, *, trace: bool, device: str) -> Outcome:
-    from sweep.trial import run_trial
+    from sweep.trial.trial import run_trial
 
     return run_trial(planned, trace=trace, device=device)
 
 
 def _train_group(group: Group, *, trace: bool, device: str) -> list[Outcome]:
-    from sweep.replicates.trial import run_replicates
+    from sweep.trial.replicates import run_replicates
 
     return run_replicates(group, trace=trace, device=device)
 
@@ -124,7 +124,7 @@ def _import_what_training_needs() -> None:
     """Imports the trial, and by a first optimizer the half of torch that comes with one."""
     import torch
 
-    import sweep.trial  # noqa: F401
+    import sweep.trial.trial  # noqa: F401
 
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
 

@@ -14,13 +14,13 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from joblib.parallel import LokyBackend
 
-from sweep.limits import NO_LIMITS
-from sweep.outcome import Outcome
 from sweep.running.allocator import keep_freed_memory
 from sweep.running.following import follow, quiet_trackers
+from sweep.running.limits import NO_LIMITS
 from sweep.running.shelters import alone
 from sweep.running.source import Source
 from sweep.running.task import Task
+from sweep.values.outcome import Outcome
 
 
 def in_workers(source: Source, task: Task, jobs: int) -> Iterator[Outcome]:

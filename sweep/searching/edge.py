@@ -20,15 +20,16 @@ from typing import Any
 from sweep.driver import Progress
 from sweep.errors import MisuseError, NotThereError
 from sweep.grid import Grid
-from sweep.runner import Runner
+from sweep.grid.spec import Spec
+from sweep.grid.spec_file import with_overrides
+from sweep.running.runner import Runner
 from sweep.searching.ranges import UNASKED, Range
 from sweep.searching.search import KIND, claim
 from sweep.searching.study import recorded_rows
-from sweep.setting import PlannedTrial, canonical_json
-from sweep.spec import Spec, with_overrides
 from sweep.store.store import Store
 from sweep.store.writer import Writer
-from sweep.words import Verdict
+from sweep.values.setting import PlannedTrial, canonical_json
+from sweep.values.words import Verdict
 
 POINTS = 13
 """Values of the first, even sampling; changes that are nearer to each other may be missed."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
-from sweep.words import Verdict
+from sweep.values.words import Verdict
 
 
 class Objective(StrEnum):

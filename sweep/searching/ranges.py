@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweep.errors import SpecError
-from sweep.spec.complaint import shown
-from sweep.words import Axis
+from sweep.grid.complaint import shown
+from sweep.values.words import Axis
 
 PERIOD = "period"
 """The N of the schedule ``every:N``, in place of the schedules of the grid."""

@@ -26,18 +26,18 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sweep.driver import Progress
 from sweep.errors import DatabaseError, MisuseError, NotThereError
 from sweep.grid import Grid
-from sweep.outcome import Outcome
-from sweep.runner import Runner
+from sweep.grid.spec import Spec
+from sweep.running.runner import Runner
 from sweep.searching.objective import Objective, values
 from sweep.searching.ranges import Range
 from sweep.searching.samplers import Sampler, make_sampler
 from sweep.searching.space import Space
 from sweep.searching.study import frozen_trial, quiet_optuna, recorded_rows
-from sweep.setting import PlannedTrial, canonical_json
-from sweep.spec import Spec
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
-from sweep.words import Verdict
+from sweep.values.outcome import Outcome
+from sweep.values.setting import PlannedTrial, canonical_json
+from sweep.values.words import Verdict
 
 KIND = "search"
 """The ``kind`` of a searched sweep's spec."""

@@ -23,16 +23,16 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from sweep import schedule
 from sweep.errors import SpecError, nearest
 from sweep.grid.box import AXES
 from sweep.grid.plan import make_plan
+from sweep.grid.spec import Spec
 from sweep.optimizers import registry
 from sweep.optimizers.entry import OptimizerEntry
 from sweep.searching.ranges import BETA2, PERIOD, USUAL, Range
-from sweep.setting import PlannedTrial, Setting, canonical_json
-from sweep.spec import Spec
-from sweep.words import Axis
+from sweep.values import schedule
+from sweep.values.setting import PlannedTrial, Setting, canonical_json
+from sweep.values.words import Axis
 
 OPTIMIZER = Axis.OPTIMIZER.value
 _NUMBERS = (Axis.LR.value, Axis.WEIGHT_DECAY.value, Axis.MOMENTUM.value)

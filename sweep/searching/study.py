@@ -15,10 +15,10 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sweep.outcome import Causes, Measurement
-from sweep.query import run_query, sweep_status
 from sweep.searching.objective import Objective, values
-from sweep.words import Axis, Verdict
+from sweep.store.query import run_query, sweep_status
+from sweep.values.outcome import Causes, Measurement
+from sweep.values.words import Axis, Verdict
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -46,7 +46,7 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     """The trials of the sweep of that name, in the order in which they finished, by `COLUMNS`.
 
     Flags are booleans and times in UTC, whichever database has them. Raises NotThereError
-    where there is no such sweep, and what `sweep.query.run_query` raises.
+    where there is no such sweep, and what `sweep.store.query.run_query` raises.
     """
     sweep_status(url, sweep)  # raises, with the nearest names, where there is none
     with run_query(url, _SWEEP) as found:

@@ -13,11 +13,11 @@ from typing import Any
 from optuna.study import Study
 
 from sweep.errors import NotThereError
-from sweep.query import run_query
+from sweep.grid.spec import Spec
 from sweep.searching.objective import Objective, values
 from sweep.searching.study import recorded_rows
-from sweep.spec import Spec
-from sweep.words import Axis
+from sweep.store.query import run_query
+from sweep.values.words import Axis
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 """The committed results of the presets, where the program runs from its repository."""

@@ -70,7 +70,7 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
         from datasette.app import Datasette
         from datasette.plugins import DEFAULT_PLUGINS, pm
 
-        from sweep.serve import errors
+        from sweep.serve import refusals
         from sweep.serve.database import ReadOnlyDatabase
     except ImportError as error:
         raise MisuseError(
@@ -78,9 +78,9 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
             "pip install 'leaksweep[web]'."
         ) from error
     for name, plugin in pm.list_name_plugin():
-        if name not in DEFAULT_PLUGINS or name == errors.REPLACED:
+        if name not in DEFAULT_PLUGINS or name == refusals.REPLACED:
             pm.unregister(plugin)
-    pm.register(errors)
+    pm.register(refusals)
     styles = str(Path(__file__).with_name("static"))
     page = Datasette(
         metadata=metadata(url.shown), settings=SETTINGS, static_mounts=[(STYLE, styles)]

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from sweep.words import GradState, Verdict
+from sweep.values.words import GradState, Verdict
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -40,7 +40,7 @@ WHERE provolatile = 'v' AND proname = ANY(%s) AND NOT proname = ANY(%s) ORDER BY
 
 
 def query_postgres(url: DatabaseUrl, sql: str, timeout_s: float | None) -> QueryResult:
-    """The rows of ``sql``. See `sweep.query.run_query` for what it raises."""
+    """The rows of ``sql``. See `sweep.store.query.run_query` for what it raises."""
     connection = _connect(url)
     try:
         _check_schema(url, connection)  # and takes the snapshot that seals READ ONLY

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from sweep.outcome import Causes, Environment, Measurement, Outcome
-from sweep.setting import Setting
+from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.setting import Setting
 
 _SETTING = tuple(field.name for field in fields(Setting))
 _MEASURED = tuple(field.name for field in fields(Measurement))

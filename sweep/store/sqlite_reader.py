@@ -40,7 +40,7 @@ _FILE_ERRORS = frozenset(
 
 
 def query_sqlite(url: DatabaseUrl, path: Path, sql: str, timeout_s: float | None) -> QueryResult:
-    """The rows of ``sql``. See `sweep.query.run_query` for what it raises."""
+    """The rows of ``sql``. See `sweep.store.query.run_query` for what it raises."""
     connection = read_only_connection(url, path, timeout_s=timeout_s)
     try:
         cursor = _execute(url, connection, sql, timeout_s)

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, ColumnElement, Insert, Select, Text, bindparam, fun
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.store.models import Base, EnvironmentRow, SweepRow, TrialRow
-from sweep.words import Verdict
+from sweep.values.words import Verdict
 
 _KEPT_ON_REPLACING = frozenset({"id", "sweep_id", "fingerprint"})
 

@@ -23,8 +23,6 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import DatabaseError
-from sweep.outcome import Environment, Outcome
-from sweep.setting import PlannedTrial
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import database_error, primary_code
 from sweep.store.migrate import migrate
@@ -39,7 +37,9 @@ from sweep.store.statements import (
     upsert_trials,
 )
 from sweep.store.url import DatabaseUrl, parse_url
-from sweep.words import Verdict
+from sweep.values.outcome import Environment, Outcome
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Verdict
 
 CHUNK = 5000
 """Trials asked about at once; SQLite takes at most 32766 values in a statement."""

@@ -12,8 +12,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from sweep.outcome import Outcome
 from sweep.store.store import Store
+from sweep.values.outcome import Outcome
 
 COMMIT_EVERY_S = 0.5
 BATCH = 1000

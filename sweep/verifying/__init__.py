@@ -6,7 +6,7 @@ against each other. Nothing is written.
 
 from sweep.verifying.comparison import Comparison, Difference
 from sweep.verifying.records import Record, Records, open_records
-from sweep.verifying.replay import replayed, sample
+from sweep.verifying.rerun import replayed, sample
 
 __all__ = [
     "Comparison",

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sweep.outcome import Causes, Outcome
-from sweep.recorded import SURROUNDINGS, surroundings
 from sweep.store.rows import step_rows, trial_row
+from sweep.values.outcome import Causes, Outcome
+from sweep.values.words import Verdict
+from sweep.verifying.recorded import SURROUNDINGS, surroundings
 from sweep.verifying.records import FLAGS, SHOWN, STEP, Record
-from sweep.words import Verdict
 
 ON_EVERY_MACHINE = frozenset(
     {"verdict", "error", "sideways", *(field.name for field in fields(Causes))}

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sweep.errors import MisuseError, NotThereError
-from sweep.outcome import Causes, Measurement, StepRecord
-from sweep.query import run_query, sweep_status
-from sweep.recorded import ENVIRONMENT, PLAN, SURROUNDINGS, WATCHED
+from sweep.store.query import run_query, sweep_status
 from sweep.store.url import parse_url
+from sweep.values.outcome import Causes, Measurement, StepRecord
+from sweep.verifying.recorded import ENVIRONMENT, PLAN, SURROUNDINGS, WATCHED
 
 FLAGS = ("moved", "diverged", "sideways", *(field.name for field in fields(Causes)))
 SHOWN = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sweep.measurement import null_if_nan
-from sweep.outcome import Causes, Measurement
-from sweep.probe import Change
-from sweep.words import GradState
+from sweep.trial.probe import Change
+from sweep.trial.tally import null_if_nan
+from sweep.values.outcome import Causes, Measurement
+from sweep.values.words import GradState
 
 UNKNOWN = "unknown"
 _WORDS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweep.words import GradState
+from sweep.values.words import GradState
 
 
 def grad_state(grad: Tensor | None, rows: Tensor | None = None) -> GradState:

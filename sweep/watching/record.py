@@ -21,14 +21,14 @@ from torch.optim import Optimizer
 from sweep.errors import SweepMismatchError
 from sweep.optimizers import registry
 from sweep.optimizers.entry import OptimizerEntry, split_address
-from sweep.outcome import Environment, Outcome, StepRecord
-from sweep.setting import PlannedTrial, Setting, canonical_json
 from sweep.store.store import Store
-from sweep.trial import environment
+from sweep.trial.trial import environment
+from sweep.values.outcome import Environment, Outcome, StepRecord
+from sweep.values.setting import PlannedTrial, Setting, canonical_json
+from sweep.values.words import Freeze, GradState, Verdict, ZeroGrad
 from sweep.watching.findings import Findings, Record
 from sweep.watching.roster import Roster
 from sweep.watching.stepping import Question
-from sweep.words import Freeze, GradState, Verdict, ZeroGrad
 
 WORKLOAD = "watch"
 OWN = "own"

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sweep.causes import attribute, difference
-from sweep.outcome import Causes
-from sweep.probe import bits, change_between
-from sweep.replay import AS_IT_WAS, NOTHING, Grad, Parameters, Sources
-from sweep.seeding import generators_now
+from sweep.trial.causes import attribute, difference
+from sweep.trial.probe import bits, change_between
+from sweep.trial.replay import AS_IT_WAS, NOTHING, Grad, Parameters, Sources
+from sweep.values.outcome import Causes
 from sweep.watching.grads import zeroed
+from sweep.workloads.seeding import generators_now
 
 DECAY = "weight_decay"
 _NOT_COPIED = frozenset({"state", "param_groups", "step"})  # `step`: schedulers patch it
@@ -104,7 +104,7 @@ def _rehearsed(rehearsal: Rehearsal) -> Rehearsed | None:
 class Rehearsal:
     """The step of a scene, as often as asked, with the sources asked for.
 
-    It is a `sweep.causes.Replayable` of one step. Each distinct run is made once.
+    It is a `sweep.trial.causes.Replayable` of one step. Each distinct run is made once.
     """
 
     def __init__(self, scene: Scene, put_back_generators: Any) -> None:

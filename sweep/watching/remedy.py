@@ -5,8 +5,8 @@ Advice that names ``None`` rests on the rehearsal in which the grad was None.
 
 from __future__ import annotations
 
+from sweep.values.words import GradState
 from sweep.watching.findings import UNKNOWN, Leak
-from sweep.words import GradState
 
 _APART = (
     "give it an optimizer of its own and leave out that one's step(), or remove it from the "

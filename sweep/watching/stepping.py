@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.weak import TensorWeakRef
 
-from sweep.probe import Change, Probe
+from sweep.trial.probe import Change, Probe
+from sweep.values.words import GradState
 from sweep.watching.arrivals import Arrivals
 from sweep.watching.closures import Call, has_closure, listening
 from sweep.watching.findings import Explanation, Findings, Leak
 from sweep.watching.grads import grad_state, has_nonzero, reached_rows
 from sweep.watching.rehearsal import Rehearsed, Scene, digest, rehearse
 from sweep.watching.roster import Roster
-from sweep.words import GradState
 
 
 @dataclass(frozen=True, slots=True)

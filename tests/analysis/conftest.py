@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from analysis.schema import CAUSES, TRIAL, typed
-from sweep.outcome import Causes, Environment, Measurement, Outcome
-from sweep.setting import PlannedTrial, Setting
 from sweep.store.store import Store
-from sweep.words import Freeze, Verdict, ZeroGrad
+from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Freeze, Verdict, ZeroGrad
 
 ENVIRONMENT = Environment("2.13.0", "3.11.9", "Linux", "cpu", 1, "0.1.0")
 PLAIN = {

@@ -13,13 +13,13 @@ import pytest
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
+from sweep.grid.spec_file import from_toml
 from sweep.publishing.publish import publish
-from sweep.runner import Runner
+from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.study import recorded_rows
-from sweep.spec import from_toml
 from sweep.store.store import Store
-from sweep.words import Backend
+from sweep.values.words import Backend
 
 NAME = "momentum <b>&"
 SPEC = """

@@ -9,10 +9,10 @@ import pytest
 
 from analysis.report.page import report
 from analysis.tables import TABLES
-from sweep.outcome import Causes, Environment, Measurement, Outcome, StepRecord
-from sweep.setting import PlannedTrial, Setting
 from sweep.store.store import Store
-from sweep.words import GradState, Verdict, ZeroGrad
+from sweep.values.outcome import Causes, Environment, Measurement, Outcome, StepRecord
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import GradState, Verdict, ZeroGrad
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">'\"&<b>"
 ENVIRONMENT = Environment("2.13.0", "3.11.9", "Linux", "cpu", 1, "0.1.0")

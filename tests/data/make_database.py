@@ -17,11 +17,11 @@ from pathlib import Path
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
-from sweep.runner import Runner
-from sweep.spec import from_toml
+from sweep.grid.spec_file import from_toml
+from sweep.running.runner import Runner
 from sweep.store.revision import HEAD
 from sweep.store.store import Store
-from sweep.words import Backend
+from sweep.values.words import Backend
 
 KEPT = Path(__file__).with_name(f"{HEAD}.sqlite3")
 SPEC = """

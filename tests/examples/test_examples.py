@@ -5,8 +5,8 @@ import importlib
 import pytest
 import torch
 
-from sweep.spec import load_spec
-from sweep.workloads import build_workload
+from sweep.grid.spec_file import load_spec
+from sweep.workloads.built_in import build_workload
 
 NAMES = ["gan", "gradual_unfreezing"]
 

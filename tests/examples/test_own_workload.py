@@ -12,7 +12,7 @@ import pytest
 from sweep.cli.app import main
 from sweep.errors import WorkloadError
 from sweep.optimizers import registry
-from sweep.workloads import check_workload
+from sweep.workloads.built_in import check_workload
 
 PROGRAM = Path(sys.executable).with_name("leaksweep")
 PAGE = Path(__file__).parents[2] / "docs" / "workloads.md"

@@ -14,8 +14,8 @@ import sweep.cli.app
 import sweep.cli.progress
 import sweep.driver
 import sweep.grid
-import sweep.runner
-import sweep.spec
+import sweep.grid.spec_file
+import sweep.running.runner
 import sweep.store.migrate
 import sweep.store.store
 

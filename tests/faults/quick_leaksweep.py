@@ -19,8 +19,8 @@ CAPABILITY_VERSION = 0x20080522
 
 def run_trial(planned):
     """An outcome that the seed decides, after a moment."""
-    from sweep.outcome import Environment, Measurement, Outcome
-    from sweep.words import Verdict
+    from sweep.values.outcome import Environment, Measurement, Outcome
+    from sweep.values.words import Verdict
 
     time.sleep(TRIAL_S)
     drawn = random.Random(planned.setting.seed)
@@ -73,11 +73,11 @@ CONDITIONS = {
 
 def leaksweep(condition, words):
     """Runs ``leaksweep`` with these words under the condition; ends the process."""
-    import sweep.runner
+    import sweep.running.runner
     from sweep.cli.app import main
     from sweep.running.task import only
 
-    sweep.runner.training = lambda **_: only(run_trial)
+    sweep.running.runner.training = lambda **_: only(run_trial)
     name, _, value = condition.partition("=")
     if name:
         CONDITIONS[name](*([value] if value else []))

@@ -12,7 +12,7 @@ import typer
 
 from sweep.cli.app import app
 from sweep.grid import Grid
-from sweep.spec import from_toml
+from sweep.grid.spec_file import from_toml
 from sweep.store.store import Store
 
 _STORES = runpy.run_path(str(Path(__file__).parents[1] / "sweep" / "store" / "conftest.py"))

@@ -15,12 +15,13 @@ from noisy import NOISES
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
-from sweep.runner import Runner
-from sweep.setting import PlannedTrial, Setting
-from sweep.spec import Spec, from_toml
+from sweep.grid.spec import Spec
+from sweep.grid.spec_file import from_toml
+from sweep.running.runner import Runner
 from sweep.store.store import Store
-from sweep.trial import run_trial
-from sweep.words import Backend, Verdict, ZeroGrad
+from sweep.trial.trial import run_trial
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Backend, Verdict, ZeroGrad
 
 GRID = """
 workload = "small"

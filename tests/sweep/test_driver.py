@@ -9,11 +9,11 @@ import pytest
 from sweep.driver import Progress, run_sweep
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
-from sweep.outcome import Environment, Measurement, Outcome
-from sweep.runner import Runner
-from sweep.spec import from_toml
+from sweep.grid.spec_file import from_toml
+from sweep.running.runner import Runner
 from sweep.store.store import Store
-from sweep.words import Backend, Verdict
+from sweep.values.outcome import Environment, Measurement, Outcome
+from sweep.values.words import Backend, Verdict
 
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
 HELD = Measurement(10, 0, None, 0.0, 0.0, 4.0, 0.0, 1.1, 0.9, False)

@@ -2,10 +2,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sweep.outcome import Environment, Measurement, Outcome
 from sweep.peak import peak_gigaflop_per_second, training_gigaflop
-from sweep.setting import PlannedTrial, Setting
-from sweep.words import Verdict
+from sweep.values.outcome import Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Verdict
 
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
 

@@ -16,9 +16,9 @@ from analysis.folded import load_folded
 from analysis.load import load
 from analysis.records import load_steps
 from analysis.schema import CAUSES
-from sweep.outcome import StepRecord
 from sweep.store.store import Store
-from sweep.words import GradState
+from sweep.values.outcome import StepRecord
+from sweep.values.words import GradState
 
 LEAK = {
     "verdict": "leaks",

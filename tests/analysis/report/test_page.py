@@ -14,7 +14,7 @@ from analysis.report.grid import MOST_VALUES, spec_toml
 from analysis.report.page import page, report
 from analysis.tables import TABLES
 from sweep.grid import Grid
-from sweep.spec.load import from_toml, load_preset
+from sweep.grid.spec_file import from_toml, load_preset
 
 HOSTILE = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 LEAK = {"verdict": "leaks", "by_history": True, "max_drift": 2.0, "drift_ratio": 1.5}

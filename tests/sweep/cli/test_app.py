@@ -89,7 +89,7 @@ def test_an_interruption_is_one_message_and_130(leaksweep, url, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweep.query.sweep_status", interrupted)
+    monkeypatch.setattr("sweep.store.query.sweep_status", interrupted)
     ended = leaksweep("status")
     assert (ended.code, ended.out) == (130, "")
     assert ended.err.startswith("Interrupted.")

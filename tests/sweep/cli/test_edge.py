@@ -5,10 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from sweep.query import sweep_status
-from sweep.setting import PlannedTrial, Setting
-from sweep.training import Training
-from sweep.words import ZeroGrad
+from sweep.store.query import sweep_status
+from sweep.trial.training import Training
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import ZeroGrad
 
 SPEC = """
 name = "mine"

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from sweep.query import run_query, sweep_status
+from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 
 

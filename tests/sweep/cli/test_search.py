@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sweep.errors import LeaksweepError
-from sweep.query import run_query, sweep_status
+from sweep.store.query import run_query, sweep_status
 
 SPEC = """
 name = "mine"

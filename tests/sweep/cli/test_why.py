@@ -2,11 +2,11 @@
 
 import pytest
 
-from sweep.query import run_query
-from sweep.setting import PlannedTrial, Setting
+from sweep.store.query import run_query
 from sweep.store.store import Store
-from sweep.trial import run_trial
-from sweep.words import ZeroGrad
+from sweep.trial.trial import run_trial
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import ZeroGrad
 
 SMALL = ("--workload", "small", "--steps", "4")
 

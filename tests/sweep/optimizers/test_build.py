@@ -11,7 +11,7 @@ from torch import nn
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer, constructor_arguments
 from sweep.optimizers.entry import STEPS, FirstArgument
-from sweep.setting import Setting
+from sweep.values.setting import Setting
 
 ADAM = registry.lookup("Adam")
 

@@ -15,8 +15,8 @@ from torch.nn import functional
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
 from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
-from sweep.setting import Setting
-from sweep.threads import one_thread
+from sweep.trial.modes import one_thread
+from sweep.values.setting import Setting
 
 STEPS = 20
 ATTACHED_STEPS_THAT_MOVE = 3  # of ten: magma skips steps by chance, radam the first few

@@ -32,7 +32,7 @@ def test_the_declared_values_of_the_axes_are_the_constructors_own(row):
 
 def test_a_grid_of_torch_optimizers_is_counted_without_torch():
     code = (
-        "import sys; from sweep.grid import Grid; from sweep.spec import load_preset; "
+        "import sys; from sweep.grid import Grid; from sweep.grid.spec_file import load_preset; "
         "import sweep.driver; print(Grid(load_preset('full')).size, 'torch' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

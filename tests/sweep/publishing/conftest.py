@@ -8,10 +8,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweep.outcome import Causes, Environment, Measurement, Outcome
-from sweep.setting import PlannedTrial, Setting, canonical_json
 from sweep.store.store import Store
-from sweep.words import Freeze, Verdict, ZeroGrad
+from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial, Setting, canonical_json
+from sweep.values.words import Freeze, Verdict, ZeroGrad
 
 _STORE = runpy.run_path(str(Path(__file__).parents[1] / "store" / "conftest.py"))
 postgres_server, postgres_url = _STORE["postgres_server"], _STORE["postgres_url"]

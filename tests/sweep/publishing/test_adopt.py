@@ -14,11 +14,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError, SweepMismatchError
 from sweep.publishing.adopt import adopt_published, compared, planned_spec, read_study
 from sweep.publishing.publish import publish
-from sweep.query import run_query, sweep_status
 from sweep.searching.objective import Objective
 from sweep.searching.study import recorded_rows
 from sweep.store.models import TrialRow
-from sweep.words import ZeroGrad
+from sweep.store.query import run_query, sweep_status
+from sweep.values.words import ZeroGrad
 
 DRIFT = [Objective.DRIFT_RATIO]
 COLUMNS = [

@@ -14,7 +14,7 @@ from sweep.publishing.publish import publish
 from sweep.searching.objective import Objective
 from sweep.searching.study import CAUSES, recorded_rows
 from sweep.store.store import Store
-from sweep.words import Axis, Verdict
+from sweep.values.words import Axis, Verdict
 
 DRIFT = [Objective.DRIFT_RATIO]
 STATES = {

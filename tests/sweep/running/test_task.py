@@ -8,17 +8,17 @@ from uuid import uuid4
 import pytest
 from cloudpickle import register_pickle_by_value
 
-from sweep.limits import NO_LIMITS, Limits
-from sweep.outcome import Environment, Measurement, Outcome
-from sweep.runner import Runner
 from sweep.running.batches import BatchSize
+from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.on_worker import Job, run_batch, stop
+from sweep.running.runner import Runner
 from sweep.running.shelters import alone
 from sweep.running.source import Source
 from sweep.running.task import Task, only, training
 from sweep.running.workers import in_workers
-from sweep.setting import PlannedTrial, Setting
-from sweep.words import Backend, Verdict
+from sweep.values.outcome import Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Backend, Verdict
 
 # Workers cannot import test modules, so the functions below travel as they are.
 register_pickle_by_value(sys.modules[__name__])

@@ -6,15 +6,15 @@ import pytest
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
-from sweep.runner import Runner
+from sweep.grid.spec_file import from_toml
+from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.samplers import Sampler
 from sweep.searching.search import Search, quiet_optuna, rebuilt, run_search
 from sweep.searching.study import recorded_rows
-from sweep.spec import from_toml
 from sweep.store.store import Store
-from sweep.words import Backend
+from sweep.values.words import Backend
 
 SPEC = """
 workload = "small"

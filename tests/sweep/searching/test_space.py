@@ -7,10 +7,10 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweep.errors import SpecError
+from sweep.grid.spec_file import with_overrides
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.space import Space
 from sweep.searching.study import quiet_optuna
-from sweep.spec import with_overrides
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import pytest
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
-from sweep.runner import Runner
+from sweep.grid.spec_file import load_preset, with_overrides
+from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.worst import front, grid_trials, ranked, worst
-from sweep.spec import load_preset, with_overrides
 from sweep.store.store import Store
-from sweep.words import Backend
+from sweep.values.words import Backend
 
 BOTH = [Objective.DRIFT_RATIO, Objective.FINAL_LOSS]
 

@@ -7,10 +7,10 @@ import pytest
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
-from sweep.runner import Runner
-from sweep.spec import from_toml
+from sweep.grid.spec_file import from_toml
+from sweep.running.runner import Runner
 from sweep.store.store import Store
-from sweep.words import Backend
+from sweep.values.words import Backend
 
 SPEC = """
 workload = "small"

@@ -8,8 +8,8 @@ from datasette.utils.asgi import BadRequest, NotFound
 from datasette.views.base import DatasetteError
 
 from sweep.errors import NotThereError
-from sweep.serve.errors import handle_exception
 from sweep.serve.launch import datasette
+from sweep.serve.refusals import handle_exception
 from sweep.store.url import parse_url
 
 

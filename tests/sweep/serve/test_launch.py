@@ -247,4 +247,4 @@ def test_plugins_of_others_are_not_run(made_once, made_once_url):
     pm.register(Theirs(), "theirs")
     datasette(parse_url(made_once_url), made_once)
     names = {name for name, _ in pm.list_name_plugin()}
-    assert names == {*DEFAULT_PLUGINS, "sweep.serve.errors"} - {"datasette.handle_exception"}
+    assert names == {*DEFAULT_PLUGINS, "sweep.serve.refusals"} - {"datasette.handle_exception"}

@@ -9,8 +9,8 @@ import pytest
 from analysis.load import load
 from analysis.tables.failures import failures
 from analysis.tables.remedies import ALL, remedies
-from sweep.query import sweep_status
 from sweep.serve.queries import QUERIES
+from sweep.store.query import sweep_status
 
 REPOSITORY = Path(__file__).parents[3]
 DOCS = runpy.run_path(str(REPOSITORY / "docs" / "make_queries.py"))

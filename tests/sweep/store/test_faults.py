@@ -13,7 +13,7 @@ import pytest
 
 from sweep.errors import DatabaseError
 from sweep.store.store import Store
-from sweep.words import Verdict
+from sweep.values.words import Verdict
 
 
 def start(script, url, first_seed, trials):

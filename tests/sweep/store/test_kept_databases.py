@@ -11,14 +11,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, insert, select
 
-from sweep.query import run_query, sweep_status
-from sweep.runner import Runner
+from sweep.running.runner import Runner
 from sweep.store import migrate, revision
 from sweep.store.models import TABLES, Base
+from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
+from sweep.values.words import Backend
 from sweep.verifying import open_records, replayed
-from sweep.words import Backend
 
 DATA = Path(__file__).parents[2] / "data"
 KEPT = sorted(DATA.glob("leaksweep_*.sqlite3"))

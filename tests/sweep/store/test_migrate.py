@@ -12,12 +12,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 from sweep.errors import DatabaseError
-from sweep.outcome import StepRecord
-from sweep.query import run_query
 from sweep.store import migrate, revision
 from sweep.store.models import Base
+from sweep.store.query import run_query
 from sweep.store.store import Store
-from sweep.words import GradState
+from sweep.values.outcome import StepRecord
+from sweep.values.words import GradState
 
 NEXT = """
 import sqlalchemy as sa

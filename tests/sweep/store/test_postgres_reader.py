@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from sweep.errors import DatabaseError, NotThereError, QueryRefusedError
-from sweep.query import run_query
+from sweep.store.query import run_query
 from sweep.store.store import Store
 
 

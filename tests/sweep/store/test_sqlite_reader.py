@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import DatabaseError, NotThereError, QueryRefusedError
-from sweep.query import run_query
+from sweep.store.query import run_query
 from sweep.store.store import Store
 
 ENDLESS = "WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM a) SELECT {} FROM a"
@@ -175,7 +175,7 @@ def test_rows_are_read_while_another_process_writes(filled, make):
 
 READING = """
 import os, sys
-from sweep.query import run_query
+from sweep.store.query import run_query
 os.setgid(65534); os.setuid(65534)
 with run_query(sys.argv[1], "SELECT count(*) FROM trial") as result:
     print(list(result))

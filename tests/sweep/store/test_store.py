@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, event, text
 
 from sweep.errors import DatabaseError
-from sweep.outcome import Measurement, StepRecord
-from sweep.query import run_query
+from sweep.store.query import run_query
 from sweep.store.store import CHUNK, Store
-from sweep.words import GradState, Verdict
+from sweep.values.outcome import Measurement, StepRecord
+from sweep.values.words import GradState, Verdict
 
 STEPS = (
     StepRecord(0, False, 1.5, GradState.NONZERO, True, 0.25),

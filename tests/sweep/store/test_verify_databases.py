@@ -1,11 +1,11 @@
 """What either kind of database gives back is what a replay is held against."""
 
-from sweep.runner import Runner
-from sweep.setting import PlannedTrial, Setting
+from sweep.running.runner import Runner
 from sweep.store.store import Store
-from sweep.trial import run_trial
+from sweep.trial.trial import run_trial
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Backend, ZeroGrad
 from sweep.verifying import open_records, replayed
-from sweep.words import Backend, ZeroGrad
 
 
 def test_a_recorded_trial_agrees_bit_for_bit_and_step_for_step(database_url):

@@ -2,11 +2,11 @@ import dataclasses
 
 import pytest
 
-from sweep.outcome import Causes
-from sweep.query import run_query
+from sweep.store.query import run_query
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
-from sweep.words import Verdict
+from sweep.values.outcome import Causes
+from sweep.values.words import Verdict
 
 
 def rows(url, sql):

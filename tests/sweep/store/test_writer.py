@@ -8,7 +8,7 @@ from sweep.errors import DatabaseError
 from sweep.store import writer as writer_module
 from sweep.store.store import Store
 from sweep.store.writer import Writer
-from sweep.words import Verdict
+from sweep.values.words import Verdict
 
 
 @pytest.fixture

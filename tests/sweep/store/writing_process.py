@@ -6,10 +6,10 @@ Usage: writing_process.py URL SWEEP FIRST_SEED TRIALS. Prints a line for each co
 import sys
 from datetime import UTC, datetime
 
-from sweep.outcome import Causes, Environment, Measurement, Outcome
-from sweep.setting import PlannedTrial, Setting
 from sweep.store.store import Store
-from sweep.words import Verdict
+from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import Verdict
 
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
 MEASUREMENT = Measurement(10, 5, 1, 0.5, 2.0, 4.0, 0.5, 1.1, 0.9, False)

@@ -9,9 +9,9 @@ from torch import nn
 
 from sweep import watch
 from sweep.grid import Grid
+from sweep.grid.spec_file import load_preset
 from sweep.optimizers import registry
-from sweep.spec import load_preset
-from sweep.training import Training
+from sweep.trial.training import Training
 
 EVERY_NTH = 8
 TRIALS = {trial.setting.optimizer: trial for trial in Grid(load_preset("atlas"))}

@@ -8,7 +8,7 @@ import torch
 from analysis.load import load
 from sweep import watch
 from sweep.errors import SweepMismatchError
-from sweep.query import run_query
+from sweep.store.query import run_query
 
 
 @pytest.fixture

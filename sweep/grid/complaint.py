@@ -1,0 +1,150 @@
+"""From pydantic's list of errors to one message a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from sweep.errors import SpecError, nearest
+from sweep.values.words import Freeze, ZeroGrad
+
+SHOWN = 60
+LARGEST = 10**300
+
+_WANTED = {
+    "optimizer": 'names, such as optimizer = ["SGD", "Adam"]',
+    "lr": "numbers >= 0, such as lr = [1.0, 0.01]",
+    "weight_decay": "numbers >= 0, such as weight_decay = [0.0, 0.5]",
+    "momentum": "numbers >= 0, such as momentum = [0.0, 0.9]",
+    "zero_grad": 'words, such as zero_grad = ["none", "zero"]',
+    "schedule": 'words, such as schedule = ["alternate", "after:10"]',
+    "freeze": 'words, such as freeze = ["detach"]',
+    "seed": "whole numbers >= 0, such as seed = [0, 1, 2]",
+    "steps": "a whole number >= 1, such as steps = 100",
+    "trace": "true or false",
+    "name": 'a text, such as name = "mine"',
+    "description": 'a text, such as description = "what it is for"',
+    "workload": 'a text, such as workload = "article"',
+    "grid": 'one table for each grid, headed [[grid]], with at least optimizer = ["SGD"]',
+    "options": "one table for each optimizer, such as [options.Adam]",
+}
+_WORDS = {"zero_grad": tuple(ZeroGrad), "freeze": tuple(Freeze)}
+
+
+def complaint(
+    error: ValidationError, source: str, valid_keys: Mapping[str, tuple[str, ...]]
+) -> SpecError:
+    """The first of ``error``'s errors as one message, with the number of other complaints.
+
+    ``valid_keys`` has the keys of the top level under ``""`` and of a grid under ``"grid"``.
+    """
+    # pydantic also calls a list too short whose items did not pass
+    errors = [
+        one
+        for one in error.errors(include_url=False)
+        if not (one["type"] == "too_short" and one["input"])
+    ]
+    sentences = [_sentence(one, valid_keys) for one in errors]
+    others = len(set(sentences)) - 1
+    message = f"{sentences[0]} (and {others} more)" if others else sentences[0]
+    return SpecError(message, where=source, key=_key(errors[0]))
+
+
+def shown(value: object) -> str:
+    """``value`` on one short line, with nothing in it that a terminal obeys.
+
+    >>> shown("a" * 100)[-8:]
+    'aaaaa...'
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an int of more digits than Python prints
+        text = f"a very large {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _sentence(error: ErrorDetails, valid_keys: Mapping[str, tuple[str, ...]]) -> str:
+    value, axis = error["input"], _axis(error["loc"])
+    wanted = _WANTED.get(axis, "another value")
+    match error["type"]:
+        case "spec":
+            return error["msg"]
+        case "extra_forbidden":
+            return _unknown_key(error["loc"], valid_keys)
+        case "missing":
+            return f"{axis} is missing. It needs {wanted}."
+        case "enum":
+            return _unknown_word(axis, value)
+        case _:
+            return f"{axis} needs {wanted}; {_fault(error)}."
+
+
+def _fault(error: ErrorDetails) -> str:
+    """What is wrong with the value, as a phrase."""
+    value, limits = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "tuple_type":
+            return f"{shown(value)} is not a list"
+        case "model_type" | "dict_type":
+            return f"{shown(value)} is not a table"
+        case "too_short" | "string_too_short":
+            return "it is empty"
+        case "greater_than_equal":
+            return f"{shown(value)} is below {limits['ge']:g}"
+        case "less_than_equal":
+            return f"{shown(value)} is above {limits['le']:,}"
+        case "too_long":
+            return f"there are more than {limits['max_length']}"
+        case "string_too_long":
+            return f"{shown(value)} is longer than {limits['max_length']} characters"
+        case _:
+            return f"{shown(value)} is {_kind(value)}"
+
+
+def _unknown_key(loc: tuple[int | str, ...], valid_keys: Mapping[str, tuple[str, ...]]) -> str:
+    valid = valid_keys["grid" if loc[0] == "grid" and len(loc) > 1 else ""]
+    name = str(loc[-1])
+    close = nearest(name[:SHOWN], valid)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"Unknown key {shown(name)}. {hint}Valid: {', '.join(valid)}."
+
+
+def _unknown_word(axis: str, value: object) -> str:
+    valid = _WORDS[axis]
+    close = nearest(value[:SHOWN], valid) if isinstance(value, str) else []
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"Unknown {axis} {shown(value)}. {hint}Valid: {', '.join(valid)}."
+
+
+def _axis(loc: tuple[int | str, ...]) -> str:
+    """The innermost name in ``loc`` that the spec's author knows."""
+    return next((part for part in reversed(loc) if part in _WANTED), "spec")
+
+
+def _key(error: ErrorDetails) -> str:
+    """The dotted key, as in ``grid[1].optimizer``; a list's own index is left out."""
+    loc = error["loc"]
+    parts = [str(loc[0])] if loc else []
+    if len(loc) > 1 and loc[0] == "grid":
+        parts[0] += f"[{loc[1]}]"
+        parts += [str(part) for part in loc[2:3]]
+    elif loc and loc[0] == "options":
+        parts += [str(part) for part in loc[1:3]]
+    inner = str(error.get("ctx", {}).get("key", ""))
+    parts += [inner] if inner else []
+    return ".".join(_bare(part) for part in parts)
+
+
+def _bare(part: str) -> str:
+    return part if part.isprintable() and len(part) <= SHOWN else shown(part)
+
+
+def _kind(value: object) -> str:
+    kinds = {bool: "a boolean", str: "a text", dict: "a table", list: "a list"}
+    if isinstance(value, float):
+        return "a float" if abs(value) < float("inf") else "not finite"
+    if type(value) is int:
+        return "an integer" if abs(value) < LARGEST else "too large"
+    return kinds.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,146 @@
+"""Where specs come from: a file, a preset, a text; and what the command line puts on top."""
+
+from __future__ import annotations
+
+import os.path
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import SpecError, nearest
+from sweep.grid import presets
+from sweep.grid.complaint import shown
+from sweep.grid.spec import MAX_TEXT, Spec
+from sweep.values.words import Axis
+
+MAX_BYTES = 1_000_000
+_NUMBERS = {Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM}
+
+
+def load_spec(path: Path | str) -> Spec:
+    """The spec in the TOML file at ``path``, named after the file unless it has a name.
+
+    Raises SpecError for a file that cannot be read, is over 1 MB, or does not hold together.
+    """
+    path = Path(path)
+    where = str(path) if str(path).isprintable() else repr(str(path))
+    return from_toml(_read(path, where), source=where, name=path.stem)
+
+
+def load_preset(name: str) -> Spec:
+    """The preset ``name``. Raises UnknownNameError, with the nearest."""
+    return from_toml(presets.text(name), source=f"preset {name}", name=name)
+
+
+def from_toml(text: str, *, source: str, name: str) -> Spec:
+    """The spec that ``text`` holds; ``name`` is the sweep's unless the text has one.
+
+    Raises SpecError; ``source`` is what its message names.
+    """
+    if not text.strip():
+        raise SpecError(
+            'The spec is empty. It needs a [[grid]] with at least optimizer = ["SGD"]; '
+            "`leaksweep show presets` shows some to start from.",
+            where=source,
+        )
+    try:
+        raw = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+        if len(reason) > MAX_TEXT:  # it quotes a key
+            reason = f"{reason[:MAX_TEXT]}..."
+        raise SpecError(f"Not TOML: {reason}.", where=source) from error
+    return Spec.checked({"name": name, **raw}, source)
+
+
+def with_overrides(
+    spec: Spec,
+    *,
+    set: Sequence[str] = (),  # noqa: A002  # named as the option is
+    workload: str | None = None,
+    steps: int | None = None,
+    name: str | None = None,
+    trace: bool | None = None,
+) -> Spec:
+    """``spec`` with each ``AXIS=V1,V2`` of ``set`` replacing that axis in every grid.
+
+    Where the optimizers are replaced, options of those no longer in the grid are dropped.
+    Raises SpecError, naming the option, for what does not fit.
+    """
+    keys = {"workload": workload, "steps": steps, "name": name, "trace": trace}
+    given: dict[str, Any] = {key: value for key, value in keys.items() if value is not None}
+    axes = _parse_axes(set)
+    if not given and not axes:
+        return spec
+    raw = spec.model_dump(by_alias=True, exclude_unset=True) | given
+    raw["grid"] = [grid | axes for grid in raw["grid"]]
+    try:
+        names = Spec.checked({**raw, "options": {}}, spec.source).optimizers
+        raw["options"] = {n: options for n, options in spec.options.items() if n in names}
+        return Spec.checked(raw, spec.source)
+    except SpecError as error:
+        raise _blaming_the_option(error, given, axes) from error
+
+
+def _blaming_the_option(
+    error: SpecError, given: Mapping[str, Any], axes: Mapping[str, Any]
+) -> SpecError:
+    """``error`` as the option's fault: the spec held together before."""
+    key = error.key.rpartition(".")[2]
+    if key in axes:
+        return SpecError(error.message, where="--set", key=key)
+    if key in given:
+        return SpecError(error.message, where=f"--{key}")
+    options = ["--set"] * bool(axes) + [f"--{name}" for name in given]
+    return SpecError(error.message, where=" ".join(options), key=error.key)
+
+
+def _parse_axes(assignments: Sequence[str]) -> dict[str, list[Any]]:
+    axes: dict[str, list[Any]] = {}
+    for assignment in assignments:
+        axis, equals, values = assignment.partition("=")
+        axis = axis.strip()
+        if not equals:
+            raise SpecError(f"needs AXIS=V1,V2; {shown(assignment)} came.", where="--set")
+        if axis not in list(Axis):
+            close = nearest(axis[:MAX_TEXT], Axis)
+            hint = f"Did you mean {' or '.join(close)}? " if close else ""
+            valid = ", ".join(Axis)
+            raise SpecError(f"Unknown axis {shown(axis)}. {hint}Valid: {valid}.", where="--set")
+        if axis in axes:
+            raise SpecError("is given twice; join the values by a comma.", where="--set", key=axis)
+        axes[axis] = [_value(axis, text.strip()) for text in values.split(",") if text.strip()]
+    return axes
+
+
+def _value(axis: str, text: str) -> str | int | float:
+    """``text`` as the axis's own type; left as it is, for the check to refuse, if it is not."""
+    kind = int if axis == Axis.SEED else float if axis in _NUMBERS else str
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _read(path: Path, where: str) -> str:
+    """The text of the file. Raises SpecError where it is none, or too large to be a spec."""
+    if os.path.isdir(path):  # unlike Path's, it takes any text for a path
+        raise SpecError("is a directory; a spec is a TOML file.", where=where)
+    if not os.path.isfile(path):
+        preset = path.stem in presets.names()
+        hint = f" `--preset {path.stem}` runs the preset of that name." if preset else ""
+        raise SpecError(f"There is no such file.{hint}", where=where)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}.", where=where) from error
+    if len(content) > MAX_BYTES:
+        size = max(len(content), path.stat().st_size)
+        raise SpecError(f"has {size:,} bytes; a spec may have {MAX_BYTES:,}.", where=where)
+    try:
+        return content.decode("utf-8-sig")  # an editor may have put a byte order mark
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 (byte {error.start}); a spec is a TOML file."
+        raise SpecError(message, where=where) from error

@@ -1,0 +1,118 @@
+"""Questions to the database that change nothing: a user's own SQL, and how far sweeps are.
+
+Stands on `sweep.store`'s readers and imports neither torch nor SQLAlchemy: these commands
+answer at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sweep.errors import DatabaseError, NotThereError, nearest
+from sweep.store.postgres_reader import query_postgres
+from sweep.store.result import QueryResult
+from sweep.store.sqlite_reader import query_sqlite
+from sweep.store.url import parse_url
+from sweep.values.words import Verdict
+
+_STATUS = """
+SELECT sweep.name, sweep.planned, sweep.created_at, counted.verdict, counted.trials
+FROM sweep LEFT JOIN
+    (SELECT sweep_id, verdict, count(*) AS trials FROM trial GROUP BY sweep_id, verdict) AS counted
+    ON counted.sweep_id = sweep.id
+ORDER BY sweep.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStatus:
+    """How far a sweep is, in trials: planned = leaks + holds + inert + failed + remaining.
+
+    After a grid was recorded anew with fewer points, what is recorded may exceed ``planned``;
+    ``remaining`` is 0 then.
+    """
+
+    name: str
+    planned: int
+    created_at: datetime
+    leaks: int = 0
+    holds: int = 0
+    inert: int = 0
+    failed: int = 0
+
+    @property
+    def done(self) -> int:
+        """Trials that ended with a verdict other than failed."""
+        return self.leaks + self.holds + self.inert
+
+    @property
+    def remaining(self) -> int:
+        """Trials that have not been recorded, as failed or otherwise."""
+        return max(0, self.planned - self.done - self.failed)
+
+
+def run_query(url: str, sql: str, *, timeout_s: float | None = None) -> QueryResult:
+    """The rows that ``sql`` reads from the database at ``url``.
+
+    Raises QueryRefusedError, in the database's own words, for a query that would write, that
+    is more than one statement, that the database rejects, or that runs for more than
+    ``timeout_s`` seconds; NotThereError where there is no database; DatabaseError for one
+    that cannot be read or is not of this program.
+    """
+    database = parse_url(url)
+    if database.path is not None:
+        return query_sqlite(database, database.path, sql, timeout_s)
+    return query_postgres(database, sql, timeout_s)
+
+
+def sweep_status(url: str, name: str | None = None) -> list[SweepStatus]:
+    """How far each sweep is, oldest first; with ``name``, that one alone.
+
+    Raises NotThereError for a name that no sweep has, with the nearest ones, and what
+    `run_query` raises.
+    """
+    statuses = _all_statuses(url)
+    if name is None:
+        return list(statuses.values())
+    if name not in statuses:
+        raise NotThereError(_no_such_sweep(name, list(statuses)))
+    return [statuses[name]]
+
+
+def _all_statuses(url: str) -> dict[str, SweepStatus]:
+    counts: dict[str, dict[str, int]] = {}
+    sweeps: dict[str, tuple[int, datetime]] = {}
+    with run_query(url, _STATUS) as rows:
+        try:
+            for name, planned, created_at, verdict, trials in rows:
+                sweeps[str(name)] = (int(planned), _utc(created_at))
+                counts.setdefault(str(name), {})
+                if verdict is not None:
+                    counts[str(name)][Verdict(verdict).value] = trials
+        except (ValueError, TypeError) as error:
+            shown = parse_url(url).shown
+            raise DatabaseError(
+                f"{shown} holds what this program does not write: {str(error)[:80]}. "
+                f"Restore a copy, or name another database with --db.",
+                url=shown,
+            ) from error
+    return {
+        name: SweepStatus(name, planned, created_at, **counts[name])
+        for name, (planned, created_at) in sweeps.items()
+    }
+
+
+def _utc(recorded: datetime | str) -> datetime:
+    """A time as the database gave it: text without a zone from SQLite, and in UTC."""
+    if isinstance(recorded, str):
+        return datetime.fromisoformat(recorded).replace(tzinfo=UTC)
+    return recorded.astimezone(UTC)
+
+
+def _no_such_sweep(name: str, known: list[str]) -> str:
+    close = nearest(name, known)
+    if close:
+        return f"There is no sweep {name!r}. Did you mean {' or '.join(map(repr, close))}?"
+    listed = ", ".join(map(repr, known[:12])) or "none yet; `leaksweep run` makes one"
+    return f"There is no sweep {name!r}. Sweeps in this database: {listed}."

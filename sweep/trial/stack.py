@@ -1,0 +1,117 @@
+"""The built-in workloads once for each of several seeds, as one workload whose parts never meet.
+
+Every tensor has the replicate as its first dimension. The products are laid out as
+`torch.nn.functional.linear` lays out its own, so that each replicate's bits come out the same.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sweep.workloads.built_in import build_workload
+from sweep.workloads.workload import Workload
+
+Data = tuple[Tensor, Tensor]
+
+
+class StackedNet(nn.Module):
+    """`sweep.workloads.built_in.ArticleNet` once for each replicate."""
+
+    def __init__(self, layer1: Tensor, layer2: Tensor) -> None:
+        """Copies the weights, ``(replicates, hidden, features)`` and ``(.., classes, hidden)``."""
+        super().__init__()
+        self.layer1 = _StackedLinear(layer1)
+        self.layer2 = _StackedLinear(layer2)
+        self._log_probabilities = torch.empty(0)
+
+    def forward(self, x: Tensor, detach_layer1: bool = False) -> Tensor:
+        """The logs of the classes' probabilities, ``(replicates, examples, classes)``.
+
+        ``x`` is ``(replicates, examples, features)``.
+        """
+        hidden = self.layer1(x)
+        if detach_layer1:
+            hidden = hidden.detach()
+        log_probabilities = functional.log_softmax(self.layer2(torch.relu(hidden)), dim=-1)
+        self._log_probabilities = log_probabilities.detach()
+        return log_probabilities
+
+    def losses(self, y: Tensor) -> list[float]:
+        """The cross-entropy of each replicate at the latest forward pass with its classes in ``y``.
+
+        Taken one by one: a mean over several at once sums in another order.
+        """
+        alone = zip(self._log_probabilities, y, strict=True)
+        return [functional.nll_loss(each, target).item() for each, target in alone]
+
+
+def build_stack(name: str, seeds: tuple[int, ...], device: str = "cpu") -> Workload:
+    """A fresh stack of the built-in workload ``name``, one replicate for each of ``seeds``.
+
+    Its loss is the sum of the replicates' own, so that each gets the grads it would get alone.
+    """
+    data, layer1, layer2 = _replicates(name, seeds, device)
+    return Workload(StackedNet(layer1, layer2), data, _loss, ("layer1.weight",), _detached_loss)
+
+
+@lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
+def _replicates(name: str, seeds: tuple[int, ...], device: str) -> tuple[Data, Tensor, Tensor]:
+    alone = [build_workload(name, seed, device) for seed in seeds]
+    x, y = (torch.stack([workload.data[i] for workload in alone]) for i in (0, 1))
+    weights = [
+        torch.stack([parameter.detach() for parameter in parameters])
+        for parameters in zip(*(workload.model.parameters() for workload in alone), strict=True)
+    ]
+    return (x, y), weights[0], weights[1]
+
+
+def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
+    return _summed_loss(model(data[0]), data[1])
+
+
+def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
+    return _summed_loss(model(data[0], detach_layer1=True), data[1])
+
+
+def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:
+    each = functional.nll_loss(log_probabilities.flatten(0, 1), y.flatten(), reduction="none")
+    return each.view(y.shape).mean(dim=1).sum()
+
+
+class _StackedLinear(nn.Module):
+    """A linear layer without bias for each replicate."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(replicates, examples, outputs)`` of ``x`` ``(replicates, examples, inputs)``."""
+        outputs: Tensor = _StackedProduct.apply(x, self.weight)  # type: ignore[no-untyped-call]
+        return outputs
+
+
+class _StackedProduct(torch.autograd.Function):
+    """``x @ weight.T`` for each replicate, with its grads in a linear layer's own layout.
+
+    Autograd's grads of the same product come out transposed, and sums in another order.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return torch.bmm(x, weight.mT)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight = ctx.needs_input_grad
+        return (
+            torch.bmm(grad, weight) if of_x else None,
+            torch.bmm(grad.mT, x) if of_weight else None,
+        )

@@ -1,0 +1,103 @@
+"""What one trial showed, as a value: made by `sweep.trial.trial`, carried by `sweep.driver`,
+recorded by `sweep.store`, none of which knows the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import GradState, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The machine and libraries that a trial ran with: a row of ``environment``."""
+
+    torch: str
+    python: str
+    platform: str
+    device: str
+    threads: int
+    leaksweep: str
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Which sources move the layer alone at the first leaking step; see `sweep.trial.causes`."""
+
+    by_history: bool
+    by_decay: bool
+    by_gradient: bool
+    by_intrinsic: bool
+    despite_none: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of a traced trial: a row of ``step``."""
+
+    step: int
+    frozen: bool
+    loss: float | None
+    grad: GradState
+    moved: bool
+    max_change: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What the probe saw of the layer over a whole trial.
+
+    Drifts are in the parameter's own units; NaN is given as None.
+
+    Attributes:
+        frozen_steps: steps on which the schedule froze the layer.
+        leaked_steps: frozen steps on which the layer moved.
+        first_leak_step: the first of them, counting from 0; None if there is none.
+        max_drift: largest absolute change of any element on any frozen step.
+        total_drift: sum over frozen steps of the L2 norm of the change.
+        attached_motion: the same sum over attached steps.
+        drift_ratio: total_drift / attached_motion; None if that is 0.
+        initial_loss, final_loss: the loss of the first and of the last forward pass.
+        diverged: a loss or a parameter became non-finite.
+    """
+
+    frozen_steps: int
+    leaked_steps: int
+    first_leak_step: int | None
+    max_drift: float | None
+    total_drift: float | None
+    attached_motion: float | None
+    drift_ratio: float | None
+    initial_loss: float | None
+    final_loss: float | None
+    diverged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One finished trial.
+
+    ``measurement`` is None exactly where ``verdict`` is failed, and ``error`` is None
+    everywhere else. ``causes`` is None unless the verdict is leaks. ``sideways`` is None
+    for failed trials.
+    """
+
+    planned: PlannedTrial
+    environment: Environment
+    optimizer_package: str | None
+    verdict: Verdict
+    measurement: Measurement | None
+    causes: Causes | None
+    sideways: bool | None
+    train_seconds: float
+    error: str | None
+    finished_at: datetime
+    steps: tuple[StepRecord, ...] = ()
+
+    @property
+    def moved(self) -> bool | None:
+        """Whether the layer moved on a frozen step; None if the trial failed."""
+        return None if self.measurement is None else self.measurement.leaked_steps > 0

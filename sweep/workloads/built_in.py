@@ -1,0 +1,112 @@
+"""The built-in workloads, and the import of a user's own.
+
+``article`` is the model, data and loss of the article that the project began with;
+``small`` is the same at a size that trains in milliseconds.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sweep.errors import WorkloadError
+from sweep.workloads.importing import look_in_current_directory
+from sweep.workloads.seeding import seeded
+from sweep.workloads.sizes import BUILT_IN, WorkloadSize
+from sweep.workloads.workload import Workload
+
+Data = tuple[Tensor, Tensor]
+
+
+class ArticleNet(nn.Module):
+    """Two linear layers without biases and a ReLU; its first layer can be detached."""
+
+    def __init__(self, features: int = 196, hidden: int = 64, classes: int = 3) -> None:
+        """Initialised by torch's default, from the global generator."""
+        super().__init__()
+        self.layer1 = nn.Linear(features, hidden, bias=False)
+        self.layer2 = nn.Linear(hidden, classes, bias=False)
+
+    def forward(self, x: Tensor, detach_layer1: bool = False) -> Tensor:
+        """Logits ``(examples, classes)`` of ``x`` ``(examples, features)``.
+
+        With ``detach_layer1`` no gradient reaches the first layer.
+        """
+        hidden = self.layer1(x)
+        if detach_layer1:
+            hidden = hidden.detach()
+        logits: Tensor = self.layer2(torch.relu(hidden))
+        return logits
+
+
+def build_workload(name: str, seed: int, device: str = "cpu") -> Workload:
+    """A fresh workload, the same for the same ``seed``, its model and data on ``device``.
+
+    Raises WorkloadError for a ``package.module:function`` that cannot be imported or does
+    not return a `Workload`.
+    """
+    if name in BUILT_IN:
+        data, model = _article(BUILT_IN[name], seed, device)
+        return Workload(copy.deepcopy(model), data, _loss, ("layer1.weight",), _detached_loss)
+    with seeded(seed), torch.device(device):
+        return _own_workload(name, seed)
+
+
+@lru_cache(maxsize=4)  # a replay builds its workload several times over, and data is only read
+def _article(size: WorkloadSize, seed: int, device: str) -> tuple[Data, ArticleNet]:
+    """Data and initialised model, in this order from the generator seeded with ``seed``."""
+    with seeded(seed):
+        x = torch.randn(size.examples, size.features)
+        y = torch.randint(size.classes, (size.examples,))
+        model = ArticleNet(size.features, size.hidden, size.classes)
+    return (x.to(device), y.to(device)), model.to(device)
+
+
+def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
+    x, y = data
+    return functional.cross_entropy(model(x), y)
+
+
+def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
+    x, y = data
+    return functional.cross_entropy(model(x, detach_layer1=True), y)
+
+
+def check_workload(name: str, seed: int) -> None:
+    """Builds the workload once, to tell its faults before a sweep records them trial by trial.
+
+    Raises WorkloadError for whatever `build_workload` raises, a user's own exception included.
+    """
+    try:
+        build_workload(name, seed)
+    except WorkloadError:
+        raise
+    except Exception as error:
+        raise WorkloadError(
+            f"The workload function {name!r} raised {type(error).__name__}: {error}".rstrip(": ")
+        ) from error
+
+
+def _own_workload(name: str, seed: int) -> Workload:
+    module_name, _, function_name = name.partition(":")
+    look_in_current_directory()
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise WorkloadError(
+            f"The workload {name!r} cannot be imported: {error}. It is package.module:function, "
+            f"found from the current directory, {os.getcwd()}, or installed."
+        ) from error
+    workload = function(seed)
+    if not isinstance(workload, Workload):
+        raise WorkloadError(
+            f"The workload function {name!r} returned {type(workload).__name__}; "
+            f"it takes a seed and returns a sweep.Workload."
+        )
+    return workload

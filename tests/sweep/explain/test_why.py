@@ -1,0 +1,356 @@
+"""Explanations are readings of replays and of trials that were run, and say so in English."""
+
+import json
+import math
+import sqlite3
+
+import pytest
+
+from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError
+from sweep.explain import explain, in_words
+from sweep.explain.asked import asked_trial
+from sweep.explain.explanation import Source
+from sweep.explain.recorded import differences, recorded_trial
+from sweep.grid import Grid
+from sweep.grid.spec import Spec
+from sweep.store.store import Store
+from sweep.trial.trial import failed, run_trial
+from sweep.values.setting import PlannedTrial
+from sweep.values.words import Freeze, GradState, Verdict, ZeroGrad
+
+
+def asked(text, workload="small", steps=6):
+    return asked_trial(text.split(), workload=workload, steps=steps)
+
+
+def explained(text):
+    return explain(asked(text))
+
+
+def words(text):
+    return " ".join(in_words(explained(text)))
+
+
+READS = [
+    # a setting, and what its explanation says
+    (
+        "optimizer=Adam lr=1 weight_decay=0.5 zero_grad=zero",
+        "On step 1 the grad of layer1.weight is a tensor of zeros, not None, so Adam updates it "
+        "like any other. Weight decay alone moves it by up to 1 (",
+        "Remedy: zero_grad=none, freeze=grad_none or freeze=own_optimizer. Each was run, and "
+        "holds on every frozen step.",
+        "Not a remedy: momentum=0 (weight decay moves it) and weight_decay=0 (history moves it).",
+    ),
+    (
+        "optimizer=LBFGS zero_grad=none",
+        "is None, and LBFGS moves it all the same. History alone moves it, by up to",
+        "LBFGS reads None as zero: zeros in its place give the same movement.",
+        "Remedy: freeze=own_optimizer. It was run, and holds on every frozen step.",
+        "Not a remedy: freeze=grad_none (history moves it).",
+    ),
+    (
+        "optimizer=LBFGS zero_grad=zero",
+        "is a tensor of zeros",
+        "Even with its grad set to None it would move by up to",
+    ),
+    (
+        "optimizer=SGD lr=1 momentum=0.9 zero_grad=none",
+        "What keeps layer1.weight still is that its grad is None. Were it zeros on step 1, history "
+        "alone would move it, by up to",
+        "It would leak with zero_grad=zero (history moves it) or zero_grad=never (history and the "
+        "gradient move it).",
+    ),
+    (
+        "optimizer=ASGD zero_grad=zero",
+        "With its history cleared and no weight decay it still moves, by up to",
+        "the optimizer has a term of its own.",
+    ),
+    (
+        "optimizer=ASGD zero_grad=none",
+        "Were it zeros on step 1, with its history cleared and no weight decay it would still move",
+    ),
+    (
+        "optimizer=SGD lr=1 momentum=0 zero_grad=never",
+        "is stale, left by an earlier step, and SGD applies it once more. The gradient alone moves",
+    ),
+    (
+        "optimizer=SGD lr=1 momentum=0 zero_grad=zero",
+        "so SGD does update it. What keeps it still is that nothing else moves it: history does "
+        "not, replayed alone, and there is no weight decay.",
+        "It would leak with zero_grad=never (the gradient moves it).",
+        "It also holds with zero_grad=none.",
+    ),
+    (
+        "optimizer=SGD lr=1 momentum=0 zero_grad=none",
+        "is None, so SGD leaves it alone. Zeros in its place would not move it either: history",
+    ),
+    (
+        "optimizer=planted:Plain weight_decay=0.1 zero_grad=zero",
+        "so Plain does update it. What keeps it still is that nothing else moves it: neither "
+        "history nor weight decay does, replayed alone.",
+    ),
+    (
+        "optimizer=SGD weight_decay=0.1 zero_grad=none schedule=always",
+        "Were it zeros on step 0, weight decay alone would move it, by up to",
+    ),
+    (
+        "optimizer=SGD zero_grad=none freeze=own_optimizer",
+        "is not zero. What keeps it still is freeze=own_optimizer: were the step attached, the "
+        "layer would move by up to",
+    ),
+    (
+        "optimizer=Rprop zero_grad=none freeze=lr_zero",
+        "is a fresh one: freeze=lr_zero lets it through to Rprop. The gradient alone moves it by",
+        "With every source on it moves by up to 0.012, more than that: one scales another.",
+    ),
+    (
+        "optimizer=planted:DecayThatGrows weight_decay=0.1 zero_grad=zero",
+        "No source moves it alone; it takes several at once to move it by",
+        "Remedy: zero_grad=none, freeze=grad_none, freeze=own_optimizer or weight_decay=0.",
+    ),
+    (
+        "optimizer=planted:SharedStep zero_grad=zero",
+        "Sideways: the other parameters, too, move otherwise than they would had this grad been",
+    ),
+    ("optimizer=SGD lr=0 zero_grad=zero", "The layer never moved, not even on the steps that"),
+    ("optimizer=SGD schedule=never zero_grad=zero", "No step is frozen, so nothing can leak."),
+]
+
+
+@pytest.mark.parametrize(("setting", "clauses"), [(s, c) for s, *c in READS])
+def test_an_explanation_reads(setting, clauses):
+    text = words(setting)
+    for clause in clauses:
+        assert clause in text
+
+
+def test_a_trial_that_raises_is_explained_by_its_error():
+    planned = PlannedTrial(asked("optimizer=SGD zero_grad=zero").setting, "no_such:thing", 4)
+    explanation = explain(planned)
+    assert explanation.outcome.verdict is Verdict.FAILED
+    assert (
+        "The trial raised, so it says nothing of leaks. WorkloadError" in in_words(explanation)[0]
+    )
+
+
+def test_several_frozen_parameters_are_named_by_their_number():
+    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "test_replay:noisy_workload")
+    assert "the grad of the frozen layer (2 parameters) is" in in_words(explain(planned))[0]
+
+
+class TestShares:
+    def shares(self, text):
+        replayed = explained(text).replayed
+        return replayed, {share.source: share for share in replayed.shares}
+
+    def test_a_lone_source_has_the_whole_movement(self):
+        replayed, shares = self.shares("optimizer=planted:Momentum zero_grad=zero")
+        assert shares[Source.HISTORY].of_whole == pytest.approx(1)
+        assert shares[Source.HISTORY].change == replayed.movements.whole
+        assert not any(shares[s].change.moved for s in Source if s is not Source.HISTORY)
+
+    def test_a_share_is_the_l2_norm_alone_over_that_of_the_whole(self):
+        replayed, shares = self.shares(
+            "optimizer=planted:MomentumAndDecay weight_decay=0.1 zero_grad=zero"
+        )
+        moved = replayed.movements
+        assert shares[Source.DECAY].of_whole == moved.decay.l2 / moved.whole.l2
+        assert 0 < shares[Source.DECAY].of_whole < 1
+
+    def test_the_largest_comes_first(self):
+        replayed, _ = self.shares("optimizer=SGD momentum=0.9 weight_decay=0.5 zero_grad=never")
+        sizes = [share.change.l2 for share in replayed.shares]
+        assert sizes == sorted(sizes, reverse=True)
+
+    def test_a_trial_that_holds_has_the_shares_of_what_zeros_would_do(self):
+        replayed, shares = self.shares("optimizer=SGD momentum=0.9 zero_grad=none")
+        assert not replayed.movements.whole.moved
+        assert replayed.whole is replayed.with_zeros
+        assert shares[Source.HISTORY].of_whole == pytest.approx(1)
+
+    def test_there_is_no_share_of_no_movement(self):
+        replayed, shares = self.shares("optimizer=SGD momentum=0 zero_grad=zero")
+        assert not replayed.whole.moved
+        assert math.isnan(shares[Source.HISTORY].of_whole)
+
+    def test_the_grad_of_the_replayed_step_is_the_one_that_the_leak_met(self):
+        replayed, _ = self.shares("optimizer=SGD zero_grad=never schedule=after:3")
+        assert (replayed.step, replayed.grad.state) == (3, GradState.NONZERO)
+
+
+class TestVariants:
+    @pytest.mark.parametrize("text", [setting for setting, *_ in READS[:5]])
+    def test_each_variant_is_the_verdict_of_a_trial_of_its_own(self, text):
+        explanation = explained(text)
+        assert explanation.variants
+        for variant in explanation.variants:
+            changed = dict(word.split("=") for word in text.split())
+            changed |= dict(change.split("=") for change in variant.changes)
+            again = run_trial(asked(" ".join(f"{k}={v}" for k, v in changed.items())))
+            assert variant.verdict is again.verdict
+
+    def test_combinations_are_run_only_where_no_single_remedy_holds(self):
+        single = explained("optimizer=Adam weight_decay=0.5 zero_grad=zero").variants
+        assert all(len(variant.changes) == 1 for variant in single)
+
+    def test_where_no_remedy_holds_alone_two_are_combined(self, monkeypatch):
+        from sweep.explain import variants
+        from sweep.values.words import Axis
+
+        only = ({Axis.MOMENTUM: 0.0}, {Axis.WEIGHT_DECAY: 0.0})
+        monkeypatch.setattr(variants, "REMEDIES", only)
+        text = words("optimizer=SGD momentum=0.9 weight_decay=0.5 zero_grad=zero")
+        assert "Remedy: momentum=0 with weight_decay=0. It was run" in text
+
+    def test_where_nothing_that_was_run_holds_it_says_so(self, monkeypatch):
+        from sweep.explain import variants
+        from sweep.values.words import Axis
+
+        monkeypatch.setattr(variants, "REMEDIES", ({Axis.MOMENTUM: 0.0},))
+        text = words("optimizer=SGD momentum=0.9 weight_decay=0.5 zero_grad=zero")
+        assert "Of the remedies that were run, none holds." in text
+        assert "Not a remedy: momentum=0 (weight decay moves it)." in text
+
+
+class TestAsked:
+    def test_axes_left_out_have_their_defaults(self):
+        planned = asked_trial(["optimizer=Adam", "zero_grad=zero"])
+        assert (planned.workload, planned.steps) == ("article", 100)
+        assert (planned.setting.lr, planned.setting.momentum) == (0.001, 0.9)
+        assert planned.setting.freeze is Freeze.DETACH
+
+    def test_it_is_the_trial_that_a_sweep_would_run(self):
+        spec = {"name": "t", "grid": [{"optimizer": ["LBFGS"], "zero_grad": ["none"]}]}
+        (planned,) = Grid(Spec.checked(spec, "t"))
+        assert asked_trial(["optimizer=LBFGS", "zero_grad=none"]) == planned
+
+    @pytest.mark.parametrize(
+        ("words", "error", "message"),
+        [
+            ("lr=1", MisuseError, "at least optimizer=NAME; 'lr=1' came. Such as: leaksweep why"),
+            ("optimizer=SGD", MisuseError, "zero_grad could be none, zero, never. Name one, such"),
+            ("optimizer=SGD,Adam zero_grad=zero", MisuseError, "optimizer could be SGD, Adam"),
+            ("optimizer=SGD zero_grad=zero lr=-1", SpecError, "^why, lr: .* -1.0 is below 0"),
+            ("optimizer=SGD zero_grad=zero colour=red", SpecError, "^why: Unknown axis 'colour'"),
+            ("optimizer=Adma zero_grad=zero", SpecError, "^why, optimizer: .*Did you mean Adam"),
+            ("optimizer=SGD zero_grad=zero lonely", SpecError, "^why: needs AXIS=.* 'lonely' came"),
+        ],
+    )
+    def test_a_setting_that_is_none_or_several_is_refused(self, words, error, message):
+        with pytest.raises(error, match=message):
+            asked_trial(words.split())
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A function that records trials and returns the database's URL."""
+
+    def record(*planned):
+        url = f"sqlite:///{tmp_path / 'sweep.db'}"
+        with Store.open(url) as store:
+            sweep = store.record_sweep("recorded", "{}", len(planned))
+            store.write(sweep.id, [run_trial(trial) for trial in planned])
+        return url
+
+    return record
+
+
+def altered(url, **columns):
+    """The database after somebody set those columns of every trial."""
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        for column, value in columns.items():
+            connection.execute(f"UPDATE trial SET {column} = ?", (value,))
+    return url
+
+
+MARKER = "import_marker"
+
+
+@pytest.fixture
+def marker(tmp_path, monkeypatch):
+    """A module that leaves a file behind when it is imported."""
+    (tmp_path / f"{MARKER}.py").write_text(
+        "from pathlib import Path\nfrom planted import Plain\n"
+        "Path(__file__).with_suffix('.imported').touch()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path / f"{MARKER}.imported"
+
+
+class TestRecorded:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "optimizer=Adam zero_grad=zero seed=3",
+            "optimizer=LBFGS zero_grad=none",
+            "optimizer=Adagrad zero_grad=never schedule=after:2 freeze=no_grad",
+        ],
+    )
+    def test_a_trial_comes_back_as_it_was_run(self, database, text):
+        planned = asked(text)
+        recorded = recorded_trial(database(planned), 1)
+        assert recorded.planned == planned
+        assert recorded.verdict == run_trial(planned).verdict
+
+    def test_every_optimizer_that_can_be_built_comes_back(self, tmp_path):
+        axes = {"optimizer": ["*"], "zero_grad": ["none"]}
+        grid = Grid(Spec.checked({"name": "t", "workload": "small", "grid": [axes]}, "t"))
+        url = f"sqlite:///{tmp_path / 'sweep.db'}"
+        with Store.open(url) as store:
+            sweep = store.record_sweep("all", grid.canonical(), grid.size)
+            store.write(sweep.id, [failed(planned, ValueError(), seconds=0.0) for planned in grid])
+        found = {recorded_trial(url, number + 1).planned for number in range(grid.size)}
+        assert found == set(grid)
+
+    def test_nothing_differs_in_the_same_environment(self, database):
+        planned = asked("optimizer=SGD zero_grad=zero")
+        assert differences(recorded_trial(database(planned), 1), run_trial(planned)) == {}
+
+    def test_another_version_of_the_library_is_named(self, database):
+        planned = asked("optimizer=SGD zero_grad=zero")
+        url = altered(database(planned), optimizer_package="torch 2.9.0")
+        found = differences(recorded_trial(url, 1), run_trial(planned))
+        assert found == {"optimizer_package": ("torch 2.9.0", "torch 2.13.0")}
+
+    def test_a_trial_that_is_not_there_is_not_there(self, database):
+        url = database(asked("optimizer=SGD zero_grad=zero"))
+        with pytest.raises(NotThereError, match=r"There is no trial 7 in sqlite.*`leaksweep sql`"):
+            recorded_trial(url, 7)
+
+    @pytest.mark.parametrize("column", ["optimizer", "workload"])
+    def test_code_that_the_database_names_is_not_imported(self, database, marker, column):
+        url = altered(
+            database(asked("optimizer=SGD zero_grad=zero")), **{column: f"{MARKER}:Plain"}
+        )
+        message = f"Trial 1 has {column} {MARKER}:Plain, .* If you trust it, add --allow-import"
+        with pytest.raises(MisuseError, match=message):
+            recorded_trial(url, 1)
+        assert not marker.exists()
+
+    def test_it_is_imported_where_that_is_allowed(self, database, marker):
+        url = database(asked(f"optimizer={MARKER}:Plain zero_grad=zero"))
+        marker.unlink()
+        assert recorded_trial(url, 1, allow_import=True).verdict == "holds"
+
+    @pytest.mark.parametrize(
+        ("columns", "message"),
+        [
+            ({"lr": -1.0}, "cannot be run again here: trial 1, .*lr.* -1.0 is below 0"),
+            ({"lr": "much"}, "cannot be run again here: trial 1, .*lr"),
+            ({"zero_grad": "sometimes"}, "cannot be run again here: trial 1, .*zero_grad"),
+            ({"steps": 10**9}, "cannot be run again here: trial 1, steps"),
+            ({"options": "{not json"}, "cannot be run again here: Expecting property name"),
+            ({"options": json.dumps({"evil": 1})}, "takes no argument 'evil'"),
+            ({"optimizer": "Adma"}, "cannot be run again here: .*Did you mean Adam"),
+            ({"optimizer": "*"}, r"cannot be run again here: Unknown optimizer '\*'"),
+            ({"seed": 9}, "Trial 1 in sqlite.* has a fingerprint of another setting"),
+        ],
+    )
+    def test_a_row_that_no_sweep_wrote_is_refused(self, database, columns, message):
+        url = altered(database(asked("optimizer=SGD zero_grad=zero")), **columns)
+        with pytest.raises(DatabaseError, match=message):
+            recorded_trial(url, 1)
+
+    def test_zero_grad_survives_as_the_word_it_is(self, database):
+        recorded = recorded_trial(database(asked("optimizer=SGD zero_grad=never")), 1)
+        assert recorded.planned.setting.zero_grad is ZeroGrad.NEVER
