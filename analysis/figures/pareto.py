@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import FAINT, HUES, IS_CHOSEN, finished, inline
-from analysis.figures.words import counted
+from analysis.figures.phrases import counted
 
 KINDS = ("grid", "searched", "front")
 """Whose trial a point is: the grid's, the search's, or one of the search's Pareto front."""

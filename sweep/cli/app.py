@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from analysis.errors import AnalysisError
+from analysis.exceptions import AnalysisError
 from sweep.cli import (
     adopt,
     edge,

@@ -196,9 +196,9 @@ def _say_all_the_same(search: EdgeSearch, found: EdgesFound) -> None:
 
 
 def _write(out: Path, search: EdgeSearch, found: EdgesFound, edges: pd.DataFrame) -> None:
-    from analysis.errors import NothingToDrawError
-    from analysis.figures.edge import edge_figure
-    from analysis.figures.files import write_figure
+    from analysis.exceptions import NothingToDrawError
+    from analysis.figures.drawn_files import write_figure
+    from analysis.figures.verdict_edges import edge_figure
     from analysis.whole_file import whole_file
 
     out.mkdir(parents=True, exist_ok=True)

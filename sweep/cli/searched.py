@@ -101,8 +101,8 @@ def _write(
     """Writes the front as CSV, and all trials by the first two objectives as a figure."""
     import pandas as pd
 
-    from analysis.errors import NothingToDrawError
-    from analysis.figures.files import write_figure
+    from analysis.exceptions import NothingToDrawError
+    from analysis.figures.drawn_files import write_figure
     from analysis.figures.pareto import Objective, pareto_front
     from analysis.formulas import defused
     from analysis.whole_file import whole_file
