@@ -120,7 +120,7 @@ class Results:
 
     def table(self, name: str) -> pd.DataFrame:
         """The summary table of that name, one of `tables`. Raises UnknownChoiceError."""
-        from analysis.errors import UnknownChoiceError
+        from analysis.exceptions import UnknownChoiceError
         from analysis.tables import TABLES
 
         if name not in TABLES:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.errors import UnknownChoiceError
+from analysis.exceptions import UnknownChoiceError
 from leaksweep import LeaksweepError, load, run
 
 GRID = {"workload": "small", "steps": 4, "grid": [{"optimizer": ["SGD", "Adam"]}]}
