@@ -114,9 +114,9 @@ class Results:
 
         `leaksweep show schema` says what the columns mean.
         """
-        from analysis.load import load as read_trials
+        from analysis.load import load_trials
 
-        return read_trials(self.db, self.sweep)
+        return load_trials(self.db, self.sweep)
 
     def table(self, name: str) -> pd.DataFrame:
         """The summary table of that name, one of `tables`. Raises UnknownChoiceError."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from sweep.errors import DatabaseError
 from sweep.store.engine import READS_ONLY, writing_engine
 from sweep.store.models import Base
-from sweep.store.revision import VERSION_TABLE, SchemaState, schema_state
+from sweep.store.revision import HEAD, VERSION_TABLE, SchemaState, schema_state
 from sweep.store.url import Backend, DatabaseUrl
 from sweep.store.views import create_statements, drop_statements
 
@@ -88,8 +88,9 @@ def _run_revisions(connection: Connection) -> None:
     for statement in drop_statements():  # a table under a view cannot be changed
         connection.execute(text(statement))
     context.run_migrations()
-    for statement in create_statements():
-        connection.execute(text(statement))
+    if context.get_context().get_current_revision() == HEAD:
+        for statement in create_statements():
+            connection.execute(text(statement))
 
 
 def _check_foreign_keys(connection: Connection, url: DatabaseUrl) -> None:
