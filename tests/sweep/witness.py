@@ -28,8 +28,12 @@ class Witness:
 
     def step(self, optimizer, *arguments, **keywords):
         """Does what ``optimizer.step(...)`` does."""
+        return self.call(optimizer, optimizer.step, *arguments, **keywords)
+
+    def call(self, optimizer, step, *arguments, **keywords):
+        """Does what ``step(...)`` does, which is a step of ``optimizer``."""
         self._look()
-        result = optimizer.step(*arguments, **keywords)
+        result = step(*arguments, **keywords)
         self._compare(optimizer)
         return result
 
