@@ -150,7 +150,7 @@ def outcome(number: int, parameters: Mapping[str, Any], said: Mapping[str, Any])
 def _outcome(planned: PlannedTrial, told: _Attributes) -> Outcome:
     failed, leaks = told.verdict is Verdict.FAILED, told.verdict is Verdict.LEAKS
     measures = {name: getattr(told, name) for name in MEASURES}
-    causes = {name: name in (told.causes or ()) for name in CAUSES}
+    causes: dict[str, Any] = {name: name in (told.causes or ()) for name in CAUSES}
     return Outcome(
         planned=planned,
         environment=Environment(**{name: getattr(told, name) for name in ENVIRONMENT}),

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.searching.objective import Objective, values
 from sweep.store.query import run_query, sweep_status
-from sweep.values.outcome import Causes, Measurement
+from sweep.values.outcome import CAUSE_FLAGS, Measurement
 from sweep.values.words import Axis, Verdict
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-CAUSES = tuple(field.name for field in fields(Causes))
+CAUSES = CAUSE_FLAGS
 MEASURES = tuple(field.name for field in fields(Measurement))
 COLUMNS = (
     *("id", "fingerprint", "workload", "steps", *(axis.value for axis in Axis), "options"),

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
 from sweep.values.setting import Setting
 
 _SETTING = tuple(field.name for field in fields(Setting))
 _MEASURED = tuple(field.name for field in fields(Measurement))
-_CAUSES = tuple(field.name for field in fields(Causes))
 _NOT_MEASURED: dict[str, Any] = dict.fromkeys(_MEASURED)
-_NO_CAUSES: dict[str, Any] = dict.fromkeys(_CAUSES)
+_NO_CAUSES: dict[str, Any] = dict.fromkeys(CAUSE_FLAGS)
 
 
 def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str,
     planned, measured, causes = outcome.planned, outcome.measurement, outcome.causes
     row = {name: getattr(planned.setting, name) for name in _SETTING}
     row |= _NOT_MEASURED if measured is None else _columns(measured, _MEASURED)
-    row |= _NO_CAUSES if causes is None else _columns(causes, _CAUSES)
+    row |= _NO_CAUSES if causes is None else _columns(causes, CAUSE_FLAGS)
     return row | {
         "sweep_id": sweep_id,
         "environment_id": environment_id,

@@ -25,13 +25,22 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """Which sources move the layer alone at the first leaking step; see `sweep.trial.causes`."""
+    """What moves the layer at the first leaking step; see `sweep.trial.causes`.
+
+    ``sets`` is the column ``causes``: the smallest sets of sources that move the layer. The
+    others say in which of them a source is.
+    """
 
     by_history: bool
     by_decay: bool
     by_gradient: bool
     by_intrinsic: bool
     despite_none: bool
+    sets: str | None = None
+
+
+CAUSE_FLAGS = ("by_history", "by_decay", "by_gradient", "by_intrinsic", "despite_none")
+"""The columns of `Causes` that are true or false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +90,9 @@ class Outcome:
     """One finished trial.
 
     ``measurement`` is None exactly where ``verdict`` is failed, and ``error`` is None
-    everywhere else. ``causes`` is None unless the verdict is leaks. ``sideways`` is None
-    for failed trials.
+    everywhere else. ``causes`` is None unless the verdict is leaks, and where they could not
+    be found, which ``unexplained`` then says why. ``sideways`` is None for failed trials, and
+    where no replay could tell.
     """
 
     planned: PlannedTrial
@@ -96,6 +106,7 @@ class Outcome:
     error: str | None
     finished_at: datetime
     steps: tuple[StepRecord, ...] = ()
+    unexplained: str | None = None
 
     @property
     def moved(self) -> bool | None:

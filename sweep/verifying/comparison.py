@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from sweep.store.rows import step_rows, trial_row
-from sweep.values.outcome import Causes, Outcome
+from sweep.values.outcome import CAUSE_FLAGS, Outcome
 from sweep.values.words import Verdict
 from sweep.verifying.recorded import SURROUNDINGS, surroundings
 from sweep.verifying.records import FLAGS, SHOWN, STEP, Record
 
-ON_EVERY_MACHINE = frozenset(
-    {"verdict", "error", "sideways", *(field.name for field in fields(Causes))}
-)
+ON_EVERY_MACHINE = frozenset({"verdict", "error", "sideways", *CAUSE_FLAGS})
 """The columns that are the same wherever a trial runs: verdict and causes. The others depend on
 a machine's floating point, in the last digits or in a count."""
 

@@ -17,14 +17,14 @@ from typing import Any, Protocol
 from sweep.errors import MisuseError, NotThereError
 from sweep.store.query import run_query, sweep_status
 from sweep.store.url import parse_url
-from sweep.values.outcome import Causes, Measurement, StepRecord
+from sweep.values.outcome import CAUSE_FLAGS, Measurement, StepRecord
 from sweep.verifying.recorded import ENVIRONMENT, PLAN, SURROUNDINGS, WATCHED
 
-FLAGS = ("moved", "diverged", "sideways", *(field.name for field in fields(Causes)))
+FLAGS = ("moved", "diverged", "sideways", *CAUSE_FLAGS)
 SHOWN = (
     *("verdict", "error", "moved", "sideways"),
     *(field.name for field in fields(Measurement)),
-    *(field.name for field in fields(Causes)),
+    *CAUSE_FLAGS,
 )
 """The columns that say what a trial showed, which is what a replay is held against."""
 STEP = tuple(field.name for field in fields(StepRecord))
