@@ -15,6 +15,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from sweep.errors import NotThereError
 from sweep.searching.objective import Objective, values
 from sweep.store.query import run_query, sweep_status
 from sweep.values.outcome import CAUSE_FLAGS, Measurement
@@ -54,6 +55,14 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     columns = ", ".join(f"trial.{name}" for name in COLUMNS)  # PostgreSQL has a word `freeze`
     with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:
         return [_typed(row) for row in rows]
+
+
+def rows_so_far(url: str, sweep: str) -> list[dict[str, Any]]:
+    """As `recorded_rows`; none where there is no such sweep yet."""
+    try:
+        return recorded_rows(url, sweep)
+    except NotThereError:
+        return []
 
 
 def axis_distributions(rows: Iterable[Mapping[str, Any]]) -> dict[str, BaseDistribution]:

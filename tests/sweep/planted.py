@@ -4,11 +4,8 @@ A trial names one as ``planted:Momentum``; `conftest` sees to it that it is foun
 """
 
 import torch
-from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.utils.weak import WeakTensorKeyDictionary
-
-from sweep.workloads.workload import Workload
 
 
 class Planted(Optimizer):
@@ -314,49 +311,3 @@ class RaisesPastExceptions(Planted):
 
     def step(self, closure=None):
         raise LeavesEverything("out")
-
-
-_built = []
-
-
-def drifting(seed):
-    """A workload that is another each time it is built in a process."""
-    _built.append(seed)
-    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    data = torch.randn(16, 4), 1.0 / len(_built)
-    return Workload(model, data, _scaled, frozen=("0.weight",))
-
-
-def _scaled(model, data, step):
-    x, scale = data
-    return model(x).square().mean() * scale
-
-
-_once = []
-
-
-def only_once(seed):
-    """A workload that a process can build once."""
-    if _once:
-        raise RuntimeError("built already")
-    _once.append(seed)
-    return Workload(
-        nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)),
-        torch.randn(16, 4),
-        _square,
-        frozen=("0.weight",),
-    )
-
-
-def _square(model, x, step):
-    return model(x).square().mean()
-
-
-def sparse(seed):
-    """Two embeddings with sparse grads."""
-    model = nn.Sequential(nn.Embedding(10, 4, sparse=True), nn.Embedding(10, 4, sparse=True))
-    return Workload(model, torch.randint(10, (16,)), _both, frozen=("0.weight",))
-
-
-def _both(model, x, step):
-    return (model[0](x) + model[1](x)).square().mean()

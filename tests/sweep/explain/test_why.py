@@ -165,13 +165,13 @@ def test_a_trial_that_raises_is_explained_by_its_error():
 
 
 def test_several_frozen_parameters_are_named_by_their_number():
-    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "test_replay:noisy_workload")
+    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "planted_workloads:noisy")
     assert "the grad of the frozen layer (2 parameters) is" in in_words(explain(planned))[0]
 
 
 @pytest.mark.parametrize("zero_grad", ["none", "zero", "never"])
 def test_sparse_grads_are_explained_as_dense_ones_are(zero_grad):
-    planned = asked(f"optimizer=SparseAdam zero_grad={zero_grad}", "planted:sparse")
+    planned = asked(f"optimizer=SparseAdam zero_grad={zero_grad}", "planted_workloads:sparse")
     text = " ".join(in_words(explain(planned)))
     says = {
         "none": "SparseAdam does not support dense gradients",
@@ -184,13 +184,13 @@ def test_sparse_grads_are_explained_as_dense_ones_are(zero_grad):
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD", "LBFGS"])
 @pytest.mark.parametrize("zero_grad", ["none", "zero"])
 def test_a_workload_that_is_never_the_same_is_explained_by_that(optimizer, zero_grad):
-    planned = asked(f"optimizer={optimizer} zero_grad={zero_grad}", "planted:drifting")
+    planned = asked(f"optimizer={optimizer} zero_grad={zero_grad}", "planted_workloads:drifting")
     assert explain(planned).replayed.movements is None
     assert "the replay did not repeat the trial's own bits." in " ".join(in_words(explain(planned)))
 
 
 def test_a_workload_that_can_be_built_but_once_is_explained_by_that():
-    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "planted:only_once")
+    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "planted_workloads:only_once")
     explanation = explain(planned)
     assert explanation.outcome.verdict is Verdict.LEAKS
     said = "The step cannot be lived through again: a replay raised RuntimeError: built already."

@@ -100,7 +100,7 @@ def test_causes_that_no_replay_can_tell_are_left_open_with_the_reason(
 
 def test_a_workload_that_is_another_when_it_is_built_again_has_no_causes():
     setting = Setting("Adam", 0.1, 0.0, 0.9, ZeroGrad.ZERO)
-    outcome = run_trial(PlannedTrial(setting, "planted:drifting", 4))
+    outcome = run_trial(PlannedTrial(setting, "planted_workloads:drifting", 4))
     assert outcome.verdict is Verdict.LEAKS
     assert (outcome.causes, outcome.unexplained) == (None, NOT_REPEATED)
 
@@ -120,7 +120,7 @@ SPARSE = [("none", Verdict.HOLDS, None), ("zero", Verdict.HOLDS, None),
 @pytest.mark.parametrize(("zero_grad", "verdict", "sets"), SPARSE)
 def test_a_sparse_grad_that_is_switched_off_still_lists_its_rows(zero_grad, verdict, sets):
     setting = Setting("SparseAdam", 0.1, None, 0.9, ZeroGrad(zero_grad))
-    outcome = run_trial(PlannedTrial(setting, "planted:sparse", 4))
+    outcome = run_trial(PlannedTrial(setting, "planted_workloads:sparse", 4))
     assert (outcome.verdict, outcome.unexplained) == (verdict, None)
     assert (outcome.causes.sets if outcome.causes else None) == sets
 

@@ -2,10 +2,7 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from sweep.trial.causes import UnexplainedError
 from sweep.trial.modes import one_thread
@@ -15,7 +12,6 @@ from sweep.trial.training import Training
 from sweep.trial.witness import Witness, copies
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Source, ZeroGrad
-from sweep.workloads.workload import Workload
 
 
 @pytest.fixture(autouse=True)
@@ -31,22 +27,6 @@ ALL = (NOTHING_OFF, GRADIENT, HISTORY, HISTORY | GRADIENT, HISTORY | DECAY | GRA
 def planned(optimizer="SGD", decay=0.1, momentum=0.9, workload="small", options="{}", **changes):
     setting = Setting(optimizer, 0.1, decay, momentum, **{"zero_grad": ZeroGrad.ZERO} | changes)
     return PlannedTrial(setting, workload, 6, options)
-
-
-def noisy_workload(seed):
-    """Dropout and batch norm: random draws and buffers."""
-    torch.manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1)
-    )
-    data = torch.randn(16, 4)
-
-    def loss(model, data, step):
-        drawn = np.random.standard_normal((16, 4))  # noqa: NPY002  # the global generator
-        noise = torch.from_numpy(drawn.astype(np.float32))
-        return model(data + noise).square().mean()
-
-    return Workload(model, data, loss, ("0.weight", "0.bias"))
 
 
 def lived(trial, step):
@@ -71,7 +51,7 @@ TRIALS = [
     planned("Adam"),
     planned("LBFGS", None, None, options='{"max_iter":4}', zero_grad=ZeroGrad.NONE),
     planned("planted:NoisyDrift", None, None),
-    planned(workload="test_replay:noisy_workload"),
+    planned(workload="planted_workloads:noisy"),
 ]
 
 
