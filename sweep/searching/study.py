@@ -29,7 +29,7 @@ CAUSES = CAUSE_FLAGS
 MEASURES = tuple(field.name for field in fields(Measurement))
 COLUMNS = (
     *("id", "fingerprint", "workload", "steps", *(axis.value for axis in Axis), "options"),
-    *("optimizer_package", "verdict", *MEASURES, *CAUSES, "sideways"),
+    *("optimizer_package", "verdict", *MEASURES, "causes", "unexplained", *CAUSES, "sideways"),
     *("train_seconds", "error", "finished_at"),
 )
 """The columns of ``trial`` that `recorded_rows` reads and `frozen_trial` needs."""
@@ -133,9 +133,10 @@ def attributes(row: Mapping[str, Any]) -> dict[str, Any]:
     """What ``row`` says beyond its axes: verdict, causes that moved the layer, measures, and so on.
 
     Values are what JSON has, but that infinity stays infinity. ``causes`` is a list of names
-    for a trial that leaks, and null for any other.
+    for a trial that leaks and whose causes were found, and null for any other; ``cause_sets``
+    is the column ``causes``.
     """
-    leaks = row["verdict"] == Verdict.LEAKS
+    found = row["verdict"] == Verdict.LEAKS and row["unexplained"] is None
     return {
         "trial": row["id"],
         "fingerprint": row["fingerprint"],
@@ -144,7 +145,9 @@ def attributes(row: Mapping[str, Any]) -> dict[str, Any]:
         "options": row["options"],
         "optimizer_package": row["optimizer_package"],
         "verdict": str(row["verdict"]),
-        "causes": [cause for cause in CAUSES if row[cause]] if leaks else None,
+        "causes": [cause for cause in CAUSES if row[cause]] if found else None,
+        "cause_sets": row["causes"],
+        "unexplained": row["unexplained"],
         "sideways": row["sideways"],
         **{measure: _number(row[measure]) for measure in MEASURES},
         "error": row["error"],

@@ -31,9 +31,11 @@ def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str,
         "optimizer_package": outcome.optimizer_package,
         "verdict": str(outcome.verdict),
         "moved": outcome.moved,
+        "causes": None if causes is None else causes.sets,
+        "unexplained": _storable(outcome.unexplained),
         "sideways": outcome.sideways,
         "train_seconds": outcome.train_seconds,
-        "error": None if outcome.error is None else _storable(outcome.error),
+        "error": _storable(outcome.error),
         "finished_at": outcome.finished_at,
     }
 
@@ -66,6 +68,8 @@ def _number(value: Any) -> Any:
     return None if value != value else value
 
 
-def _storable(text: str) -> str:
+def _storable(text: str | None) -> str | None:
     """``text`` without what a database cannot keep: zero bytes and lone surrogates."""
+    if text is None:
+        return None
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

@@ -13,14 +13,22 @@ from sweep.values.words import GradState, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The machine and libraries that a trial ran with: a row of ``environment``."""
+    """What decides a trial's bits besides its setting: a row of ``environment``.
+
+    None where a row of an older schema cannot say.
+    """
 
     torch: str
     python: str
-    platform: str
+    system: str | None
     device: str
     threads: int
     leaksweep: str
+    machine: str | None = None
+    cpu: str | None = None
+    cpu_capability: str | None = None
+    blas: str | None = None
+    blas_mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,8 @@ class Measurement:
         drift_ratio: total_drift / attached_motion; None if that is 0.
         initial_loss, final_loss: the loss of the first and of the last forward pass.
         diverged: a loss or a parameter became non-finite.
+        score: of the trained model on held-out data, larger is better; None without one.
+        frozen_norm: L2 norm of the layer after training.
     """
 
     frozen_steps: int
@@ -83,6 +93,8 @@ class Measurement:
     initial_loss: float | None
     final_loss: float | None
     diverged: bool
+    score: float | None = None
+    frozen_norm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

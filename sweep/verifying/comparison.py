@@ -12,7 +12,7 @@ from sweep.values.words import Verdict
 from sweep.verifying.recorded import SURROUNDINGS, surroundings
 from sweep.verifying.records import FLAGS, SHOWN, STEP, Record
 
-ON_EVERY_MACHINE = frozenset({"verdict", "error", "sideways", *CAUSE_FLAGS})
+ON_EVERY_MACHINE = frozenset({"verdict", "error", "sideways", "causes", *CAUSE_FLAGS})
 """The columns that are the same wherever a trial runs: verdict and causes. The others depend on
 a machine's floating point, in the last digits or in a count."""
 
@@ -65,8 +65,22 @@ def compare(record: Record, outcome: Outcome) -> Comparison:
     if (there["verdict"] == Verdict.FAILED) != (now["verdict"] == Verdict.FAILED):
         bits = [*_unequal(("verdict", "error"), there, now)]  # the rest is null in one of them
     else:
-        bits = [*_unequal(SHOWN, there, now), *_first_step(record, outcome)]
+        bits = [*_unequal(_comparable(there, now), there, now), *_first_step(record, outcome)]
     return Comparison(record, tuple(elsewhere), tuple(bits))
+
+
+def _comparable(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of `SHOWN` that mean today what they meant when the trial was recorded.
+
+    Before there was a column ``causes``, the flags said which sources move the layer alone.
+    """
+    said = any(there[name] is not None for name in _SETS)
+    if said or all(now[name] is None for name in _SETS):
+        return SHOWN
+    return tuple(name for name in SHOWN if name not in {*_SETS, *CAUSE_FLAGS} - {"despite_none"})
+
+
+_SETS = ("causes", "unexplained")
 
 
 def _first_step(record: Record, outcome: Outcome) -> Iterator[Difference]:
