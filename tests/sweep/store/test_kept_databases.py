@@ -7,8 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import MetaData, create_engine, insert, select
 
 from sweep.running.runner import Runner
@@ -174,11 +172,8 @@ def test_a_postgresql_database_of_that_schema_keeps_its_rows(kept, server, postg
 
 def create_schema(engine, old):
     """Brings an empty database to an old schema, by the migrations of that time."""
-    config = Config()
-    config.set_main_option("script_location", str(migrate.SCRIPTS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, old)
+        migrate.upgrade(connection, old)
 
 
 def copy_rows(kept, server):
