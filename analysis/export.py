@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import NoTrialsError, UnknownChoiceError
+from analysis.exceptions import NoTrialsError, UnknownChoiceError
 from analysis.folded import load_folded
 from analysis.formats import FORMATS, Format
 from analysis.readings import Readings
@@ -44,7 +44,7 @@ def export(
         UnknownChoiceError: a format that does not exist.
         MissingLibraryError: a format whose library is not installed.
         NoTrialsError: nothing was recorded yet.
-        AnalysisError: anything that `load` raises.
+        AnalysisError: anything that `load_trials` raises.
     """
     chosen = [_format(name) for name in dict.fromkeys(formats)]
     if load_folded(url, sweep, columns=["sweep"]).empty:

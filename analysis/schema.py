@@ -83,7 +83,7 @@ ENVIRONMENT = MappingProxyType(
 """The columns of ``environment``, joined to each trial where they are asked for."""
 
 COLUMNS = MappingProxyType({"sweep": Kind.WORD, **TRIAL, **ENVIRONMENT})
-"""Every column that `analysis.load.load` can give."""
+"""Every column that `analysis.load.load_trials` can give."""
 
 COUNT = "count"
 """The column of a folded frame that says how many trials a row stands for."""

@@ -11,9 +11,9 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import FAINT, HUES, IS_CHOSEN, finished, inline
-from analysis.figures.words import counted
+from analysis.figures.phrases import counted
 
 KINDS = ("grid", "searched", "front")
 """Whose trial a point is: the grid's, the search's, or one of the search's Pareto front."""

@@ -34,7 +34,7 @@ def report(url: str, out: str | os.PathLike[str], *, sweep: str | None = None) -
     """The file written: the report of one sweep, or of all in the database.
 
     Makes the file's folder where it is missing, and replaces the file in one step. Raises
-    NoTrialsError where nothing was recorded, and what `analysis.load.load` raises.
+    NoTrialsError where nothing was recorded, and what `analysis.load.load_trials` raises.
     """
     path = Path(out)
     text = page(sections(url, sweep))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from analysis.errors import AnalysisError
+from analysis.exceptions import AnalysisError
 from sweep.cli import adopt, export, look, publish, report, run, search, serve, show, verify, why
 from sweep.cli.screen import on_one_line, say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError

@@ -83,9 +83,9 @@ def _say_all_the_same(search: EdgeSearch, found: Found) -> None:
 
 
 def _write(out: Path, search: EdgeSearch, found: Found, edges: pd.DataFrame) -> None:
-    from analysis.errors import NothingToDrawError
-    from analysis.figures.edge import edge_figure
+    from analysis.exceptions import NothingToDrawError
     from analysis.figures.pareto import write_figure
+    from analysis.figures.verdict_edges import edge_figure
 
     out.mkdir(parents=True, exist_ok=True)
     edges.to_csv(out / "edges.csv", index=False)

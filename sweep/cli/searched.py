@@ -101,7 +101,7 @@ def _write(
     """Writes the front as CSV, and all trials by the first two objectives as a figure."""
     import pandas as pd
 
-    from analysis.errors import NothingToDrawError
+    from analysis.exceptions import NothingToDrawError
     from analysis.figures.pareto import Objective, pareto_front, write_figure
     from analysis.formulas import defused
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.pareto import Objective, pareto_front, write_figure
 
 LOSS, DRIFT = Objective("final_loss", larger=False), Objective("drift_ratio", larger=True)

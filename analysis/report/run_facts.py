@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.words import counted
-from analysis.records import SweepRecord
+from analysis.figures.phrases import counted
 from analysis.schema import AXES, COUNT, ENVIRONMENT, in_order
+from analysis.sweeps import SweepRecord
 
 _NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
 MOST_VALUES = 16  # of an axis or fact that are spelled out before the rest are only counted
@@ -36,7 +36,7 @@ class Repeat:
 def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Fact, ...]:
     """How far the sweep got, how long it took, and with what it ran.
 
-    ``runs`` is as `analysis.records.load_runs` gives it.
+    ``runs`` is as `analysis.sweeps.load_runs` gives it.
     """
     minutes = runs["train_seconds"].sum() / 60
     facts = [

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import vl_convert
 
-from analysis.errors import NoTrialsError, SweepMissingError
+from analysis.exceptions import NoTrialsError, SweepMissingError
 from analysis.figures import draw
-from analysis.load import load, sweep_names
+from analysis.load import load_trials, sweep_names
 
 PNG_SCALE = 2  # device pixels for each of the figure's, for print
 
@@ -39,7 +39,7 @@ def export_figures(
     Raises:
         SweepMissingError: there is no sweep of that name.
         NoTrialsError: nothing was recorded yet.
-        AnalysisError: anything that `analysis.load.load` raises.
+        AnalysisError: anything that `analysis.load.load_trials` raises.
     """
     names = sweep_names(url)
     if sweep is not None and sweep not in names:
@@ -64,7 +64,7 @@ def export_figures(
 
 
 def _has_trials(url: str, name: str) -> bool:
-    return not load(url, name, columns=["id"]).empty
+    return not load_trials(url, name, columns=["id"]).empty
 
 
 def _prefixes(sweeps: list[str]) -> dict[str, str]:
