@@ -66,7 +66,8 @@ def split(seed: int, device: str) -> Digits:
     order = torch.randperm(len(pixels), generator=_generator(seed, 0))
     held_out, kept = order[:HELD_OUT], order[HELD_OUT:]
     parts = (pixels[kept], classes[kept], pixels[held_out], classes[held_out])
-    return Digits(*(part.to(device) for part in parts), seed)
+    x, y, held_out_x, held_out_y = (part.to(device) for part in parts)
+    return Digits(x, y, held_out_x, held_out_y, seed)
 
 
 def accuracy(model: nn.Module, data: Digits) -> float:
