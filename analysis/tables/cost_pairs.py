@@ -162,7 +162,7 @@ def _with_intervals(table: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 def _intervals(changes: _Numbers) -> tuple[_Numbers, _Numbers]:
     """The bounds of the median of each row of ``changes``, ``(settings, seeds)``."""
-    from scipy.stats import bootstrap
+    from scipy.stats import bootstrap  # type: ignore[import-untyped]
 
     found = bootstrap(
         (changes,),
