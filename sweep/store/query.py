@@ -6,6 +6,7 @@ answer at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -87,10 +88,10 @@ def sweep_id(url: str, name: str) -> int:
         return next(int(number) for number, known in found if str(known) == name)
 
 
-def columns_of(url: str, table: str) -> tuple[str, ...]:
-    """The columns of a table of ours, of which an older schema has fewer."""
+def columns_there(url: str, table: str, names: Sequence[str]) -> list[str]:
+    """Columns of a table of ours as a query names them, or NULL where an older schema has none."""
     with run_query(url, f"SELECT * FROM {table} LIMIT 0") as found:  # noqa: S608 a constant
-        return found.columns
+        return [f"{table}.{name}" if name in found.columns else "NULL" for name in names]
 
 
 def _all_statuses(url: str) -> dict[str, SweepStatus]:
