@@ -150,7 +150,7 @@ def test_nothing_new_ends_early(leaksweep, db, spec):
         (["--preset", "full"], "Both a spec"),
         (["--backend", "dask"], "Leave --backend dask out"),
         (["--name", "a\x1bb"], "do not print"),
-        (["--db", "nowhere"], "is a path, not a database URL"),
+        (["--db", "sqlite:nowhere"], "is no database URL"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
