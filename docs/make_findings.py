@@ -35,6 +35,18 @@ Adam's momentum where beta1 does. [search.md](search.md#edges) has both sides of
 millionth, and the commands that find them.
 
 ![Drift of SGD along weight decay, with the edge](figures/search/edge_weight_decay.png)
+
+**In the wild.** Lightning 2.6.6's `StochasticWeightAveraging` does not leave the average of a
+model with BatchNorm. After the averaged weights were copied into the module, one pass without
+backward measures the statistics of BatchNorm, and on its last batch Lightning calls
+`optimizer.step()` on the grads that the last training step left: a leak by a stale gradient, of
+about a training step's length. `python examples/swa_batchnorm.py` shows it, with neither `watch`
+nor a network. Without BatchNorm there is no such pass, and what is left is the average to the last
+rounding. So it is with `module.zero_grad()` in `on_train_epoch_start`, of the module or of a
+callback: [examples/swa_batchnorm.py](../examples/swa_batchnorm.py) has it as `ClearGrads`. (An
+error under mixed precision, [Lightning's issue
+17245](https://github.com/Lightning-AI/pytorch-lightning/issues/17245), looks like the same step;
+we have not run that.)
 """
 
 

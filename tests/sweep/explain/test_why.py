@@ -134,7 +134,7 @@ def test_a_trial_that_raises_is_explained_by_its_error():
 
 
 def test_several_frozen_parameters_are_named_by_their_number():
-    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "test_replay:noisy_workload")
+    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "planted_workloads:noisy")
     assert "the grad of the frozen layer (2 parameters) is" in in_words(explain(planned))[0]
 
 

@@ -264,14 +264,9 @@ def test_the_articles_own_flag_and_the_hook_give_the_same_bits(name):
     assert all(torch.equal(one, other) for one, other in zip(*grads, strict=True))
 
 
-def small_without_its_flag(seed):
-    small = build_workload("small", seed)
-    return Workload(small.model, small.data, small.loss, small.frozen)
-
-
 def test_a_whole_trial_by_the_hook_has_the_bits_of_one_by_the_flag():
     ends = []
-    for workload in ("small", "test_freezing:small_without_its_flag"):
+    for workload in ("small", "planted_workloads:small_without_its_flag"):
         setting = Setting("Adam", 0.1, 0.1, 0.9, zero_grad=ZeroGrad.ZERO)
         training = Training(PlannedTrial(setting, workload, 6))
         for step in range(6):

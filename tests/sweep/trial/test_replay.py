@@ -1,9 +1,6 @@
 """A replayed step starts from the trial's own bits, and switches off what it says."""
 
-import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from sweep.trial.modes import one_thread
 from sweep.trial.probe import change_between
@@ -21,7 +18,6 @@ from sweep.trial.replay import (
 from sweep.trial.training import Training
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, GradState, ZeroGrad
-from sweep.workloads.workload import Workload
 
 
 @pytest.fixture(autouse=True)
@@ -36,22 +32,6 @@ ALL = (AS_IT_WAS, ZERO_GRAD, NO_GRAD, NOTHING, HISTORY_ALONE, DECAY_ALONE, GRADI
 def planned(optimizer="SGD", decay=0.1, momentum=0.9, workload="small", options="{}", **changes):
     setting = Setting(optimizer, 0.1, decay, momentum, **{"zero_grad": ZeroGrad.ZERO} | changes)
     return PlannedTrial(setting, workload, 6, options)
-
-
-def noisy_workload(seed):
-    """Dropout and batch norm: random draws and buffers."""
-    torch.manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1)
-    )
-    data = torch.randn(16, 4)
-
-    def loss(model, data, step):
-        drawn = np.random.standard_normal((16, 4))  # noqa: NPY002  # the global generator
-        noise = torch.from_numpy(drawn.astype(np.float32))
-        return model(data + noise).square().mean()
-
-    return Workload(model, data, loss, ("0.weight", "0.bias"))
 
 
 def after_trial_step(trial, step):
@@ -75,7 +55,7 @@ TRIALS = [
     planned("Adam"),
     planned("LBFGS", None, None, options='{"max_iter":4}', zero_grad=ZeroGrad.NONE),
     planned("planted:NoisyDrift", None, None),
-    planned(workload="test_replay:noisy_workload"),
+    planned(workload="planted_workloads:noisy"),
 ]
 
 

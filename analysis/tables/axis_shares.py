@@ -1,6 +1,6 @@
 """How much each axis matters for whether a trial leaks, and for the worst drift.
 
-`analysis.importance` does the reckoning, over settings with their seeds folded. It gives
+`analysis.searched_importance` does the reckoning, over settings with their seeds folded. It gives
 shares, and says how much of what happens they explain; the table `rules` says exactly which
 axes decide, where there is a rule.
 """
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.importance import Design, Shares, fanova, ped_anova
 from analysis.schema import AXES, counts, in_order
-from analysis.tables.rules import findings
+from analysis.searched_importance import Design, Shares, fanova, ped_anova
+from analysis.tables.leak_rules import findings
 
 NEEDS = ("sweep", *AXES, "verdict", "drift_ratio")
 ALL = "(all)"

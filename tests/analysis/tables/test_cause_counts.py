@@ -1,4 +1,4 @@
-from analysis.tables.causes import causes
+from analysis.tables.cause_counts import causes
 
 LEAK = {"verdict": "leaks"}
 COUNTED = ["leaks", "by_history", "by_decay", "by_gradient", "unattributed"]

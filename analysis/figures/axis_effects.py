@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import (
     HUES,
     INK,
@@ -16,7 +16,7 @@ from analysis.figures.look import (
     finished,
     inline,
 )
-from analysis.figures.words import counted, share
+from analysis.figures.phrases import counted, share
 from analysis.schema import AXES, in_order
 from analysis.schema import counts as trials_of
 

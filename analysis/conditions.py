@@ -2,7 +2,7 @@
 
 A rule is a disjunction of terms, a term a conjunction of literals, a literal a statement
 about one axis. It can be evaluated on any frame and reads as a sentence. How the smallest
-one is found is in `analysis.minimise` and `analysis.tables.rules`.
+one is found is in `analysis.minimise` and `analysis.tables.leak_rules`.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.words import counted
-from analysis.records import SweepRecord
+from analysis.figures.phrases import counted
 from analysis.schema import AXES, COUNT, ENVIRONMENT, in_order
+from analysis.sweeps import SweepRecord
 
 _NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
 MOST_VALUES = 16  # of an axis or fact that are spelled out before the rest are only counted
@@ -36,7 +36,7 @@ class Repeat:
 def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Fact, ...]:
     """How far the sweep got, how long it took, and with what it ran.
 
-    ``runs`` is as `analysis.records.load_runs` gives it.
+    ``runs`` is as `analysis.sweeps.load_runs` gives it.
     """
     minutes = runs["train_seconds"].sum() / 60
     facts = [
@@ -71,10 +71,12 @@ def repeat(record: SweepRecord) -> Repeat:
 
 def _search(searched: dict[str, Any], trials: int, name: str) -> str:
     """The words that search again as the spec of a searched sweep says."""
-    words = ["search repeat.toml", f"--name {name}"]
     if "edge" in searched:
-        axis = searched["edge"].partition("=")[0]
-        return " ".join([*words, f"--edge {axis}", f"--range {shlex.quote(searched['edge'])}"])
+        axis, _, ends = searched["edge"].partition("=")
+        words = [f"edge {shlex.quote(axis)} repeat.toml --name {name}"]
+        words += [f"--range {shlex.quote(ends)} --points {searched['points']}"]
+        return " ".join([*words, f"--tolerance {searched['tolerance']}"])
+    words = ["search repeat.toml", f"--name {name}"]
     words += [f"--trials {trials}"]
     words += [f"--objective {shlex.quote(each)}" for each in searched["objectives"]]
     words += [f"--range {shlex.quote(each)}" for each in searched["ranges"]]

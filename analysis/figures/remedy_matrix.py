@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import (
     INK,
     IS_CHOSEN,
@@ -17,9 +17,9 @@ from analysis.figures.look import (
     finished,
     inline,
 )
-from analysis.figures.words import listed
+from analysis.figures.phrases import listed
 from analysis.schema import in_order
-from analysis.tables import remedies as _table
+from analysis.tables import remedy_pairs as _table
 
 NEEDS = _table.NEEDS
 MOST_NAMED = 3  # remedies that a title spells out
@@ -30,7 +30,7 @@ _AXES = ("zero_grad", "freeze", "momentum", "weight_decay")
 def remedies_matrix(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Share of leaks that each remedy (rows) stops, by the zero_grad they leak with (columns).
 
-    Of pairs of trials that differ in the remedy alone; see `analysis.tables.remedies`. A
+    Of pairs of trials that differ in the remedy alone; see `analysis.tables.remedy_pairs`. A
     remedy is a new value of an axis, whatever the old one was. Raises NothingToDrawError
     where no leaking trial has a counterpart.
     """

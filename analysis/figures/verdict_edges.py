@@ -7,9 +7,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import FAINT, HUES, IS_CHOSEN, SHAPES, finished, inline
-from analysis.figures.words import counted
+from analysis.figures.phrases import counted
 
 MOST_OPTIMIZERS = len(HUES)
 

@@ -1,5 +1,5 @@
-from analysis.records import load_runs
 from analysis.schema import COUNT
+from analysis.sweeps import load_runs
 
 
 def test_what_trials_ran_with_is_a_row_with_their_number_and_time(database):

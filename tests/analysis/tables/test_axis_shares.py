@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.importance import fanova, ped_anova
-from analysis.tables import importance as table
-from analysis.tables.importance import ALL, importance
+from analysis.searched_importance import fanova, ped_anova
+from analysis.tables import axis_shares as table
+from analysis.tables.axis_shares import ALL, importance
 
 LEAK, HOLD = {"verdict": "leaks", "drift_ratio": 0.5}, {"verdict": "holds"}
 SGD = [
@@ -137,7 +137,7 @@ def test_neither_torch_nor_optuna_is_imported_before_it_is_needed():
     code = """if True:
         import sys, analysis.tables
         assert not {"optuna", "sklearn", "torch"} & sys.modules.keys()
-        analysis.tables.importance.fanova(((0, 0), (0, 1), (1, 0), (1, 1)), (0.0, 0.0, 0.0, 1.0))
+        analysis.tables.axis_shares.fanova(((0, 0), (0, 1), (1, 0), (1, 1)), (0.0, 0.0, 0.0, 1.0))
         assert not {"torch", "sweep"} & sys.modules.keys()
     """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)

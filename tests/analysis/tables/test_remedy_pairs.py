@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from analysis.tables.remedies import REMEDIES, remedies
+from analysis.tables.remedy_pairs import REMEDIES, remedies
 
 LEAK = {"verdict": "leaks", "by_history": True}
 
@@ -100,5 +100,5 @@ def test_settings_of_very_many_values_are_paired_alike(trials, monkeypatch):
         for seed in range(2)
     ]
     made = remedies(trials(*rows))
-    monkeypatch.setattr("analysis.tables.remedies._MOST_CODES", 1)
+    monkeypatch.setattr("analysis.tables.remedy_pairs._MOST_CODES", 1)
     pd.testing.assert_frame_equal(remedies(trials(*rows)), made)

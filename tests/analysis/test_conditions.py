@@ -1,6 +1,6 @@
 import pytest
 
-from analysis.rule import Between, OneOf, Rule
+from analysis.conditions import Between, OneOf, Rule
 
 ZERO = OneOf("zero_grad", ("zero",))
 NEVER = OneOf("zero_grad", ("never",))

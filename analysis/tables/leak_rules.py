@@ -15,8 +15,8 @@ from itertools import combinations
 
 import pandas as pd
 
+from analysis.conditions import Between, Literal, OneOf, Rule, Value
 from analysis.minimise import Box, Cover, Point, Space, cover
-from analysis.rule import Between, Literal, OneOf, Rule, Value
 from analysis.schema import counts, in_order
 
 RULE_AXES = ("zero_grad", "momentum", "weight_decay", "freeze", "schedule", "lr")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from sqlalchemy import column, func, select, table
 
-from analysis.load import ENVIRONMENTS, TRIALS, connected, load, read_rows
+from analysis.load import ENVIRONMENTS, TRIALS, connected, load_trials, read_rows
 from analysis.schema import AXES, COUNT, ENVIRONMENT
 
 _SWEEP = table("sweep", *(column(name) for name in ("id", "name", "spec", "planned", "created_at")))
@@ -36,7 +36,7 @@ class SweepRecord:
 
 
 def load_sweeps(url: str) -> list[SweepRecord]:
-    """The sweeps of the database, oldest first; raises as `analysis.load.load` does."""
+    """The sweeps of the database, oldest first; raises as `analysis.load.load_trials` does."""
     with connected(url) as connection:
         rows = connection.execute(select(_SWEEP).order_by(_SWEEP.c.id))
         return [
@@ -50,7 +50,7 @@ def load_runs(url: str, sweep: str) -> pd.DataFrame:
 
     Columns: those of ``environment``, ``optimizer_package``, ``count`` (the trials that ran
     with it), ``train_seconds`` (of all of them) and ``finished_at`` (the latest). Raises as
-    `analysis.load.load`.
+    `analysis.load.load_trials`.
     """
     alike = [ENVIRONMENTS.c.id, TRIALS.c.optimizer_package]
     shown = [*(ENVIRONMENTS.c[name] for name in ENVIRONMENT), TRIALS.c.optimizer_package]
@@ -70,9 +70,9 @@ def load_steps(url: str, sweep: str) -> pd.DataFrame:
     """One row for each step of each traced trial of a sweep, by trial and step.
 
     Columns: those of ``step`` (``trial_id`` as ``id``), then ``sweep``, the axes and
-    ``seed`` of the trial. Empty where nothing was traced. Raises as `analysis.load.load`.
+    ``seed`` of the trial. Empty where nothing was traced. Raises as `analysis.load.load_trials`.
     """
-    trials = load(url, sweep, columns=["id", "sweep", *AXES, "seed"], traced=True)
+    trials = load_trials(url, sweep, columns=["id", "sweep", *AXES, "seed"], traced=True)
     query = (
         select(*_STEP.c)
         .join_from(_STEP, _TRIAL, _TRIAL.c.id == _STEP.c.trial_id)

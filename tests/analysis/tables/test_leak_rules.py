@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.tables.rules import RULE_AXES, findings, rules
+from analysis.tables.leak_rules import RULE_AXES, findings, rules
 
 VALUES = {
     "zero_grad": ["none", "zero", "never"],

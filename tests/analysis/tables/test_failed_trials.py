@@ -1,6 +1,6 @@
 import pandas as pd
 
-from analysis.tables.failures import failures
+from analysis.tables.failed_trials import failures
 
 
 def test_the_same_error_is_one_row_with_its_first_trial_as_example(trials):

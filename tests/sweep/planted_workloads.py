@@ -1,0 +1,30 @@
+"""Workloads that try what a trial stands on, named as ``planted_workloads:noisy``."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from sweep.workloads.built_in import build_workload
+from sweep.workloads.workload import Workload
+
+
+def noisy(seed):
+    """Dropout and batch norm: random draws and buffers."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1)
+    )
+    data = torch.randn(16, 4)
+
+    def loss(model, data, step):
+        drawn = np.random.standard_normal((16, 4))  # noqa: NPY002  # the global generator
+        noise = torch.from_numpy(drawn.astype(np.float32))
+        return model(data + noise).square().mean()
+
+    return Workload(model, data, loss, ("0.weight", "0.bias"))
+
+
+def small_without_its_flag(seed):
+    """The workload `small`, detached by forward hooks and not by the model itself."""
+    small = build_workload("small", seed)
+    return Workload(small.model, small.data, small.loss, small.frozen)
