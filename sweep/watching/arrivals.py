@@ -56,9 +56,9 @@ class Arrivals:
         self._handles: dict[int, list[Any]] = {}
 
     def of(self, parameter: Tensor) -> Arrival:
-        """The latest gradient that reached ``parameter``, which is followed from now on."""
+        """The latest gradient that reached ``parameter``; none if it is not listened to."""
         known = self._of.get(id(parameter))
-        return self._follow(parameter) if known is None else known
+        return Arrival() if known is None else known
 
     def forget(self, parameter: Tensor) -> None:
         """Takes the hooks off ``parameter``."""
@@ -73,11 +73,13 @@ class Arrivals:
                 handle.remove()
         self._handles.clear()
 
-    def _follow(self, parameter: Tensor) -> Arrival:
+    def listen(self, parameter: Tensor) -> None:
+        """Puts the hooks on ``parameter``, whether or not it requires a gradient now."""
+        if id(parameter) in self._of:
+            return
         arrival = self._of[id(parameter)] = Arrival()
         if _can_require_grad(parameter):
             self._put_hooks_on(parameter, arrival)
-        return arrival
 
     def _put_hooks_on(self, parameter: Tensor, arrival: Arrival) -> None:
         # Hooks survive that requires_grad is toggled, but can only be put on while it is on.

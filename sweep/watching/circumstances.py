@@ -21,14 +21,14 @@ class Circumstances:
     """The circumstances of a parameter at one step.
 
     Attributes:
-        state: what the step finds in its grad.
+        states: what the step finds in its grad, in what is to keep still of it.
         group: which of the optimizer's groups it is in.
         has_state: whether the optimizer keeps anything for it.
         has_rate, has_decay: whether its group has a learning rate and weight decay other than 0.
         fed: whether autograd has ever brought it a gradient under watch.
     """
 
-    state: State
+    states: frozenset[State]
     group: int
     has_state: bool
     has_rate: bool
@@ -37,12 +37,18 @@ class Circumstances:
 
     @classmethod
     def of(
-        cls, parameter: Tensor, state: State, optimizer: Optimizer, groups: Groups, *, fed: bool
+        cls,
+        parameter: Tensor,
+        states: frozenset[State],
+        optimizer: Optimizer,
+        groups: Groups,
+        *,
+        fed: bool,
     ) -> Circumstances:
         """Those of ``parameter`` now; ``groups`` are the optimizer's."""
         index, group = groups[id(parameter)]
         return cls(
-            state=state,
+            states=states,
             group=index,
             has_state=bool(optimizer.state.get(parameter)),
             has_rate=bool(group.get("lr", True)),

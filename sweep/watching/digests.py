@@ -72,7 +72,7 @@ def _each(
     That one takes them stacked, ``alone`` takes one; what they give is taken from each device
     at once. A tensor without elements has ``of_none``.
     """
-    kinds: dict[object, list[int]] = {}
+    kinds: dict[Any, list[int]] = {}
     for index, tensor in enumerate(tensors):
         if not tensor.numel():
             continue

@@ -84,9 +84,8 @@ class Family:
     def listen(self, listener: Listener) -> None:
         """Tells ``listener`` of every step from now on."""
         self._listener = listener
+        before, after = _past_the_compiler(self._before), _past_the_compiler(self._after)
         for member in self.hooked:
-            before = torch.compiler.disable(self._before)
-            after = torch.compiler.disable(self._after)
             self._handles.append(member.register_step_pre_hook(before))
             self._handles.append(member.register_step_post_hook(after))
         for proxy in self._proxies:
@@ -111,7 +110,9 @@ class Family:
         if self._is_open and not self._depth and not self._running(sys._getframe(1)):
             self._close()
 
-    def _before(self, member: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def _before(
+        self, member: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> Call | None:
         if self._running(sys._getframe(1)) > 1 or self._listener is None:
             return None
         if not self._depth:
@@ -125,7 +126,7 @@ class Family:
         return None if changed is None else ((arguments[0], *changed[0]), changed[1])
 
     def _after(self, member: Optimizer, arguments: Any, keywords: Any) -> None:
-        if self._is_open and not self._depth and self._running(sys._getframe(1)) == 1:
+        if self._is_open and not self._depth and self._running(sys._getframe(1)) <= 1:
             self._close()
 
     def _open(self) -> None:
@@ -170,6 +171,11 @@ class Family:
 
         proxy.step = told
         self._patched.append((proxy, told, before))
+
+
+def _past_the_compiler(hook: Callable[..., Any]) -> Any:
+    """The same hook, which a compiled step calls as it is: traced, it would change its bits."""
+    return torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
 
 
 def _members(given: Any) -> list[Any]:
@@ -219,5 +225,5 @@ def _no_optimizer(given: Any) -> MisuseError:
 
 def watched_by(callback: Callable[[Optimizer], None]) -> Any:
     """Has ``callback`` called after each step of any optimizer; returns what takes it off."""
-    hook = torch.compiler.disable(lambda member, *_: callback(member))
+    hook = _past_the_compiler(lambda member, *_: callback(member))
     return optimizer.register_optimizer_step_post_hook(hook)

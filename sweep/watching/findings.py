@@ -51,8 +51,13 @@ class Explanation:
         """The causes as the database's column ``causes`` has them."""
         if self.causes is None:
             return DESPITE_NONE if self.despite_none else UNKNOWN
-        named = [self.causes.sets] if self.causes.sets else []
+        named = [self.causes.sets] if self.causes.sets else _interim(self.causes)
         return ", ".join(named + [DESPITE_NONE] * self.causes.despite_none) or UNKNOWN
+
+
+def _interim(causes: Causes) -> list[str]:
+    flags = ("intrinsic", "decay", "gradient", "history")
+    return [word for word in flags if getattr(causes, f"by_{word}")]
 
 
 class Rows:

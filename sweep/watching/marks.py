@@ -76,6 +76,10 @@ class Marks:
         for tensor in tensors:
             self._of.pop(tensor, None)
 
+    def forget_all(self) -> None:
+        """Lets go of every mark."""
+        self._of.clear()
+
     def update(self, tensors: Sequence[Tensor], *, trusted: bool) -> Moves:
         """Marks the tensors anew and says which moved since they were marked.
 

@@ -53,14 +53,12 @@ def movement(
 def _change_of_rows(
     before: Tensor, after: Tensor, where: Tensor | None, moved: Tensor
 ) -> tuple[Change, Tensor]:
-    """The change of the rows that differ, and which of them moved: NaN may differ and keep still."""
+    """The change of the rows that differ, and which of them moved: NaN may only seem to."""
     if not bool(moved.all()):
         before, after = before[moved], after[moved]
     chosen = None if where is None or where.dim() == 1 else where[moved]
-    if chosen is None:
-        change = _change(before, after)
-    else:
-        change = _change(before[chosen], after[chosen])
+    pair = (before, after) if chosen is None else (before[chosen], after[chosen])
+    change = _change(*pair)
     if not math.isfinite(change.max_change) or not change.moved:
         differ = moved_elements(before, after) & (True if chosen is None else chosen)
         moved = moved.clone()
@@ -82,5 +80,6 @@ def _change(before: Tensor, after: Tensor) -> Change:
     """As `sweep.trial.probe.change_between`, in pieces that stay in the processor's cache."""
     if before.numel() <= _AT_ONCE:
         return change_between(before, after)
-    pieces = zip(before.reshape(-1).split(_AT_ONCE), after.reshape(-1).split(_AT_ONCE), strict=True)
-    return together(change_between(one, other) for one, other in pieces)
+    flat = (before.reshape(-1), after.reshape(-1))
+    pieces = range(0, before.numel(), _AT_ONCE)
+    return together(change_between(*(each[i : i + _AT_ONCE] for each in flat)) for i in pieces)

@@ -24,7 +24,8 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     """
     if type(tensor) not in _PLAIN and is_traceable_wrapper_subclass(tensor):
         names, _ = tensor.__tensor_flatten__()
-        return tuple(part for name in names for part in parts(getattr(tensor, name)))
+        kept = [getattr(tensor, name) for name in names]
+        return tuple(part for each in kept if isinstance(each, Tensor) for part in parts(each))
     if tensor.is_meta:
         raise NotJudgedError("it is on the device 'meta' and has no values")
     if tensor.layout is torch.sparse_coo:

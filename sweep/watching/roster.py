@@ -47,7 +47,7 @@ class Roster:
     """The parameters under watch. A tied one goes by the first of its names."""
 
     def __init__(self, watched: Watchable) -> None:
-        """Raises MisuseError for what has no names, and for what keeps parameters in flat shards."""
+        """Raises MisuseError for what has no names, or keeps parameters in flat shards."""
         self._model = _unwrapped(watched) if isinstance(watched, nn.Module) else None
         self._named = [] if isinstance(watched, nn.Module) else _named(watched)
         self._raw_names = _raw_names(watched)

@@ -69,7 +69,7 @@ class Grads:
         self._clock = arrivals.clock  # when the step before ended
 
     def knows(self, parameter: Tensor) -> bool:
-        """Whether a step, or the watch's beginning, has left a grad or None there."""
+        """Whether it was there at the step before, or as the watch began."""
         return id(parameter) in self._left
 
     def states(self, parameters: Sequence[Tensor]) -> dict[int, State]:
@@ -78,7 +78,7 @@ class Grads:
         having = [(parameter, parameter.grad) for parameter in parameters]
         values = {id(p): values_of(grad) for p, grad in having if grad is not None}
         flags = iter(have_nonzero([part for each in values.values() for part in each]))
-        nonzero = {key: any([next(flags) for _ in each]) for key, each in values.items()}
+        nonzero = {key: True in [next(flags) for _ in each] for key, each in values.items()}
         for parameter, grad in having:
             if grad is not None:
                 is_zero = not nonzero[id(parameter)]
@@ -104,8 +104,12 @@ class Grads:
             State.LEFT_ZEROS: ~nonzero & ~listed,
         }
 
+    def begin(self, parameters: Sequence[Tensor]) -> None:
+        """Meets parameters as the watch begins: zeros were left there, any other grad is new."""
+        self._left |= dict.fromkeys(map(id, parameters))
+
     def leave(self, parameters: Sequence[Tensor]) -> None:
-        """Remembers what is in the grads, at the end of a step or as the watch begins."""
+        """Remembers what is in the grads at the end of a step."""
         grads = {id(p): p.grad for p in parameters}
         values = {key: values_of(grad) for key, grad in grads.items() if grad is not None}
         sums = iter(directions([part for each in values.values() for part in each]))

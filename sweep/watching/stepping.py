@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -55,17 +56,17 @@ class Case:
         state: what the step finds in its grad.
         still: whether it is to keep still, so that moving is a leak.
         where: the part that is to keep still; None is all of it.
+        quiet: what the step finds in that part.
         circumstances: what decides, as far as is known, whether it moves; None where that does
             not matter.
-        copy: what it was before the step, where it may move.
     """
 
     subject: Subject
     state: State
     still: bool
     where: Tensor | None = None
+    quiet: frozenset[State] = frozenset()
     circumstances: Circumstances | None = None
-    copy: tuple[Tensor, ...] | None = None
 
     @property
     def parameter(self) -> Tensor:
@@ -109,7 +110,7 @@ class Stepping:
         self._steps_that_counted = 0
         shared.findings.steps.append(0)
         self._meet()
-        self._leave_grads()
+        self._grads.begin([subject.parameter for subject in self.held])
         self._mark(trusted=False)
 
     @property
@@ -162,7 +163,7 @@ class Stepping:
                 if case.matters and id(parameter) in groups:
                     fed = arrivals.of(parameter).time > 0
                     case.circumstances = Circumstances.of(
-                        parameter, case.state, inner, groups, fed=fed
+                        parameter, case.quiet, inner, groups, fed=fed
                     )
         self._cases, self._looked_at = cases, arrivals.clock
         if self._shared.question.causes:
@@ -183,7 +184,7 @@ class Stepping:
         cases = [self._at_the_end(case) for case in (self._cases or {}).values()]
         explained_first = sorted(cases, key=lambda each: not self._rehearsals.has(each.parameter))
         for case in explained_first:
-            self._shared.guard.one(case.parameter, lambda c=case: self._judge(c, moves))
+            self._shared.guard.one(case.parameter, partial(self._judge, case, moves))
         self._leave_grads()
         self._copies = {
             key: copy
@@ -197,21 +198,24 @@ class Stepping:
         frozen = question.frozen.now
         quiet = state in UNREACHED or (state is State.ZEROS_CAME and not question.zeros_count)
         if subject.name in frozen.parameters or (quiet and not question.rows):
-            return Case(subject, state, still=True)
+            return Case(subject, state, still=True, quiet=frozenset({state}))
         if subject.name in frozen.masks:
-            return Case(subject, state, still=True, where=frozen.masks[subject.name])
-        if not question.rows or one_part(parameter) is None:
-            return Case(subject, state, still=quiet)
-        rows = self._quiet_rows(parameter, state) if parameter.dim() else None
-        quiet = quiet if rows is None else bool(rows.any())
-        return Case(subject, state, still=quiet, where=rows)
+            where = frozen.masks[subject.name]
+            return Case(subject, state, still=True, where=where, quiet=frozenset({state}))
+        if not question.rows or one_part(parameter) is None or not parameter.dim():
+            return Case(subject, state, still=quiet, quiet=frozenset({state}))
+        where, found = self._quiet_rows(parameter, state)
+        return Case(subject, state, still=bool(found), where=where, quiet=found)
 
-    def _quiet_rows(self, parameter: Tensor, state: State) -> Tensor:
+    def _quiet_rows(self, parameter: Tensor, state: State) -> tuple[Tensor, frozenset[State]]:
+        """The rows that are to keep still, and the states in which they are."""
         rows = self._grads.row_states(parameter, state)
-        reached = rows.get(State.FRESH)
-        if reached is None:
-            return rows[State.NONE]
-        return ~(reached | rows[State.ZEROS_CAME]) if self._shared.question.zeros_count else ~reached
+        reached = [State.FRESH] + [State.ZEROS_CAME] * self._shared.question.zeros_count
+        quiet = {each: rows[each] for each in rows if each not in reached and rows[each].any()}
+        where = torch.zeros_like(next(iter(rows.values())))
+        for part in quiet.values():
+            where |= part
+        return where, frozenset(quiet)
 
     def _at_the_end(self, case: Case) -> Case:
         """The case as it is once the step has ended: a closure may have brought more."""
@@ -221,7 +225,7 @@ class Stepping:
         state = self._states([case.subject]).get(id(case.parameter), case.state)
         if state is not State.FRESH:
             return case
-        return replace(self._case(case.subject, state), copy=case.copy)
+        return replace(self._case(case.subject, state), circumstances=case.circumstances)
 
     def _is_unsure(self, case: Case) -> bool:
         """Whether a rehearsal may tell what is not known of the case."""
@@ -252,7 +256,7 @@ class Stepping:
             moved = found.change.moved
         self._experience.note(case.parameter, case.circumstances, moved=moved)
         fared = record.still if case.still else record.zeros
-        fared.add(self._step, moved=moved, change=found and found.change)
+        fared.add(self._step, moved=moved, change=None if found is None else found.change)
         if record.grad is None or (case.still and moved and fared.moved == 1):
             record.grad = case.state.grad
         if not moved:
@@ -331,12 +335,6 @@ class Stepping:
     def _meet(self) -> None:
         found = [self._shared.roster.of(tensor) for tensor in self.family.parameters]
         self.held = [subject for subject in found if subject is not None]
-        for subject in self.held:
-            parameter = subject.parameter
-            self._shared.guard.one(parameter, lambda p=parameter: self._follow(p))
-
-    def _follow(self, parameter: Tensor) -> None:
-        self._shared.arrivals.of(parameter)
 
 
 def _copy(parameter: Tensor, held: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
