@@ -32,6 +32,15 @@ def dense(grad: Tensor) -> Tensor:
     return grad.detach().to_dense() if grad.layout is torch.sparse_coo else _one(grad)
 
 
+def has_nonzero(grad: Tensor | None, where: Tensor | None = None) -> bool:
+    """Whether ``grad`` has an element that is not zero, or has one where ``where`` is true."""
+    if grad is None:
+        return False
+    if where is None:
+        return bool(dense(grad).count_nonzero())
+    return bool(dense(grad)[where].count_nonzero())
+
+
 def zeroed(grad: Tensor, where: Tensor | None = None) -> Tensor:
     """A copy of ``grad`` with zeros everywhere, or where ``where`` is true.
 
