@@ -121,7 +121,7 @@ set -e
 "$PYTHON" -m sweep run --workload small --steps 2 --set optimizer=SGD --name offline --jobs 2
 "$PYTHON" -m sweep export --out summary
 "$PYTHON" -m sweep report --out report.html
-"$PYTHON" -m sweep verify offline --sample 2 --backend threading
+"$PYTHON" -m sweep verify offline --sample 2 --jobs 1
 """
 
 

@@ -14,7 +14,7 @@ from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.searching.objective import Objective
 from sweep.searching.samplers import Sampler
-from sweep.values.words import Backend, Verdict
+from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
     from sweep.grid.spec import Spec
@@ -96,9 +96,6 @@ def search(
         int | None,
         typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
     ] = None,
-    backend: Annotated[
-        Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
-    ] = Backend.LOKY,
     trial_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Stop a trial that takes longer.")
     ] = TRIAL_TIMEOUT_S,
@@ -127,9 +124,9 @@ def search(
                 "--objective and --sampler out."
             )
         ranges = parse_ranges(range_ or [edge], pinned=_pinned(set_ or ()))
-        _find_edges(chosen, edge, ranges, name, db, _rounds(jobs, backend), out)
+        _find_edges(chosen, edge, ranges, name, db, _rounds(jobs), out)
         return
-    runner = _runner(jobs, backend, trial_timeout)
+    runner = _runner(jobs, trial_timeout)
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
     ranges = parse_ranges(range_ or (), pinned=_pinned(set_ or ()))
@@ -178,30 +175,19 @@ def _pinned(axes: Sequence[str]) -> list[str]:
     return [text.partition("=")[0].strip() for text in axes]
 
 
-def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
+def _runner(jobs: int | None, timeout_s: float) -> Runner:
     """What runs trials one by one as they are asked for, none ahead of a free worker."""
-    from sweep.running.limits import NO_LIMITS, Limits
+    from sweep.running.limits import Limits
     from sweep.running.runner import Runner
 
-    _check_backend(backend)
-    limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
-    return Runner(trials_at_once(jobs), backend, limits=limits, stacked=False)
+    return Runner(trials_at_once(jobs), limits=Limits(timeout_s), stacked=False)
 
 
-def _check_backend(backend: Backend) -> None:
-    if backend is Backend.DASK:
-        raise MisuseError(
-            "A search asks for the next setting when a worker is free; a cluster takes batches. "
-            "Leave --backend dask out."
-        )
-
-
-def _rounds(jobs: int | None, backend: Backend) -> Runner:
+def _rounds(jobs: int | None) -> Runner:
     """What runs the trials of an edge, a round at a time."""
     from sweep.running.runner import Runner
 
-    _check_backend(backend)
-    return Runner(trials_at_once(jobs), backend)
+    return Runner(trials_at_once(jobs))
 
 
 def _find_edges(

@@ -62,9 +62,8 @@ class GradState(StrEnum):
 class Backend(StrEnum):
     """Where trials run."""
 
-    LOKY = "loky"
-    THREADING = "threading"
-    DASK = "dask"
+    PROCESSES = "processes"  # of this machine
+    DASK = "dask"  # a cluster
 
 
 class Device(StrEnum):

@@ -23,7 +23,7 @@ zero_grad = ["zero"]
 """
 NAME = "mine-edge-weight_decay"
 DECAY = ("--edge", "weight_decay", "--range", "weight_decay=1e-10:1e-2:log")
-HERE = ("--backend", "threading")
+HERE = ("--jobs", "1")
 
 
 @pytest.fixture
@@ -131,7 +131,6 @@ def test_its_database_is_read_like_any_other(leaksweep, db, spec, tmp_path):
         (("--edge", "momentum", "--set", "optimizer=Adagrad"), "Adagrad has no momentum"),
         ((*DECAY, "--objective", "max_drift"), "leave --objective and --sampler out"),
         ((*DECAY, "--set", f"seed={','.join(map(str, range(1001)))}"), "1,001 settings; at most"),
-        ((*DECAY, "--backend", "dask"), "cluster takes batches"),
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, tuple) else None,
 )

@@ -17,7 +17,6 @@ from sweep.store.models import TABLES, Base
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
-from sweep.values.words import Backend
 from sweep.verifying import open_records, replayed
 
 DATA = Path(__file__).parents[2] / "data"
@@ -119,7 +118,7 @@ def test_its_sweep_resumes_with_the_one_trial_that_it_lacks(kept, opened):
 @kept_databases
 def test_its_trials_still_show_what_they_showed(kept, opened):
     records = open_records(f"sqlite:///{opened(kept)}")
-    comparisons = list(replayed(records, records.numbers, Runner(1, Backend.THREADING, trace=True)))
+    comparisons = list(replayed(records, records.numbers, Runner(1, trace=True)))
     assert len(comparisons) == 7
     assert [each for each in comparisons if not each.agrees] == []
 
