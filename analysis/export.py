@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import NoTrialsError, UnknownChoiceError
+from analysis.exceptions import NoTrialsError, UnknownChoiceError
 from analysis.folded import load_folded
 from analysis.formats import FORMATS, Format
 from analysis.readings import Readings
 from analysis.tables import TABLES, Table
+from analysis.whole_file import whole_file
 
 
 def export(
@@ -44,7 +45,7 @@ def export(
         UnknownChoiceError: a format that does not exist.
         MissingLibraryError: a format whose library is not installed.
         NoTrialsError: nothing was recorded yet.
-        AnalysisError: anything that `load` raises.
+        AnalysisError: anything that `load_trials` raises.
     """
     chosen = [_format(name) for name in dict.fromkeys(formats)]
     if load_folded(url, sweep, columns=["sweep"]).empty:
@@ -66,12 +67,7 @@ def _format(name: str) -> Format:
 
 
 def _write(rows: pd.DataFrame, table: Table, choice: Format, folder: Path, raw: bool) -> Path:
-    """Write a neighbour of the file and rename it over: the rename is the atomic step."""
     path = folder / f"{table.name}{choice.suffix}"
-    unfinished = folder / f".{path.name}.{os.getpid()}"
-    try:
+    with whole_file(path) as unfinished:
         choice.write(rows, table, unfinished, raw)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path

@@ -39,7 +39,7 @@ def load_folded(url: str, sweep: str | None = None, *, columns: Sequence[str]) -
         columns: names of `FOLDABLE`.
 
     Returns:
-        The columns, of the types that `analysis.load.load` gives, and ``count``: how many
+        The columns, of the types that `analysis.load.load_trials` gives, and ``count``: how many
         trials a row stands for. With a column of `OF_LEAKS`, each leaking trial has a row of
         its own, and in the other rows the column is null. With one of `OF_EACH`, each trial
         has, in the order of their ids. Otherwise there may be several rows that are equal in
@@ -47,7 +47,7 @@ def load_folded(url: str, sweep: str | None = None, *, columns: Sequence[str]) -
 
     Raises:
         SweepMissingError, DatabaseMissingError, UnreadableDatabaseError, MissingLibraryError:
-            as `analysis.load.load` does.
+            as `analysis.load.load_trials` does.
     """
     shared = [name for name in columns if name in SHARED]
     through = SHARED[: max(map(SHARED.index, [*shared, "verdict"])) + 1]

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.errors import MissingLibraryError
+from analysis.exceptions import MissingLibraryError
 from analysis.formulas import defused
 from analysis.schema import ZERO_GRAD
 from analysis.tables import Table

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from analysis.errors import (
+from analysis.exceptions import (
     DatabaseMissingError,
     MissingLibraryError,
     SweepMissingError,
@@ -47,7 +47,7 @@ _SWEEP = table("sweep", column("id"), column("name"))
 _STEP = table("step", column("trial_id"))
 
 
-def load(
+def load_trials(
     url: str,
     sweep: str | None = None,
     *,
@@ -88,7 +88,7 @@ def load(
 
 
 def sweep_names(url: str) -> list[str]:
-    """The names of the sweeps in the database, oldest first; raises as `load` does."""
+    """The names of the sweeps in the database, oldest first; raises as `load_trials` does."""
     with connected(url) as connection:
         return list(_sweep_names(connection).values())
 

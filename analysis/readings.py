@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from analysis.folded import FOLDABLE, OF_EACH, load_folded
-from analysis.load import load
+from analysis.load import load_trials
 
 
 class Readings:
@@ -34,10 +34,10 @@ class Readings:
     def of(self, columns: Sequence[str], verdict: str | None = None) -> pd.DataFrame:
         """The trials with these ``columns``, folded where that can be.
 
-        Of one ``verdict`` alone where it cannot. Raises as `analysis.load.load` does.
+        Of one ``verdict`` alone where it cannot. Raises as `analysis.load.load_trials` does.
         """
         if not FOLDABLE.issuperset(columns):
-            return load(self._url, self._sweep, columns=columns, verdict=verdict)
+            return load_trials(self._url, self._sweep, columns=columns, verdict=verdict)
         each = _of_each(columns)
         if each not in self._folded:
             alike = [want for want in (*self._wants, columns) if _of_each(want) == each]

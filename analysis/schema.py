@@ -58,10 +58,14 @@ TRIAL = MappingProxyType(
         "total_drift": Kind.REAL,
         "attached_motion": Kind.REAL,
         "drift_ratio": Kind.REAL,
+        "causes": Kind.WORD,
+        "unexplained": Kind.TEXT,
         **dict.fromkeys(CAUSES, Kind.FLAG),
         "sideways": Kind.FLAG,
         "initial_loss": Kind.REAL,
         "final_loss": Kind.REAL,
+        "score": Kind.REAL,
+        "frozen_norm": Kind.REAL,
         "diverged": Kind.FLAG,
         "train_seconds": Kind.REAL,
         "error": Kind.TEXT,
@@ -74,16 +78,21 @@ ENVIRONMENT = MappingProxyType(
     {
         "torch": Kind.WORD,
         "python": Kind.WORD,
-        "platform": Kind.WORD,
+        "leaksweep": Kind.WORD,
+        "system": Kind.WORD,
+        "machine": Kind.WORD,
+        "cpu": Kind.WORD,
+        "cpu_capability": Kind.WORD,
+        "blas": Kind.WORD,
+        "blas_mode": Kind.WORD,
         "device": Kind.WORD,
         "threads": Kind.INT,
-        "leaksweep": Kind.WORD,
     }
 )
 """The columns of ``environment``, joined to each trial where they are asked for."""
 
 COLUMNS = MappingProxyType({"sweep": Kind.WORD, **TRIAL, **ENVIRONMENT})
-"""Every column that `analysis.load.load` can give."""
+"""Every column that `analysis.load.load_trials` can give."""
 
 COUNT = "count"
 """The column of a folded frame that says how many trials a row stands for."""

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from analysis.figures import FIGURES
-from analysis.figures.files import export_figures
+from analysis.figures.drawn_files import export_figures
 from sweep.grid.presets import listed
 
 DOCS = Path(__file__).parent

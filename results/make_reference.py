@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from analysis.load import load
+from analysis.load import load_trials
 from analysis.schema import AXES, ENVIRONMENT, TRIAL
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ def leaksweep(*arguments: str, fine: tuple[int, ...] = (0,)) -> None:
 def write_trials(url: str, preset: str, path: Path) -> None:
     """Writes the trials themselves and what they ran on, without what says when or in which row."""
     columns = [*(c for c in TRIAL if c not in NOT_OF_A_TRIAL), *ENVIRONMENT]
-    trials = load(url, preset, columns=columns)
+    trials = load_trials(url, preset, columns=columns)
     order = [*AXES, "seed"]
     # A fixed time in the header: the same trials are the same file.
     compression = {"method": "gzip", "mtime": 0}
@@ -51,7 +51,7 @@ def write_trials(url: str, preset: str, path: Path) -> None:
 def described(preset: str, url: str) -> str:
     """What was run, where, with what, and what came of it, in Markdown."""
     columns = ["verdict", "optimizer_package", "train_seconds", *ENVIRONMENT]
-    trials = load(url, preset, columns=columns)
+    trials = load_trials(url, preset, columns=columns)
     verdicts = trials["verdict"].value_counts()
     counted = ", ".join(f"{verdicts[v]:,} {v}" for v in verdicts.index if verdicts[v])
     packages = sorted(trials["optimizer_package"].dropna().unique())

@@ -14,10 +14,10 @@ from types import MappingProxyType
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
-from analysis.figures import axes, drift, heatmap, remedies, trace
+from analysis.exceptions import NothingToDrawError
+from analysis.figures import axis_effects, drift, heatmap, remedy_matrix, trace
 from analysis.readings import Readings
-from analysis.records import load_steps
+from analysis.sweeps import load_steps
 
 
 class Rows(Enum):
@@ -66,9 +66,9 @@ _ALL = (
     ),
     Figure(
         "leak_rate_by_axis",
-        axes.leak_rate_by_axis,
+        axis_effects.leak_rate_by_axis,
         Rows.TRIALS,
-        axes.NEEDS,
+        axis_effects.NEEDS,
         "Leak rate by each value of each axis that varies, over all other axes.",
     ),
     Figure(
@@ -81,9 +81,9 @@ _ALL = (
     ),
     Figure(
         "remedies_matrix",
-        remedies.remedies_matrix,
+        remedy_matrix.remedies_matrix,
         Rows.TRIALS,
-        remedies.NEEDS,
+        remedy_matrix.NEEDS,
         "Percent of leaks that a remedy stops, and how many of how many. A remedy changes one "
         "axis of a leaking setting, as its row says; no cell where it was not tried.",
     ),
@@ -109,7 +109,7 @@ def draw(url: str, sweep: str, readings: Readings | None = None) -> Iterator[Dra
     """Each figure of `FIGURES` drawn from one sweep, or why it has nothing to draw.
 
     ``readings`` are the sweep's where there are some already. Raises what
-    `analysis.load.load` raises.
+    `analysis.load.load_trials` raises.
     """
     readings = readings or Readings(url, sweep, TRIAL_NEEDS)
     steps = load_steps(url, sweep)

@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import FAINT, HUES, IS_CHOSEN, SHAPES, finished, inline
-from analysis.figures.words import counted
+from analysis.figures.phrases import counted
 from analysis.schema import AXES, CAUSES, SETTING
 
 NEEDS = ("sweep", *SETTING, "verdict", "total_drift", "attached_motion", *CAUSES)

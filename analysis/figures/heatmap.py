@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import (
     INK,
     IS_CHOSEN,
@@ -18,7 +18,7 @@ from analysis.figures.look import (
     finished,
     inline,
 )
-from analysis.figures.words import counted, listed
+from analysis.figures.phrases import counted, listed
 from analysis.schema import ZERO_GRAD, in_order
 from analysis.tables.rates import MEASURES, rates
 

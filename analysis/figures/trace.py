@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NothingToDrawError
+from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import FAINT, HUES, IS_CHOSEN, finished, inline
-from analysis.figures.words import listed
+from analysis.figures.phrases import listed
 from analysis.schema import AXES, ZERO_GRAD, in_order
 
 NEEDS = ("id", "sweep", *AXES, "seed", "step", "frozen", "loss", "moved", "max_change")

@@ -13,14 +13,14 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.errors import NoTrialsError, SweepMissingError
+from analysis.exceptions import NoTrialsError, SweepMissingError
 from analysis.figures import TRIAL_NEEDS, Figure, draw
-from analysis.figures.words import counted, share
+from analysis.figures.phrases import counted, share
 from analysis.readings import Readings
-from analysis.records import SweepRecord, load_runs, load_sweeps
-from analysis.report.grid import Fact, Repeat, grid_facts, repeat, run_facts
-from analysis.report.table import TableView, table_view
+from analysis.report.run_facts import Fact, Repeat, grid_facts, repeat, run_facts
+from analysis.report.table_view import TableView, table_view
 from analysis.schema import CAUSES, SETTING, in_order
+from analysis.sweeps import SweepRecord, load_runs, load_sweeps
 from analysis.tables import TABLES
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -81,7 +81,7 @@ class Section:
 def sections(url: str, sweep: str | None = None) -> list[Section]:
     """A section for the sweep, or for each sweep that has trials, oldest first.
 
-    Raises NoTrialsError where there is none, and what `analysis.load.load` raises.
+    Raises NoTrialsError where there is none, and what `analysis.load.load_trials` raises.
     """
     records = load_sweeps(url)
     wanted = [record for record in records if sweep in (None, record.name)]

@@ -13,14 +13,14 @@ from types import MappingProxyType
 import pandas as pd
 
 from analysis.folded import FOLDABLE, load_folded
-from analysis.load import load
+from analysis.load import load_trials
 from analysis.schema import SETTING
-from analysis.tables import causes as _causes
-from analysis.tables import failures as _failures
-from analysis.tables import importance as _importance
+from analysis.tables import axis_shares as _importance
+from analysis.tables import cause_counts as _causes
+from analysis.tables import failed_trials as _failures
+from analysis.tables import leak_rules as _rules
 from analysis.tables import rates as _rates
-from analysis.tables import remedies as _remedies
-from analysis.tables import rules as _rules
+from analysis.tables import remedy_pairs as _remedies
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class Table:
     only: str | None = None
 
     def read(self, url: str, sweep: str | None = None) -> pd.DataFrame:
-        """The trials that it is made from, of one sweep or of all; raises as `load` does.
+        """The trials that it is made from, of one sweep or of all; raises as `load_trials` does.
 
         They are folded where that can be: a million of them then take about a second.
         """
         if FOLDABLE.issuperset(self.needs):
             return load_folded(url, sweep, columns=self.needs)
-        return load(url, sweep, columns=self.needs, verdict=self.only)
+        return load_trials(url, sweep, columns=self.needs, verdict=self.only)
 
 
 def _rate_table(make: Callable[[pd.DataFrame], pd.DataFrame], caption: str, *keys: str) -> Table:

@@ -53,7 +53,7 @@ def export(
 
 def _export_figures(db: str, out: Path, sweep: str | None) -> None:
     """Writes the figures beside the tables, and says of each that is left out why."""
-    from analysis.figures.files import export_figures
+    from analysis.figures.drawn_files import export_figures
 
     for files in export_figures(db, out, sweep=sweep):
         for path in files.paths:

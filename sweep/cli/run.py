@@ -170,11 +170,11 @@ def _run(grid: Grid, db: str, runner: Runner, retry_failed: bool) -> int:
 
 def _print_summary(name: str, db: str, progress: Progress) -> int:
     """Prints the sweep's table and what this run did; returns how many trials have failed."""
-    from analysis.load import load
+    from analysis.load import load_trials
     from analysis.terminal import summary
     from sweep.store.url import parse_url
 
-    frame = load(db, name)
+    frame = load_trials(db, name)
     table = summary(frame)
     print_table(table.columns, table.rows, title=table.title)
     failed = int((frame["verdict"] == Verdict.FAILED.value).sum())

@@ -45,10 +45,11 @@ def why(
 ) -> None:
     """Say why a setting leaks or holds: each source's share, and what would change it.
 
-    The first leaking step is replayed from the same bits with one source left on at a time.
-    Its share is the L2 norm of that movement over that of the movement as it was. Sources
-    strengthen or oppose each other, so shares need not add up to 100%. Each remedy named
-    was run.
+    The first leaking step is replayed from the same bits with each subset of its sources. The
+    causes are the smallest that move the layer: decay, history (each alone), or history+decay
+    (only together). A share is the L2 norm of that movement over that of the step as it was.
+    Sources strengthen or oppose each other, so shares need not add up to 100%. Each remedy
+    named was run.
 
     Example: leaksweep why optimizer=Adam lr=1 weight_decay=0.5 zero_grad=zero
     """
@@ -89,7 +90,7 @@ def _print(explanation: Explanation) -> None:
     typer.echo()
     _paragraph(_headline(explanation))
     if replayed is not None and replayed.whole.moved:
-        _print_shares(replayed, has_decay=bool(planned.setting.weight_decay))
+        _print_shares(replayed)
     typer.echo()
     for paragraph in in_words(explanation):
         _paragraph(paragraph)
@@ -105,9 +106,11 @@ def _headline(explanation: Explanation) -> str:
         return f"{verdict}: {layer} moved on none of {seen.frozen_steps} frozen steps."
     replayed = explanation.replayed
     grad = "" if replayed is None else f", where its grad was {_grad(replayed)}"
+    causes = explanation.outcome.causes
     return (
         f"{verdict}: {layer} moved on {seen.leaked_steps} of {seen.frozen_steps} frozen steps, "
-        f"first on step {seen.first_leak_step}{grad}."
+        f"first on step {seen.first_leak_step}{grad}. "
+        f"Causes: {'not found' if causes is None else causes.sets}."
     )
 
 
@@ -117,25 +120,19 @@ def _grad(replayed: ReplayedStep) -> str:
     return {GradState.NONE: "None", GradState.ZERO: "zero"}[replayed.grad.state]
 
 
-def _print_shares(replayed: ReplayedStep, *, has_decay: bool) -> None:
-    from sweep.explain.explanation import Source, ratio
-
-    rows = [
-        (f"{share.source} alone", share.change, share.of_whole)
-        for share in replayed.shares
-        if has_decay or share.source is not Source.DECAY
-    ]
-    title, whole = f"Step {replayed.step}", replayed.whole
-    if replayed.movements.whole.moved:
-        without = replayed.movements.without_grad
-        rows.append(("all, as it was", whole, 1.0))
-        rows.append(("all, with the grad set to None", without, ratio(without.l2, whole.l2)))
-    else:
+def _print_shares(replayed: ReplayedStep) -> None:
+    moved, title = replayed.movements, f"Step {replayed.step}"
+    if moved is None:
+        return
+    rows = [*replayed.shares, replayed.share("all", moved.whole)]
+    if replayed.supposed:
         title += ", had the grad been zeros"
-        rows.append(("all", whole, 1.0))
+    else:
+        rows[-1] = replayed.share("all, as it was", moved.whole)
+        rows.append(replayed.share("all, with the grad set to None", moved.without_grad))
     print_table(
         ("source", "largest change", "share"),
-        [(name, _size(change), _percent(share)) for name, change, share in rows],
+        [(each.name, _size(each.change), _percent(each.of_whole)) for each in rows],
         title=title,
         numeric=frozenset({1, 2}),
     )

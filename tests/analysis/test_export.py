@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from analysis import formats
-from analysis.errors import MissingLibraryError, NoTrialsError, UnknownChoiceError
+from analysis.exceptions import MissingLibraryError, NoTrialsError, UnknownChoiceError
 from analysis.export import export
 from analysis.formats import FORMATS, write_csv, write_latex, write_markdown
 from analysis.formulas import FORMULA_STARTS
-from analysis.load import load
+from analysis.load import load_trials
 from analysis.tables import TABLES
 
 ROWS = [
@@ -32,7 +32,7 @@ def test_pandas_reads_the_same_values_back_from_csv(database, tmp_path):
     url = database(s=ROWS)
     export(url, tmp_path, raw=True)
     for name, table in TABLES.items():
-        made = table.make(load(url))
+        made = table.make(load_trials(url))
         kinds = {n: k for n, k in made.dtypes.items() if not pd.api.types.is_bool_dtype(k)}
         read = pd.read_csv(tmp_path / f"{name}.csv", dtype=kinds)
         pd.testing.assert_frame_equal(read, made, check_exact=True)
@@ -43,7 +43,7 @@ def test_parquet_keeps_values_and_types(database, tmp_path):
     export(url, tmp_path, formats=["parquet"])
     for name, table in TABLES.items():
         read = pd.read_parquet(tmp_path / f"{name}.parquet")
-        pd.testing.assert_frame_equal(read, table.make(load(url)), check_exact=True)
+        pd.testing.assert_frame_equal(read, table.make(load_trials(url)), check_exact=True)
 
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)

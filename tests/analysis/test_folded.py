@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.errors import SweepMissingError, UnreadableDatabaseError
+from analysis.exceptions import SweepMissingError, UnreadableDatabaseError
 from analysis.folded import FOLDABLE, OF_EACH, OF_LEAKS, SHARED, load_folded
-from analysis.load import load
+from analysis.load import load_trials
 from analysis.schema import CAUSES, COUNT
 from analysis.tables import TABLES
 
@@ -37,7 +37,7 @@ ROWS = st.fixed_dictionaries(
 
 def check_folded(table, url):
     folded = table.make(load_folded(url, columns=table.needs))
-    pd.testing.assert_frame_equal(folded, table.make(load(url, columns=table.needs)))
+    pd.testing.assert_frame_equal(folded, table.make(load_trials(url, columns=table.needs)))
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_with_seeds_every_trial_has_its_row_in_the_order_of_the_ids(database):
         s=[{"seed": seed, "optimizer": name} for seed, name in ((9, "SGD"), (3, "Adam"))]
     )
     frame = load_folded(url, columns=["optimizer", "seed"])
-    whole = load(url, columns=["optimizer", "seed"])
+    whole = load_trials(url, columns=["optimizer", "seed"])
     assert frame[["optimizer", "seed"]].to_numpy().tolist() == whole.to_numpy().tolist()
     assert frame[COUNT].tolist() == [1, 1]
 
@@ -131,7 +131,9 @@ def test_columns_have_the_types_of_trials(database):
     columns = ["sweep", *SHARED, *OF_LEAKS, *OF_EACH]
     url = database(s=[LEAK, {"seed": 1, "momentum": None}])
     assert (
-        load_folded(url, columns=columns).dtypes[columns].equals(load(url, columns=columns).dtypes)
+        load_folded(url, columns=columns)
+        .dtypes[columns]
+        .equals(load_trials(url, columns=columns).dtypes)
     )
 
 

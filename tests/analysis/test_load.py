@@ -6,14 +6,14 @@ from contextlib import closing
 import pandas as pd
 import pytest
 
-from analysis.errors import (
+from analysis.exceptions import (
     DatabaseMissingError,
     MissingLibraryError,
     SweepMissingError,
     UnknownChoiceError,
     UnreadableDatabaseError,
 )
-from analysis.load import load, sweep_names
+from analysis.load import load_trials, sweep_names
 from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL
 
 LEAK = {"verdict": "leaks", "max_drift": 0.1, "drift_ratio": 1 / 3, "by_history": True}
@@ -21,14 +21,14 @@ FAILED = {"verdict": "failed", "error": "ValueError: bad", "optimizer": "Adagrad
 
 
 def test_every_column_has_its_documented_kind(database):
-    frame = load(database(s=[LEAK, FAILED | {"momentum": None}]), columns=list(COLUMNS))
+    frame = load_trials(database(s=[LEAK, FAILED | {"momentum": None}]), columns=list(COLUMNS))
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
         name: kind.value for name, kind in COLUMNS.items()
     }
 
 
 def test_values_come_back_to_the_last_bit(database):
-    row = load(database(s=[LEAK | {"lr": 0.1 + 0.2}])).iloc[0]
+    row = load_trials(database(s=[LEAK | {"lr": 0.1 + 0.2}])).iloc[0]
     assert (row["lr"], row["max_drift"], row["drift_ratio"]) == (0.1 + 0.2, 0.1, 1 / 3)
     assert row["finished_at"] == pd.Timestamp("2026-11-23 05:30", tz="UTC")
     assert bool(row["by_history"])
@@ -36,41 +36,41 @@ def test_values_come_back_to_the_last_bit(database):
 
 
 def test_nulls_stay_null(database):
-    row = load(database(s=[FAILED | {"momentum": None}])).iloc[0]
+    row = load_trials(database(s=[FAILED | {"momentum": None}])).iloc[0]
     for name in ("momentum", "moved", "first_leak_step", "max_drift", "by_decay", "sideways"):
         assert pd.isna(row[name]), name
 
 
 def test_infinity_stays_infinity(database):
-    assert load(database(s=[{"diverged": True}]))["final_loss"].tolist() == [float("inf")]
+    assert load_trials(database(s=[{"diverged": True}]))["final_loss"].tolist() == [float("inf")]
 
 
 def test_large_seeds_are_exact(database):
     seed = 2**53 + 1
-    assert load(database(s=[{"seed": seed}]))["seed"].tolist() == [seed]
+    assert load_trials(database(s=[{"seed": seed}]))["seed"].tolist() == [seed]
 
 
 def test_one_sweep_or_all_of_them(database):
     url = database(first=[{}], second=[{"seed": 1}, {"seed": 2}])
-    assert sorted(load(url, "second")["seed"]) == [1, 2]
-    assert load(url)["sweep"].tolist() == ["first", "second", "second"]
+    assert sorted(load_trials(url, "second")["seed"]) == [1, 2]
+    assert load_trials(url)["sweep"].tolist() == ["first", "second", "second"]
     assert sweep_names(url) == ["first", "second"]
 
 
 def test_only_the_columns_asked_for_come_in_their_order(database):
-    frame = load(database(s=[{}]), columns=["verdict", "torch", "sweep"])
+    frame = load_trials(database(s=[{}]), columns=["verdict", "torch", "sweep"])
     assert list(frame.columns) == ["verdict", "torch", "sweep"]
     assert frame.iloc[0].tolist() == ["holds", "2.13.0", "s"]
 
 
 def test_the_environment_is_joined_only_where_asked(database):
-    frame = load(database(s=[{}]))
+    frame = load_trials(database(s=[{}]))
     assert list(frame.columns) == ["sweep", *TRIAL]
     assert not set(ENVIRONMENT) & set(frame.columns)
 
 
 def test_a_sweep_without_trials_is_an_empty_typed_frame(database):
-    frame = load(database(s=[]), "s")
+    frame = load_trials(database(s=[]), "s")
     assert len(frame) == 0
     assert str(frame["lr"].dtype) == "float64"
 
@@ -78,39 +78,39 @@ def test_a_sweep_without_trials_is_an_empty_typed_frame(database):
 def test_a_missing_file_is_named_and_not_made(tmp_path):
     path = tmp_path / "none.db"
     with pytest.raises(DatabaseMissingError, match=r"There is no database at .*none\.db") as caught:
-        load(f"sqlite:///{path}")
+        load_trials(f"sqlite:///{path}")
     assert caught.value.exit_code == 1
     assert not path.exists()
 
 
 def test_a_url_without_a_file_is_refused():
     with pytest.raises(DatabaseMissingError, match="which names no file"):
-        load("sqlite://")
+        load_trials("sqlite://")
 
 
 def test_an_unknown_sweep_is_answered_with_the_nearest(database):
     with pytest.raises(
         SweepMissingError, match=r"'artcle'.*Did you mean article\? Valid: article, full"
     ) as caught:
-        load(database(article=[{}], full=[{}]), "artcle")
+        load_trials(database(article=[{}], full=[{}]), "artcle")
     assert caught.value.exit_code == 1
 
 
 def test_a_database_without_sweeps_says_so(database):
     with pytest.raises(SweepMissingError, match="There are none yet"):
-        load(database(), "full")
+        load_trials(database(), "full")
 
 
 def test_an_unknown_column_is_answered_with_the_nearest(database):
     with pytest.raises(UnknownChoiceError, match=r"Unknown column 'optimiser'.*mean optimizer"):
-        load(database(s=[{}]), columns=["optimiser"])
+        load_trials(database(s=[{}]), columns=["optimiser"])
 
 
 def test_a_file_that_is_no_database_is_a_clear_message(tmp_path):
     path = tmp_path / "text.db"
     path.write_text("not a database, only some text that is long enough" * 9)
     with pytest.raises(UnreadableDatabaseError, match="file is not a database") as caught:
-        load(f"sqlite:///{path}")
+        load_trials(f"sqlite:///{path}")
     assert caught.value.exit_code == 2
 
 
@@ -118,17 +118,17 @@ def test_another_programs_database_is_a_clear_message(tmp_path):
     path = tmp_path / "empty.db"
     path.touch()
     with pytest.raises(UnreadableDatabaseError, match="no such table: sweep"):
-        load(f"sqlite:///{path}")
+        load_trials(f"sqlite:///{path}")
 
 
 def test_text_that_is_no_url_is_a_clear_message():
     with pytest.raises(UnreadableDatabaseError, match="not a valid URL"):
-        load("results/sweep.db")
+        load_trials("results/sweep.db")
 
 
 def test_a_driver_that_is_not_installed_is_named_with_its_extra():
     with pytest.raises(MissingLibraryError, match=r"needs oracledb\. Install it with"):
-        load("oracle+oracledb://host/db")
+        load_trials("oracle+oracledb://host/db")
 
 
 def test_a_table_without_the_columns_is_a_clear_message(tmp_path):
@@ -136,19 +136,19 @@ def test_a_table_without_the_columns_is_a_clear_message(tmp_path):
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("CREATE TABLE sweep (id, name); CREATE TABLE trial (id)")
     with pytest.raises(UnreadableDatabaseError, match=r"no such column: trial\.sweep_id"):
-        load(f"sqlite:///{path}")
+        load_trials(f"sqlite:///{path}")
 
 
 def test_a_password_is_in_no_message():
     with pytest.raises(UnreadableDatabaseError) as caught:
-        load("postgresql+psycopg://me:hunter2@127.0.0.1:1/db?connect_timeout=1")
+        load_trials("postgresql+psycopg://me:hunter2@127.0.0.1:1/db?connect_timeout=1")
     assert "hunter2" not in str(caught.value)
 
 
 def test_loading_does_not_write(database, tmp_path):
     url = database(s=[{}])
     before = (tmp_path / "sweep.db").read_bytes()
-    load(url)
+    load_trials(url)
     assert (tmp_path / "sweep.db").read_bytes() == before
 
 
@@ -165,4 +165,4 @@ def test_traced_trials_can_be_had_alone(database):
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         connection.execute("INSERT INTO step VALUES (2, 0, 1, 1.0, 'none', 0, 0.0)")
         connection.commit()
-    assert load(url, columns=["id"], traced=True)["id"].tolist() == [2]
+    assert load_trials(url, columns=["id"], traced=True)["id"].tolist() == [2]

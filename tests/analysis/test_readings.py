@@ -22,7 +22,7 @@ def reads(monkeypatch):
 
         return noted
 
-    for name in ("load", "load_folded"):
+    for name in ("load_trials", "load_folded"):
         monkeypatch.setattr(module, name, noting(getattr(module, name)))
     return done
 

@@ -8,14 +8,23 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from analysis.errors import NothingToDrawError, NoTrialsError, SweepMissingError
-from analysis.figures import FIGURES, Rows, axes, draw, drift, heatmap, remedies, trace
-from analysis.figures.files import export_figures
+from analysis.exceptions import NothingToDrawError, NoTrialsError, SweepMissingError
+from analysis.figures import (
+    FIGURES,
+    Rows,
+    axis_effects,
+    draw,
+    drift,
+    heatmap,
+    remedy_matrix,
+    trace,
+)
+from analysis.figures.drawn_files import export_figures
 from analysis.figures.look import CHOSEN, inline
 from analysis.folded import load_folded
-from analysis.load import load
-from analysis.records import load_steps
+from analysis.load import load_trials
 from analysis.schema import CAUSES
+from analysis.sweeps import load_steps
 from sweep.store.store import Store
 from sweep.values.outcome import StepRecord
 from sweep.values.words import GradState
@@ -133,8 +142,8 @@ def test_many_optimizers_share_a_row_where_their_rates_are_the_same(trials):
 
 def test_the_filter_leaves_the_chosen_optimizers(trials):
     frame = trials(LEAK | ZERO, ZERO | {"optimizer": "Adam"}, NONE)
-    assert drawn_texts(chosen(axes.leak_rate_by_axis(frame), "SGD")) == ["0 / 1", "1 / 1"]
-    assert drawn_texts(chosen(axes.leak_rate_by_axis(frame), "Adam")) == ["0 / 1"]
+    assert drawn_texts(chosen(axis_effects.leak_rate_by_axis(frame), "SGD")) == ["0 / 1", "1 / 1"]
+    assert drawn_texts(chosen(axis_effects.leak_rate_by_axis(frame), "Adam")) == ["0 / 1"]
 
 
 def test_the_drifts_title_is_the_median_ratio_of_settings(trials):
@@ -209,20 +218,20 @@ def test_a_change_of_zero_is_drawn_below_every_other_change(steps):
     ],
 )  # fmt: skip
 def test_the_axes_title_names_the_one_with_the_widest_span(trials, rows, expected):
-    assert title(axes.leak_rate_by_axis(trials(*rows)))[0] == expected
+    assert title(axis_effects.leak_rate_by_axis(trials(*rows)))[0] == expected
 
 
 def test_values_are_in_order_and_a_missing_one_is_last(trials):
     rows = [LEAK | {"lr": lr, "momentum": m} for lr, m in ((10, None), (9, 0.5), (0.001, 0.5))]
-    spec = axes.leak_rate_by_axis(trials(*rows)).to_dict()
+    spec = axis_effects.leak_rate_by_axis(trials(*rows)).to_dict()
     placed = sorted(row["placed"] for row in next(iter(spec["datasets"].values())))
     assert placed == ["00 0.001", "00 0.5", "01 (none)", "01 9", "02 10"]
 
 
 def test_an_axis_with_too_many_values_for_bars_is_left_out(trials):
-    rows = [LEAK | {"lr": 1.0 + n} for n in range(axes.MOST_VALUES + 1)]
+    rows = [LEAK | {"lr": 1.0 + n} for n in range(axis_effects.MOST_VALUES + 1)]
     with pytest.raises(NothingToDrawError, match="no axis but the optimizer"):
-        axes.leak_rate_by_axis(trials(*rows))
+        axis_effects.leak_rate_by_axis(trials(*rows))
 
 
 @pytest.mark.parametrize(
@@ -235,12 +244,12 @@ def test_an_axis_with_too_many_values_for_bars_is_left_out(trials):
     ],
 )  # fmt: skip
 def test_the_remedies_title_names_those_that_stop_every_leak(trials, rows, expected):
-    chart = remedies.remedies_matrix(trials(*rows))
+    chart = remedy_matrix.remedies_matrix(trials(*rows))
     assert title(chart)[0] == expected
 
 
 def test_a_cell_of_remedies_has_its_counts(trials):
-    chart = remedies.remedies_matrix(trials(*ROWS))
+    chart = remedy_matrix.remedies_matrix(trials(*ROWS))
     assert "100  (2/2)" in drawn_texts(chart)
 
 
@@ -281,7 +290,7 @@ def test_a_figure_is_the_same_of_folded_trials(database, name):
     rows = [row | seed for row in (*ROWS[:4], *others) for seed in seeds]
     url = database(s=rows)
     folded = figure.make(load_folded(url, "s", columns=figure.needs))
-    assert folded.to_dict() == figure.make(load(url, "s", columns=figure.needs)).to_dict()
+    assert folded.to_dict() == figure.make(load_trials(url, "s", columns=figure.needs)).to_dict()
 
 
 def test_drawing_says_why_a_figure_is_left_out(database):
@@ -320,4 +329,6 @@ def test_figures_of_nothing_are_refused(database, tmp_path):
 
 
 def test_a_frame_that_was_loaded_draws(database):
-    assert title(heatmap.leak_rate_heatmap(load(database(s=ROWS), "s")))[0].startswith("Setting")
+    assert title(heatmap.leak_rate_heatmap(load_trials(database(s=ROWS), "s")))[0].startswith(
+        "Setting"
+    )

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from analysis.errors import NothingToDrawError
-from analysis.figures.pareto import Objective, pareto_front, write_figure
+from analysis.exceptions import NothingToDrawError
+from analysis.figures.drawn_files import write_figure
+from analysis.figures.pareto import Objective, pareto_front
 
 LOSS, DRIFT = Objective("final_loss", larger=False), Objective("drift_ratio", larger=True)
 

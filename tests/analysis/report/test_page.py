@@ -7,11 +7,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from analysis.errors import DatabaseMissingError, NoTrialsError, SweepMissingError
+from analysis.exceptions import DatabaseMissingError, NoTrialsError, SweepMissingError
 from analysis.report import page as page_module
 from analysis.report.content import sections
-from analysis.report.grid import MOST_VALUES, spec_toml
 from analysis.report.page import page, report
+from analysis.report.run_facts import MOST_VALUES, spec_toml
 from analysis.tables import TABLES
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml, load_preset

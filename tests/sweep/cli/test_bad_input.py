@@ -26,6 +26,7 @@ BASES = {
     ("why",): ("1",),
     ("verify",): (),
     ("publish",): ("--storage", "sqlite:///none/optuna.db"),
+    ("edge",): ("lr", "--preset", "article", "--workload", "small", *NOWHERE),
     ("search",): ("--preset", "article", "--trials", "1", "--workload", "small", *NOWHERE),
     ("adopt",): ("--storage", "sqlite:///none/optuna.db"),
     ("serve",): (),
@@ -204,13 +205,15 @@ def test_whatever_is_typed_is_at_most_one_message(ends_well, data):
 
 
 NUMBERS = {
-    "--jobs": ("run", "verify", "search", "adopt"),
-    "--steps": ("run", "why", "search", "adopt"),
-    "--trial-timeout": ("run", "verify", "search"),
-    "--trial-memory": ("run", "verify"),
+    "--jobs": ("run", "verify", "search", "edge", "adopt"),
+    "--steps": ("run", "why", "search", "edge", "adopt"),
+    "--trial-timeout": ("run", "verify", "search", "edge"),
+    "--trial-memory": ("run", "verify", "edge"),
     "--timeout": ("sql",),
     "--sample": ("verify",),
     "--trials": ("search",),
+    "--points": ("edge",),
+    "--tolerance": ("edge",),
     "--port": ("serve",),
 }
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import load
-from analysis.tables.failures import failures
-from analysis.tables.remedies import ALL, remedies
+from analysis.load import load_trials
+from analysis.tables.failed_trials import failures
+from analysis.tables.remedy_pairs import ALL, remedies
 from sweep.serve.queries import QUERIES
 from sweep.store.query import sweep_status
 
@@ -103,7 +103,7 @@ def test_a_sweep_without_trials_is_at_its_start(ask, change):
 
 
 def test_settings_that_leak_are_all_there_and_no_others(ask, url):
-    frame = load(url)
+    frame = load_trials(url)
     leaks = frame[frame["verdict"] == "leaks"]
     assert sum(row["leaks"] for row in ask("which_settings_leak")) == len(leaks)
     of_adam = ask("which_settings_leak", optimizer="Adam")
@@ -112,7 +112,7 @@ def test_settings_that_leak_are_all_there_and_no_others(ask, url):
 
 
 def test_what_moved_a_layer_is_what_its_trial_recorded(ask, url):
-    frame = load(url).set_index("id")
+    frame = load_trials(url).set_index("id")
     for trial_id in frame.index[frame["verdict"] == "leaks"]:
         rows = ask("what_moved_this_layer", trial_id=str(trial_id))
         told = [row["moves_it_alone"] for row in rows]
@@ -120,7 +120,7 @@ def test_what_moved_a_layer_is_what_its_trial_recorded(ask, url):
 
 
 def test_without_a_trial_it_is_the_first_that_leaks(ask, url):
-    frame = load(url)
+    frame = load_trials(url)
     first = frame.loc[frame["verdict"] == "leaks", "id"].min()
     assert {row["trial_id"] for row in ask("what_moved_this_layer")} == {first}
     assert {row["trial_id"] for row in ask("trace")} == {first}
@@ -128,7 +128,7 @@ def test_without_a_trial_it_is_the_first_that_leaks(ask, url):
 
 @pytest.mark.parametrize("verdict", ["holds", "failed"])
 def test_a_trial_that_does_not_leak_has_no_cause(ask, url, verdict):
-    frame = load(url)
+    frame = load_trials(url)
     trial_id = frame.loc[frame["verdict"] == verdict, "id"].min()
     rows = ask("what_moved_this_layer", trial_id=str(trial_id))
     assert {row["moves_it_alone"] for row in rows} == {f"not asked: {verdict}"}
@@ -141,7 +141,7 @@ def test_a_trial_that_is_not_there_has_no_rows(ask, name, trial_id):
 
 
 def test_causes_are_counted_as_they_were_recorded(ask, url):
-    frame = load(url)
+    frame = load_trials(url)
     frame = frame[frame["verdict"] == "leaks"]
     rows = ask("causes_by_optimizer")
     assert sum(row["leaks"] for row in rows) == len(frame)
@@ -150,7 +150,7 @@ def test_causes_are_counted_as_they_were_recorded(ask, url):
 
 
 def test_remedies_are_those_of_the_summary_table(ask, url):
-    table = remedies(load(url))
+    table = remedies(load_trials(url))
     folded = table[table["optimizer"] == ALL].drop(columns=["optimizer", "causes", "zero_grad"])
     keys = ["sweep", "axis", "from", "to"]
     counts = folded.groupby(keys, observed=True)[["pairs", "stopped", "left"]].sum()
@@ -172,7 +172,7 @@ def test_remedies_of_one_optimizer_name_no_other(ask):
 
 
 def test_failures_are_those_of_the_summary_table(ask, url):
-    table = failures(load(url))
+    table = failures(load_trials(url))
     told = [(r["optimizer"], r["error_first_line"], r["trials"]) for r in ask("what_failed")]
     assert told == list(table[["optimizer", "error", "trials"]].itertuples(index=False, name=None))
 
@@ -181,7 +181,7 @@ def test_the_trace_is_the_steps_as_recorded(ask, url):
     rows = ask("trace")
     assert [row["step"] for row in rows] == list(range(8))
     assert [row["layer_is"] for row in rows] == ["attached", "frozen"] * 4
-    frame = load(url).set_index("id")
+    frame = load_trials(url).set_index("id")
     leaks = [row["step"] for row in rows if row["layer_did"] == "leak"]
     assert leaks[0] == frame.loc[rows[0]["trial_id"], "first_leak_step"]
     assert len(leaks) == frame.loc[rows[0]["trial_id"], "leaked_steps"]

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from analysis.load import load
+from analysis.load import load_trials
 from sweep import watch
 from sweep.errors import SweepMismatchError
 from sweep.store.query import run_query
@@ -31,7 +31,7 @@ def rows(url, query):
 
 def test_each_quiet_parameter_becomes_a_trial_and_each_leak_a_step(leaks, url):
     leaks.save(url, "mine")
-    trials = load(url, "mine")
+    trials = load_trials(url, "mine")
     assert len(trials) == 2
     for _, trial in trials.iterrows():
         assert json.loads(trial["options"])["parameter"] in {"first.weight", "first.bias"}
@@ -65,7 +65,7 @@ def test_each_quiet_parameter_becomes_a_trial_and_each_leak_a_step(leaks, url):
 def test_the_drift_is_the_sum_of_the_leaks(leaks, url):
     leaks.save(url, "mine")
     weight = [leak for leak in leaks.leaks if leak.parameter == "first.weight"]
-    trials = load(url, "mine")
+    trials = load_trials(url, "mine")
     trial = trials[trials["options"].str.contains("first.weight")].iloc[0]
     assert trial["max_drift"] == max(leak.change.max_change for leak in weight)
     assert trial["total_drift"] == sum(leak.change.l2 for leak in weight)
@@ -76,7 +76,7 @@ def test_what_held_is_recorded_as_holding(model, train, url):
     with watch(model, optimizer) as leaks:
         train(model, optimizer)
     leaks.save(url, "held")
-    trials = load(url, "held")
+    trials = load_trials(url, "held")
     assert set(trials["verdict"]) == {"holds"}
     assert set(trials["zero_grad"]) == {"none"}
     assert trials["by_history"].isna().all()
@@ -100,7 +100,7 @@ def test_an_optimizer_of_ones_own_is_recorded_by_its_address(model, train, url):
     with watch(model, optimizer) as leaks:
         train(model, optimizer, to_none=False)
     leaks.save(url, "own")
-    trial = load(url, "own").iloc[0]
+    trial = load_trials(url, "own").iloc[0]
     assert trial["optimizer"].endswith(".Own")
     assert trial[["lr", "momentum"]].tolist() == [0.25, 0.5]
 

@@ -1,0 +1,152 @@
+"""A rule as a value: a condition over the axes that says which trials leak.
+
+A rule is a disjunction of terms, a term a conjunction of literals, a literal a statement
+about one axis. It can be evaluated on any frame and reads as a sentence. How the smallest
+one is found is in `analysis.minimise` and `analysis.tables.leak_rules`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+Value = str | float | None
+"""What a literal compares an axis with; None is null, the axis that cannot apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The axis has one of ``values``; ``others`` are the values seen that are left out."""
+
+    axis: str
+    values: tuple[Value, ...]
+    others: tuple[Value, ...] = ()
+
+    def evaluate(self, frame: pd.DataFrame) -> pd.Series:
+        """Which rows have one of the values, as booleans; null matches only None."""
+        named = [value for value in self.values if value is not None]
+        matches = frame[self.axis].isin(named)
+        return matches | frame[self.axis].isna() if None in self.values else matches
+
+    def __str__(self) -> str:
+        """The literal in words, by the values left out where those are fewer.
+
+        >>> str(OneOf("freeze", ("detach", "no_grad"))), str(OneOf("freeze", ("detach",)))
+        ('freeze in {detach, no_grad}', 'freeze = detach')
+        """
+        if len(self.values) == 1:
+            word = _word(self.values[0])
+            return f"{self.axis} is null" if word == "null" else f"{self.axis} = {word}"
+        if len(self.others) == 1 and len(self.values) > 2:
+            return f"{self.axis} is not {_word(self.others[0])}"
+        if self.others and len(self.others) < len(self.values) - 1:
+            return f"{self.axis} not in {{{', '.join(map(_word, self.others))}}}"
+        return f"{self.axis} in {{{', '.join(map(_word, self.values))}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The axis is greater than ``above`` and at most ``upto``; None leaves that side open."""
+
+    axis: str
+    above: float | None
+    upto: float | None
+
+    def evaluate(self, frame: pd.DataFrame) -> pd.Series:
+        """Which rows are inside, as booleans; null is not."""
+        inside = frame[self.axis].notna()
+        if self.above is not None:
+            inside &= frame[self.axis] > self.above
+        if self.upto is not None:
+            inside &= frame[self.axis] <= self.upto
+        return inside
+
+    def __str__(self) -> str:
+        """The literal in words; no axis has negative numbers, so at most 0 is 0.
+
+        >>> str(Between("momentum", 0.0, None)), str(Between("lr", None, 0.01))
+        ('momentum > 0', 'lr <= 0.01')
+        """
+        if self.above is None:
+            sign = "=" if self.upto == 0 else "<="
+            return f"{self.axis} {sign} {_word(self.upto)}"
+        if self.upto is None:
+            return f"{self.axis} > {_word(self.above)}"
+        return f"{_word(self.above)} < {self.axis} <= {_word(self.upto)}"
+
+
+Literal = OneOf | Between
+Term = tuple[Literal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Leaks where any term holds, that is where all of one term's literals hold.
+
+    No term at all never leaks; a term without literals always does.
+    """
+
+    terms: tuple[Term, ...]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes that it looks at, in the order they are first named."""
+        return tuple(dict.fromkeys(literal.axis for term in self.terms for literal in term))
+
+    def evaluate(self, frame: pd.DataFrame) -> pd.Series:
+        """Whether each row of ``frame`` leaks by this rule, as booleans."""
+        leaks = pd.Series(False, index=frame.index)
+        for term in self.terms:
+            inside = pd.Series(True, index=frame.index)
+            for literal in term:
+                inside &= literal.evaluate(frame)
+            leaks |= inside
+        return leaks
+
+    def __str__(self) -> str:
+        """The rule as a sentence, with what its terms share said once.
+
+        >>> zero = OneOf("zero_grad", ("zero",))
+        >>> print(Rule(((zero, Between("momentum", 0.0, None)),
+        ...             (zero, Between("weight_decay", 0.0, None)),
+        ...             (OneOf("zero_grad", ("never",)),))))
+        leaks when zero_grad = zero and (momentum > 0 or weight_decay > 0), or zero_grad = never
+        """
+        if not self.terms:
+            return "never leaks"
+        if () in self.terms:
+            return "always leaks"
+        return f"leaks when {_any_of(self.terms)}"
+
+
+def _any_of(terms: Sequence[Term]) -> str:
+    """``terms`` joined by "or", those that share a literal put behind it in parentheses."""
+    pieces = []
+    left = list(terms)
+    while left:
+        shared = _most_shared(left)
+        first = shared if shared in left[0] else None
+        if first is None:
+            pieces.append(" and ".join(map(str, left.pop(0))))
+            continue
+        rests = [tuple(x for x in term if x != first) for term in left if first in term]
+        left = [term for term in left if first not in term]
+        pieces.append(f"{first} and ({_any_of(rests)})")
+    joint = ", or " if any(" and " in piece for piece in pieces) else " or "
+    return joint.join(pieces)
+
+
+def _most_shared(terms: Sequence[Term]) -> Literal | None:
+    """The literal that most terms have; None if each is in one term alone."""
+    counts = Counter(literal for term in terms for literal in term)
+    literal, uses = counts.most_common(1)[0]
+    return literal if uses > 1 else None
+
+
+def _word(value: Value) -> str:
+    if value is None:
+        return "null"
+    return value if isinstance(value, str) else f"{value:.12g}"

@@ -1,0 +1,123 @@
+"""What was run, as the report's facts: the grid, the environment, and how to repeat it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.phrases import counted
+from analysis.schema import AXES, COUNT, ENVIRONMENT, in_order
+from analysis.sweeps import SweepRecord
+
+_NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
+MOST_VALUES = 16  # of an axis or fact that are spelled out before the rest are only counted
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing and what it was."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """How to run a sweep again: the commands, and the spec file that they name."""
+
+    commands: tuple[str, ...]
+    spec: str
+
+
+def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Fact, ...]:
+    """How far the sweep got, how long it took, and with what it ran.
+
+    ``runs`` is as `analysis.sweeps.load_runs` gives it.
+    """
+    minutes = runs["train_seconds"].sum() / 60
+    facts = [
+        Fact("trials", f"{runs[COUNT].sum():,} recorded of {record.planned:,} planned"),
+        Fact("begun", f"{record.created_at} UTC"),
+        Fact("finished", f"{runs['finished_at'].max():%Y-%m-%d %H:%M} UTC"),
+        Fact("training", f"{minutes:.1f} minutes, added up over workers"),
+        Fact("workload", _values(frame["workload"])),
+        Fact("steps", _values(frame["steps"])),
+    ]
+    facts += [Fact(name, _values(runs[name])) for name in ENVIRONMENT]
+    return (*facts, Fact("optimizers of", _values(runs["optimizer_package"])))
+
+
+def grid_facts(frame: pd.DataFrame) -> tuple[Fact, ...]:
+    """Each axis with the values that its trials have."""
+    return tuple(Fact(axis, _values(frame[axis])) for axis in (*AXES, "seed"))
+
+
+def repeat(record: SweepRecord) -> Repeat:
+    """The commands that run the sweep again from its recorded grid, and draw this page."""
+    name = shlex.quote(record.name)
+    spec = json.loads(record.spec)
+    searched = spec.get("search")
+    run = "run repeat.toml" if searched is None else _search(searched, record.planned, name)
+    commands = (
+        f"leaksweep {run} --db sqlite:///repeat.db",
+        f"leaksweep report --sweep {name} --db sqlite:///repeat.db",
+    )
+    return Repeat(commands, spec_toml(spec))
+
+
+def _search(searched: dict[str, Any], trials: int, name: str) -> str:
+    """The words that search again as the spec of a searched sweep says."""
+    if "edge" in searched:
+        axis, _, ends = searched["edge"].partition("=")
+        words = [f"edge {shlex.quote(axis)} repeat.toml --name {name}"]
+        words += [f"--range {shlex.quote(ends)} --points {searched['points']}"]
+        return " ".join([*words, f"--tolerance {searched['tolerance']}"])
+    words = ["search repeat.toml", f"--name {name}"]
+    words += [f"--trials {trials}"]
+    words += [f"--objective {shlex.quote(each)}" for each in searched["objectives"]]
+    words += [f"--range {shlex.quote(each)}" for each in searched["ranges"]]
+    return " ".join([*words, f"--sampler {searched['sampler']}", f"--seed {searched['seed']}"])
+
+
+def spec_toml(spec: dict[str, Any]) -> str:
+    """A recorded spec as the TOML that `leaksweep run` takes; null, which TOML lacks, is left out.
+
+    Strings, numbers, booleans and lists of them are written alike in JSON and TOML.
+
+    >>> print(spec_toml({"name": "s", "grid": [{"lr": [1.0]}], "options": {"SGD": {"a": True}}}))
+    name = "s"
+    <BLANKLINE>
+    [[grid]]
+    lr = [1.0]
+    <BLANKLINE>
+    [options."SGD"]
+    a = true
+    """
+    plain = {key: value for key, value in spec.items() if key not in _NO_KEYS}
+    blocks = [_assignments(plain)]
+    blocks += [f"[[grid]]\n{_assignments(grid)}" for grid in spec.get("grid", [])]
+    for optimizer, options in spec.get("options", {}).items():
+        blocks.append(f"[options.{json.dumps(optimizer)}]\n{_assignments(options)}")
+    return "\n\n".join(blocks)
+
+
+def _assignments(values: dict[str, Any]) -> str:
+    pairs = values.items()
+    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in pairs if value is not None)
+
+
+def _values(column: pd.Series) -> str:
+    """The distinct values of a column as words, the first few spelled out."""
+    known = column.dropna().unique()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        texts = in_order(str(column.name), map(str, known))
+    else:
+        texts = [f"{value:.6g}" for value in sorted(known)]
+    if column.isna().any():
+        texts.append("not applicable")
+    more = len(texts) - MOST_VALUES
+    return ", ".join(texts[:MOST_VALUES]) + (f" and {counted(more, 'other')}" if more > 0 else "")
