@@ -15,7 +15,7 @@ from sweep.store.models import TABLES, Base
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
-from sweep.verifying import open_records, replayed
+from sweep.verifying import open_trials, replayed
 
 DATA = Path(__file__).parents[2] / "data"
 KEPT = sorted(DATA.glob("leaksweep_*.sqlite3"))
@@ -133,9 +133,11 @@ def test_its_sweep_resumes_with_the_one_trial_that_it_lacks(kept, opened):
 
 
 @kept_databases
-def test_its_trials_still_show_what_they_showed(kept, opened):
-    records = open_records(f"sqlite:///{opened(kept)}")
-    comparisons = list(replayed(records, records.numbers, Runner(1, trace=True)))
+@pytest.mark.parametrize("migrated", [True, False], ids=["migrated", "as it is"])
+def test_its_trials_still_show_what_they_showed(kept, opened, tmp_path, migrated):
+    path = opened(kept) if migrated else shutil.copy(kept, tmp_path / "sweep.db")
+    source = open_trials(f"sqlite:///{path}")
+    comparisons = list(replayed(source, source.numbers, Runner(1, trace=True)))
     assert len(comparisons) == 7
     assert [each for each in comparisons if not each.agrees] == []
 
