@@ -17,7 +17,6 @@ from sweep.store.older import ADDED
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
-from sweep.values.words import Backend
 from sweep.verifying import open_trials, replayed
 
 DATA = Path(__file__).parents[2] / "data"
@@ -160,7 +159,7 @@ def test_its_sweep_resumes_with_the_one_trial_that_it_lacks(kept, opened):
 def test_its_trials_still_show_what_they_showed(kept, opened, tmp_path, migrated):
     path = opened(kept) if migrated else shutil.copy(kept, tmp_path / "sweep.db")
     source = open_trials(f"sqlite:///{path}")
-    comparisons = list(replayed(source, source.numbers, Runner(1, Backend.THREADING, trace=True)))
+    comparisons = list(replayed(source, source.numbers, Runner(1, trace=True)))
     assert len(comparisons) == 7
     assert [each for each in comparisons if not each.agrees] == []
 
