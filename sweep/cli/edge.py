@@ -12,17 +12,15 @@ from sweep.cli.screen import print_table, say
 from sweep.cli.search import (
     Jobs,
     Preset,
-    Processes,
     Replaced,
     SpecFile,
     Steps,
     WorkloadName,
-    check_backend,
     grid_to_begin_from,
     pinned,
 )
 from sweep.errors import EXIT_NOT_THERE
-from sweep.values.words import Axis, Backend, Verdict
+from sweep.values.words import Axis, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +66,6 @@ def edge(
     ] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
-    backend: Processes = Backend.LOKY,
     trial_timeout: Annotated[
         float | None,
         typer.Option(
@@ -103,13 +100,12 @@ def edge(
     from sweep.searching.ranges import parse_ranges
 
     check_axis(axis)
-    check_backend(backend)
     (along,) = parse_ranges(
         [axis if range_ is None else f"{axis}={range_}"], pinned=pinned(set_ or ())
     )
     grid = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
     named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
-    runner = Runner(trials_at_once(jobs), backend, limits=Limits(trial_timeout, trial_memory))
+    runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout, trial_memory))
     _find(EdgeSearch(named, along, points, tolerance), db, runner, out)
 
 

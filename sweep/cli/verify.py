@@ -14,7 +14,7 @@ from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.output import Format, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
-from sweep.values.words import Axis, Backend
+from sweep.values.words import Axis
 
 if TYPE_CHECKING:
     from sweep.verifying import Comparison, RecordedTrial
@@ -37,9 +37,6 @@ def verify(
         int | None,
         typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
     ] = None,
-    backend: Annotated[
-        Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
-    ] = Backend.LOKY,
     trial_timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Stop a trial that takes longer; it has failed."),
@@ -77,7 +74,7 @@ def verify(
     limits = Limits(trial_timeout, trial_memory)
     source = open_trials(db, sweep=sweep, file=file)
     numbers = sample(source.numbers, size, seed)
-    runner = Runner(trials_at_once(jobs), backend, trace=file is None, limits=limits, tell=say)
+    runner = Runner(trials_at_once(jobs), trace=file is None, limits=limits, tell=say)
     runner.check()
     comparisons = replayed(source, numbers, runner, allow_import=allow_import)
     tally = _Tally(len(numbers), len(source.numbers))

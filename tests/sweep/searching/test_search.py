@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from here import Here
 
 from sweep.driver import run_sweep
 from sweep.errors import DatabaseError, MisuseError, SweepMismatchError
 from sweep.grid import Grid
-from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.samplers import Sampler
 from sweep.searching.search import claim_search, rebuilt
@@ -19,11 +19,11 @@ from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
-from sweep.values.words import Backend, Verdict
+from sweep.values.words import Verdict
 from sweep.verifying import open_trials, replayed
 
 SETTINGS = "SELECT optimizer, lr, weight_decay, momentum, zero_grad, drift_ratio FROM trial"
-HERE = Runner(1, Backend.THREADING, stacked=False)
+HERE = Here()
 
 
 def settings(url):

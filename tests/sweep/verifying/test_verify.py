@@ -16,7 +16,7 @@ from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Backend, Freeze, ZeroGrad
+from sweep.values.words import Freeze, ZeroGrad
 from sweep.verifying import Difference, open_trials, replayed, sample
 from sweep.verifying.recorded_trial import PLAN, SHOWN_COLUMNS, SURROUNDINGS
 
@@ -25,7 +25,7 @@ HOLDING = Setting("Adam", 0.1, 0.0, 0.9, ZeroGrad.NONE, freeze=Freeze.GRAD_NONE)
 INERT = Setting("SGD", 0.0, 0.0, 0.0, ZeroGrad.ZERO)
 FAILING = Setting("faulty:RaisesAtStep7", 0.1, 0.0, 0.0, ZeroGrad.NONE)
 SWEEPS = {"mixed": [LEAKING, HOLDING, INERT], "traced": [LEAKING], "bad": [FAILING]}
-HERE = Runner(1, Backend.THREADING, trace=True)
+HERE = Runner(1, trace=True)
 
 
 def trial(setting):
