@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import NotThereError
 from sweep.searching.objective import Objective, values
-from sweep.store.query import columns_there, run_query, sweep_id
+from sweep.store.query import run_query, sweep_id
 from sweep.values.outcome import CAUSE_FLAGS, Measurement
 from sweep.values.words import Axis, Verdict
 
@@ -49,7 +49,8 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     where there is no such sweep, and what `sweep.store.query.run_query` raises.
     """
     number = sweep_id(url, sweep)
-    columns = ", ".join(columns_there(url, "trial", STUDIED_COLUMNS))
+    # Qualified, as PostgreSQL has a word `freeze`.
+    columns = ", ".join(f"trial.{name}" for name in STUDIED_COLUMNS)
     with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:
         return [_typed(row) for row in rows]
 

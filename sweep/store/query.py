@@ -6,7 +6,6 @@ answer at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -86,12 +85,6 @@ def sweep_id(url: str, name: str) -> int:
     sweep_status(url, name)
     with run_query(url, "SELECT id, name FROM sweep") as found:
         return next(int(number) for number, known in found if str(known) == name)
-
-
-def columns_there(url: str, table: str, names: Sequence[str]) -> list[str]:
-    """Columns of a table of ours as a query names them, or NULL where an older schema has none."""
-    with run_query(url, f"SELECT * FROM {table} LIMIT 0") as found:  # noqa: S608 a constant
-        return [f"{table}.{name}" if name in found.columns else "NULL" for name in names]
 
 
 def _all_statuses(url: str) -> dict[str, SweepStatus]:
