@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
-from sweep.cli.output import Format, print_rows
+from sweep.cli.options import (
+    DEFAULT_DB,
+    AllowImport,
+    Db,
+    SweepName,
+    trials_at_once,
+)
+from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
 from sweep.values.words import Axis, Backend
@@ -25,9 +31,7 @@ COLUMNS = ("trial", "setting", "column", "recorded", "now")
 
 
 def verify(
-    sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; all if left out.")
-    ] = None,
+    sweep: SweepName = None,
     size: Annotated[
         int | None,
         typer.Option("--sample", metavar="N", min=1, help="Replay this many, drawn at random."),
@@ -52,12 +56,9 @@ def verify(
         Path | None,
         typer.Option("--from", metavar="FILE.csv[.gz]", help="Read trials from this file."),
     ] = None,
-    allow_import: Annotated[
-        bool,
-        typer.Option("--allow-import", help="Import code of your own that a trial names."),
-    ] = False,
+    allow_import: AllowImport = False,
     db: Db = DEFAULT_DB,
-    format: Annotated[Format, typer.Option(help="How to print what differs.")] = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
     """Replay recorded trials and say which of them no longer show what was recorded.
 
