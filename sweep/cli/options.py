@@ -13,18 +13,26 @@ from sweep.values.words import Backend
 
 
 def trials_at_once(jobs: int | None) -> int:
-    """``jobs`` where they were given, and otherwise one a core of this machine.
+    """``jobs`` where they were given, and otherwise one a core that this process may use."""
+    from sweep.running.cores import cores
 
-    Raises MisuseError where the environment has no number for the cores.
-    """
-    from joblib import cpu_count
+    return jobs or cores()
 
+
+_GONE = {"loky": "processes", "threading": "processes, with --jobs 1 for one trial at a time"}
+
+
+def _backend(word: str) -> Backend:
+    """The backend of that name. Raises MisuseError, for one that is gone with what to take."""
+    if word in _GONE:
+        raise MisuseError(f"--backend {word} is gone: take {_GONE[word]}.")
     try:
-        return jobs or int(cpu_count())
-    except ValueError as error:
+        return Backend(word)
+    except ValueError:
         raise MisuseError(
-            f"LOKY_MAX_CPU_COUNT is the number of cores to use; {error}. Unset it, or give --jobs."
-        ) from error
+            f"--backend takes {' or '.join(Backend)}; {word!r} came. Without it, trials run in "
+            f"processes of this machine."
+        ) from None
 
 
 def _normal(url: str) -> str:
@@ -33,6 +41,16 @@ def _normal(url: str) -> str:
 
     return parse_url(url).text
 
+
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        parser=_backend,
+        metavar="|".join(Backend),
+        help="Processes of this machine, or a Dask cluster.",
+    ),
+]
 
 DEFAULT_DB = "sqlite:///results/sweep.db"
 
@@ -77,13 +95,6 @@ Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each tria
 Jobs = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-]
-Processes = Annotated[
-    Backend,
-    typer.Option(
-        metavar="|".join(Backend),
-        help="Worker processes, or this process, where trials take turns.",
-    ),
 ]
 TrialTimeout = Annotated[
     float | None,

@@ -105,7 +105,7 @@ BAD = [
     (f"{GRID}optimizer = [1]", "1 is an integer."),
     (f"{GRID}optimizer = []", "grid[0].optimizer: optimizer needs names, such as optimizer = "),
     (f"{GRID}optimizer = ['Adma']", "grid[0].optimizer: Unknown optimizer 'Adma'. Did you mean Ad"),
-    (f"{SGD}{GRID}optimizer = ['sgdd']", "grid[1].optimizer: Unknown optimizer 'sgdd'. Did you mean"),
+    (f"{SGD}{GRID}optimizer = ['sgdd']", "grid[1].optimizer: Unknown optimizer 'sgdd'. Did "),
     (f"{GRID}optimizer = ['Adma', 'SGDD']", "your own is `package.module:Class`. (and 1 more)"),
     (f"{GRID}optimizer = ['no_*']", "No optimizer matches the pattern 'no_*'."),
     (f"{GRID}optimizer = ['a b:C']", "'a b:C' is not of the form package.module:Class."),
