@@ -28,6 +28,10 @@ class Workload:
         frozen: names as in ``model.named_parameters()``, at least one.
         detached_loss: the same forward pass with the frozen layer's output detached, for a
             model that does it itself; where it is None, forward hooks do it.
+        replicates: how many workloads this one is, stacked along the first dimension of every
+            parameter; see `sweep.trial.stack`.
+        each_loss: for a stack, the loss of each replicate at the latest forward pass, given
+            what ``loss`` was.
 
     Raises WorkloadError for a name that the model lacks, with the nearest names.
     """
@@ -37,6 +41,8 @@ class Workload:
     loss: Loss
     frozen: tuple[str, ...]
     detached_loss: Loss | None = None
+    replicates: int = 1
+    each_loss: Callable[[nn.Module, Any, int], list[float]] | None = None
 
     def __post_init__(self) -> None:
         if not self.frozen:

@@ -74,3 +74,9 @@ def sparse(seed):
 
 def _both(model, x, step):
     return (model[0](x) + model[1](x)).square().mean()
+
+
+def wide(seed):
+    """Eight MiB of parameters."""
+    model = nn.Sequential(nn.Linear(64, 16384, bias=False), nn.Linear(16384, 64, bias=False))
+    return Workload(model, torch.randn(2, 64), _square, frozen=("0.weight",))
