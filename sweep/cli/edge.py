@@ -12,17 +12,15 @@ from sweep.cli.screen import print_table, say
 from sweep.cli.search import (
     Jobs,
     Preset,
-    Processes,
     Replaced,
     SpecFile,
     Steps,
     WorkloadName,
-    check_backend,
     grid_to_begin_from,
     pinned,
 )
 from sweep.errors import EXIT_NOT_THERE
-from sweep.values.words import Axis, Backend, Verdict
+from sweep.values.words import Axis, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +66,6 @@ def edge(
     ] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
-    backend: Processes = Backend.LOKY,
     trial_timeout: Annotated[
         float | None,
         typer.Option(
@@ -94,7 +91,7 @@ def edge(
     The axis is sampled evenly, then halved wherever the verdict changes. The trials are a
     sweep of their own; the same command again runs what it still lacks.
 
-    Example: leaksweep edge weight_decay --preset article --range 1e-9:0.1:log
+    Example: leaksweep edge weight_decay --preset article --workload small --range 1e-9:0.1:log
     """
     from sweep.grid.spec_file import with_overrides
     from sweep.running.limits import Limits
@@ -103,13 +100,12 @@ def edge(
     from sweep.searching.ranges import parse_ranges
 
     check_axis(axis)
-    check_backend(backend)
     (along,) = parse_ranges(
         [axis if range_ is None else f"{axis}={range_}"], pinned=pinned(set_ or ())
     )
     grid = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
     named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
-    runner = Runner(trials_at_once(jobs), backend, limits=Limits(trial_timeout, trial_memory))
+    runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout, trial_memory))
     _find(EdgeSearch(named, along, points, tolerance), db, runner, out)
 
 

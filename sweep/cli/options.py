@@ -7,21 +7,30 @@ from typing import Annotated
 import typer
 
 from sweep.errors import MisuseError
+from sweep.values.words import Backend
 
 
 def trials_at_once(jobs: int | None) -> int:
-    """``jobs`` where they were given, and otherwise one a core of this machine.
+    """``jobs`` where they were given, and otherwise one a core that this process may use."""
+    from sweep.running.cores import cores
 
-    Raises MisuseError where the environment has no number for the cores.
-    """
-    from joblib import cpu_count
+    return jobs or cores()
 
+
+_GONE = {"loky": "processes", "threading": "processes, with --jobs 1 for one trial at a time"}
+
+
+def _backend(word: str) -> Backend:
+    """The backend of that name. Raises MisuseError, for one that is gone with what to take."""
+    if word in _GONE:
+        raise MisuseError(f"--backend {word} is gone: take {_GONE[word]}.")
     try:
-        return jobs or int(cpu_count())
-    except ValueError as error:
+        return Backend(word)
+    except ValueError:
         raise MisuseError(
-            f"LOKY_MAX_CPU_COUNT is the number of cores to use; {error}. Unset it, or give --jobs."
-        ) from error
+            f"--backend takes {' or '.join(Backend)}; {word!r} came. Without it, trials run in "
+            f"processes of this machine."
+        ) from None
 
 
 def _normal(url: str) -> str:
@@ -31,6 +40,16 @@ def _normal(url: str) -> str:
     return parse_url(url).text
 
 
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        parser=_backend,
+        metavar="|".join(Backend),
+        help="Processes of this machine, or a Dask cluster.",
+    ),
+]
+
 DEFAULT_DB = "sqlite:///results/sweep.db"
 
 Db = Annotated[
@@ -38,8 +57,8 @@ Db = Annotated[
     typer.Option(
         "--db",
         envvar="LEAKSWEEP_DB",
-        metavar="URL",
-        help="The database, as an SQLAlchemy URL.",
+        metavar="DB",
+        help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,
         callback=_normal,
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
+from sweep.cli.options import DEFAULT_DB, BackendOption, Db, trials_at_once
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.values.words import Backend, Device, Verdict
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sweep.running.runner import Runner
 
 DEFAULT_PRESET = "article"
-LONG_RUN_S = 30.0
-"""From how long on a run says how near it came to the cores' peak, which takes a second."""
 
 
 def run(
@@ -49,12 +47,7 @@ def run(
         int | None,
         typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
     ] = None,
-    backend: Annotated[
-        Backend,
-        typer.Option(
-            help="Worker processes; this process, where trials take turns; or a Dask cluster."
-        ),
-    ] = Backend.LOKY,
+    backend: BackendOption = Backend.PROCESSES,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -172,22 +165,10 @@ def _run(grid: Grid, db: str, runner: Runner, retry_failed: bool) -> int:
         with shown_progress(grid.spec.name) as observe:
             progress = run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
         # Inside, so that it is the store that closes the database last and tidies up its log.
-        return _print_summary(grid.spec.name, db, progress, _of_peak(progress, runner))
+        return _print_summary(grid.spec.name, db, progress)
 
 
-def _of_peak(progress: Progress, runner: Runner) -> str:
-    """How near a long run on this machine's cores came to their peak; empty for any other."""
-    here = runner.backend is Backend.LOKY and runner.device == Device.CPU
-    if not (here and progress.gigaflop and progress.seconds >= LONG_RUN_S):
-        return ""
-    from sweep.peak import peak_gigaflop_per_second
-
-    fraction = progress.gigaflop / progress.seconds / peak_gigaflop_per_second(runner.jobs)
-    cores = "one core" if runner.jobs == 1 else f"{runner.jobs} cores"
-    return f", {fraction:.2f} of the peak of {cores} at matrix products"
-
-
-def _print_summary(name: str, db: str, progress: Progress, of_peak: str) -> int:
+def _print_summary(name: str, db: str, progress: Progress) -> int:
     """Prints the sweep's table and what this run did; returns how many trials have failed."""
     from analysis.load import load_trials
     from analysis.terminal import summary
@@ -197,7 +178,7 @@ def _print_summary(name: str, db: str, progress: Progress, of_peak: str) -> int:
     table = summary(frame)
     print_table(table.columns, table.rows, title=table.title)
     failed = int((frame["verdict"] == Verdict.FAILED.value).sum())
-    say(_closing_line(name, parse_url(db).shown, progress, of_peak))
+    say(_closing_line(name, parse_url(db).shown, progress))
     if failed:
         say(
             f"{failed:,} of them failed. The table `failures` of `leaksweep export` says why; "
@@ -206,7 +187,7 @@ def _print_summary(name: str, db: str, progress: Progress, of_peak: str) -> int:
     return failed
 
 
-def _closing_line(name: str, where: str, progress: Progress, of_peak: str) -> str:
+def _closing_line(name: str, where: str, progress: Progress) -> str:
     if not progress.finished:
         return (
             f"{name}: all {progress.planned:,} trials were recorded already in {where}; ran none."
@@ -214,7 +195,7 @@ def _closing_line(name: str, where: str, progress: Progress, of_peak: str) -> st
     rate = progress.finished / progress.seconds
     return (
         f"{name}: ran {progress.finished:,} of {progress.planned:,} trials "
-        f"in {progress.seconds:.1f} s ({rate:.3g} a second{of_peak}), recorded in {where}."
+        f"in {progress.seconds:.1f} s ({rate:.3g} a second), recorded in {where}."
     )
 
 

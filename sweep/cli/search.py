@@ -14,7 +14,7 @@ from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.searching.objective import Objective
 from sweep.searching.samplers import Sampler
-from sweep.values.words import Backend, Verdict
+from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
     from sweep.grid.spec import Spec
@@ -50,9 +50,6 @@ Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each tria
 Jobs = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-]
-Processes = Annotated[
-    Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
 ]
 
 
@@ -100,7 +97,6 @@ def search(
     ] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
-    backend: Processes = Backend.LOKY,
     trial_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Stop a trial that takes longer.")
     ] = TRIAL_TIMEOUT_S,
@@ -119,7 +115,7 @@ def search(
     from sweep.searching.ranges import parse_ranges
 
     chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
-    runner = _runner(jobs, backend, trial_timeout)
+    runner = _runner(jobs, trial_timeout)
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
     ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))
@@ -172,30 +168,20 @@ def pinned(axes: Sequence[str]) -> list[str]:
     return [text.partition("=")[0].strip() for text in axes]
 
 
-def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
+def _runner(jobs: int | None, timeout_s: float) -> Runner:
     """What runs trials one by one as they are asked for, none ahead of a free worker."""
-    from sweep.running.limits import NO_LIMITS, Limits
+    from sweep.running.limits import Limits
     from sweep.running.runner import Runner
 
-    check_backend(backend)
-    limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
-    return Runner(trials_at_once(jobs), backend, limits=limits, stacked=False)
-
-
-def check_backend(backend: Backend) -> None:
-    """Raises MisuseError for a cluster."""
-    if backend is Backend.DASK:
-        raise MisuseError(
-            "What runs next is chosen by what has finished, and a cluster takes trials in "
-            "batches. Leave --backend dask out."
-        )
+    return Runner(trials_at_once(jobs), limits=Limits(timeout_s), stacked=False)
 
 
 def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:
     """Searches, and prints what was found. Raises typer.Exit(1) where trials have failed."""
     from sweep.cli.searched import print_found
     from sweep.searching.samplers import check_sampler
-    from sweep.searching.search import claim, quiet_optuna, rebuilt
+    from sweep.searching.search import claim_search, rebuilt
+    from sweep.searching.study import quiet_optuna
     from sweep.store.store import Store
 
     with quiet_optuna():
@@ -203,7 +189,7 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
         space = search.space()
         check_sampler(search.sampler, search.objectives, space)
         with Store.open(db) as store:
-            claim(store, search)
+            claim_search(store, search)
             study = rebuilt(db, search, space)
             _say_where_it_stands(search, study)
             done = _searched(store, search, space, study, runner, trials)
@@ -221,13 +207,13 @@ def _searched(
 ) -> Searched:
     """Runs the search; says what was kept if it is interrupted."""
     from sweep.cli.progress import shown_progress
-    from sweep.searching.search import claim, run_search
+    from sweep.searching.search import claim_search, run_search
 
     with shown_progress(search.spec.name) as observe:
         try:
             return run_search(store, search, space, study, runner, trials=trials, observe=observe)
         except KeyboardInterrupt:
-            there = store.tally(claim(store, search).id).total()
+            there = store.tally(claim_search(store, search).id).total()
             ran = there - len(study.rows)
             say(
                 f"{search.spec.name}: {ran:,} of {trials:,} trials had finished; {there:,} are "

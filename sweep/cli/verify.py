@@ -14,10 +14,10 @@ from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.output import Format, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
-from sweep.values.words import Axis, Backend
+from sweep.values.words import Axis
 
 if TYPE_CHECKING:
-    from sweep.verifying import Comparison, Record
+    from sweep.verifying import Comparison, RecordedTrial
 
 LINE_EVERY_S = 10.0
 EXIT_SOME_DIFFER = 1
@@ -26,7 +26,7 @@ COLUMNS = ("trial", "setting", "column", "recorded", "now")
 
 def verify(
     sweep: Annotated[
-        str | None, typer.Argument(metavar="SWEEP", help="One sweep; all if left out.")
+        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; all if left out.")
     ] = None,
     size: Annotated[
         int | None,
@@ -37,9 +37,6 @@ def verify(
         int | None,
         typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
     ] = None,
-    backend: Annotated[
-        Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
-    ] = Backend.LOKY,
     trial_timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Stop a trial that takes longer; it has failed."),
@@ -50,7 +47,7 @@ def verify(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--trials", metavar="FILE.csv[.gz]", help="Read trials from this file."),
+        typer.Option("--from", metavar="FILE.csv[.gz]", help="Read trials from this file."),
     ] = None,
     allow_import: Annotated[
         bool,
@@ -70,17 +67,17 @@ def verify(
     """
     from sweep.running.limits import Limits
     from sweep.running.runner import Runner
-    from sweep.verifying import open_records, replayed, sample
+    from sweep.verifying import open_trials, replayed, sample
 
     if file is not None and sweep is not None:
-        raise MisuseError("A file of trials has no sweeps in it; leave out SWEEP or --trials.")
+        raise MisuseError("A file of trials has no sweeps in it; leave out SWEEP or --from.")
     limits = Limits(trial_timeout, trial_memory)
-    records = open_records(db, sweep=sweep, file=file)
-    numbers = sample(records.numbers, size, seed)
-    runner = Runner(trials_at_once(jobs), backend, trace=file is None, limits=limits, tell=say)
+    source = open_trials(db, sweep=sweep, file=file)
+    numbers = sample(source.numbers, size, seed)
+    runner = Runner(trials_at_once(jobs), trace=file is None, limits=limits, tell=say)
     runner.check()
-    comparisons = replayed(records, numbers, runner, allow_import=allow_import)
-    tally = _Tally(len(numbers), len(records.numbers))
+    comparisons = replayed(source, numbers, runner, allow_import=allow_import)
+    tally = _Tally(len(numbers), len(source.numbers))
     disagreeing = [each for each in _shown(comparisons, tally) if not each.agrees]
     disagreeing.sort(key=lambda each: each.record.number)
     if disagreeing or format is not Format.TABLE:
@@ -158,7 +155,7 @@ def _rows(comparison: Comparison) -> Iterator[tuple[Any, ...]]:
         yield (*trial, each.column, _exact(each.recorded), _exact(each.now))
 
 
-def _setting(record: Record) -> str:
+def _setting(record: RecordedTrial) -> str:
     pairs = [(axis.value, record.columns[axis]) for axis in Axis]
     return " ".join(f"{axis}={value}" for axis, value in pairs if value is not None)
 

@@ -16,8 +16,8 @@ from sweep.values.words import Axis, GradState, Verdict
 if TYPE_CHECKING:
     from sweep.explain import Explanation
     from sweep.explain.explanation import ReplayedStep
-    from sweep.explain.recorded import Recorded
     from sweep.trial.probe import Change
+    from sweep.verifying import RecordedTrial
 
 WIDTH = 88
 
@@ -55,13 +55,14 @@ def why(
     """
     from sweep.explain import explain
     from sweep.explain.asked import asked_trial
-    from sweep.explain.recorded import recorded_trial
+    from sweep.verifying.trial_again import trial_again
+    from sweep.verifying.trial_sources import recorded_trial
 
     recorded = None
     if len(what) == 1 and what[0].isdecimal():
         _check_alone(workload, steps)
-        recorded = recorded_trial(db, int(what[0]), allow_import=allow_import)
-        planned = recorded.planned
+        recorded = recorded_trial(db, int(what[0]))
+        planned = trial_again(recorded, allow_import=allow_import)
     else:
         planned = asked_trial(what, workload=workload, steps=steps)
     say("Training it, and the same with one axis changed at a time...")
@@ -138,19 +139,17 @@ def _print_shares(replayed: ReplayedStep) -> None:
     )
 
 
-def _print_agreement(recorded: Recorded, explanation: Explanation) -> None:
-    from sweep.explain.recorded import differences
+def _print_agreement(recorded: RecordedTrial, explanation: Explanation) -> None:
+    from sweep.verifying.comparison import compare
 
-    outcome = explanation.outcome
-    seen = outcome.measurement
-    first = seen.first_leak_step if seen else None
-    agrees = (recorded.verdict, recorded.first_leak_step) == (outcome.verdict.value, first)
-    there = recorded.verdict
-    if recorded.first_leak_step is not None:
-        there += f" from step {recorded.first_leak_step} on"
-    changed = [f"{n} {t} there, {h} here" for n, (t, h) in differences(recorded, outcome).items()]
+    compared = compare(recorded, explanation.outcome)
+    there, first = recorded.columns["verdict"], recorded.columns["first_leak_step"]
+    if first is not None:
+        there = f"{there} from step {first} on"
+    differs = any(each.column in ("verdict", "first_leak_step") for each in compared.bits)
+    changed = [f"{e.column} {e.recorded} there, {e.now} here" for e in compared.elsewhere]
     environment = "; ".join(changed) or "the environment is the same"
-    _paragraph(f"Recorded: {there}. This run {'agrees' if agrees else 'differs'}; {environment}.")
+    _paragraph(f"Recorded: {there}. This run {'differs' if differs else 'agrees'}; {environment}.")
 
 
 def _paragraph(text: str) -> None:

@@ -236,15 +236,6 @@ def test_whatever_the_environment_says_of_the_database_is_at_most_one_message(
         assert ends_well(command, *BASES[command,]).code in (1, 2)
 
 
-@pytest.mark.parametrize("word", ["many", "-1", "0", "1e9", "\udcff"])
-def test_whatever_the_environment_says_of_the_cores_does_no_harm(ends_well, monkeypatch, word):
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", word)
-    for command in ("run", "verify", "search", "edge"):
-        ended = ends_well(command, *BASES[command,])
-        if command != "verify" and word not in ("-1", "0"):  # it asks for the database first
-            assert "LOKY_MAX_CPU_COUNT is the number of cores" in ended.err
-
-
 @pytest.mark.parametrize("size", [100_000_000, 10**12], ids=["100 MB", "more than memory holds"])
 def test_a_huge_spec_is_refused_with_its_size_before_it_is_read(ends_well, tmp_path, size):
     path = tmp_path / "huge.toml"

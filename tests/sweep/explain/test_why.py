@@ -10,13 +10,15 @@ from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError
 from sweep.explain import explain, in_words
 from sweep.explain.asked import asked_trial
 from sweep.explain.explanation import MetGrad
-from sweep.explain.recorded import differences, recorded_trial
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.store.store import Store
 from sweep.trial.trial import failed, run_trial
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Freeze, GradState, Source, Verdict, ZeroGrad
+from sweep.verifying.comparison import Difference, compare
+from sweep.verifying.trial_again import trial_again
+from sweep.verifying.trial_sources import recorded_trial
 
 
 def asked(text, workload="small", steps=6):
@@ -381,8 +383,8 @@ class TestRecorded:
     def test_a_trial_comes_back_as_it_was_run(self, database, text):
         planned = asked(text)
         recorded = recorded_trial(database(planned), 1)
-        assert recorded.planned == planned
-        assert recorded.verdict == run_trial(planned).verdict
+        assert trial_again(recorded) == planned
+        assert recorded.columns["verdict"] == run_trial(planned).verdict
 
     def test_every_optimizer_that_can_be_built_comes_back(self, tmp_path):
         axes = {"optimizer": ["*"], "zero_grad": ["none"]}
@@ -391,18 +393,18 @@ class TestRecorded:
         with Store.open(url) as store:
             sweep = store.record_sweep("all", grid.canonical(), grid.size)
             store.write(sweep.id, [failed(planned, ValueError(), seconds=0.0) for planned in grid])
-        found = {recorded_trial(url, number + 1).planned for number in range(grid.size)}
+        found = {trial_again(recorded_trial(url, number + 1)) for number in range(grid.size)}
         assert found == set(grid)
 
     def test_nothing_differs_in_the_same_environment(self, database):
         planned = asked("optimizer=SGD zero_grad=zero")
-        assert differences(recorded_trial(database(planned), 1), run_trial(planned)) == {}
+        assert compare(recorded_trial(database(planned), 1), run_trial(planned)).elsewhere == ()
 
     def test_another_version_of_the_library_is_named(self, database):
         planned = asked("optimizer=SGD zero_grad=zero")
         url = altered(database(planned), optimizer_package="torch 2.9.0")
-        found = differences(recorded_trial(url, 1), run_trial(planned))
-        assert found == {"optimizer_package": ("torch 2.9.0", "torch 2.13.0")}
+        (found,) = compare(recorded_trial(url, 1), run_trial(planned)).elsewhere
+        assert found == Difference("optimizer_package", "torch 2.9.0", "torch 2.13.0")
 
     def test_a_trial_that_is_not_there_is_not_there(self, database):
         url = database(asked("optimizer=SGD zero_grad=zero"))
@@ -416,13 +418,14 @@ class TestRecorded:
         )
         message = f"Trial 1 has {column} {MARKER}:Plain, .* If you trust it, add --allow-import"
         with pytest.raises(MisuseError, match=message):
-            recorded_trial(url, 1)
+            trial_again(recorded_trial(url, 1))
         assert not marker.exists()
 
     def test_it_is_imported_where_that_is_allowed(self, database, marker):
         url = database(asked(f"optimizer={MARKER}:Plain zero_grad=zero"))
         marker.unlink()
-        assert recorded_trial(url, 1, allow_import=True).verdict == "holds"
+        planned = trial_again(recorded_trial(url, 1), allow_import=True)
+        assert run_trial(planned).verdict == "holds"
 
     @pytest.mark.parametrize(
         ("columns", "message"),
@@ -441,8 +444,8 @@ class TestRecorded:
     def test_a_row_that_no_sweep_wrote_is_refused(self, database, columns, message):
         url = altered(database(asked("optimizer=SGD zero_grad=zero")), **columns)
         with pytest.raises(DatabaseError, match=message):
-            recorded_trial(url, 1)
+            trial_again(recorded_trial(url, 1))
 
     def test_zero_grad_survives_as_the_word_it_is(self, database):
         recorded = recorded_trial(database(asked("optimizer=SGD zero_grad=never")), 1)
-        assert recorded.planned.setting.zero_grad is ZeroGrad.NEVER
+        assert trial_again(recorded).setting.zero_grad is ZeroGrad.NEVER
