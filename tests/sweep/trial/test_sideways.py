@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import planted_workloads
 import pytest
 
 from sweep.optimizers import registry
@@ -59,6 +60,7 @@ def test_looking_past_the_last_step_is_not_tried():
 
 
 def test_a_training_that_never_repeats_leaves_it_open():
+    planted_workloads.BUILT_ONCE.clear()
     setting = Setting("pytorch_optimizer.prodigy", 1.0, 0.0, 0.9, ZeroGrad.NEVER)
     drifting = run_trial(PlannedTrial(setting, "planted_workloads:only_once", 6))
     assert drifting.error is None
