@@ -21,6 +21,9 @@ from pathlib import Path
 from sweep.errors import WorkerStartError
 from sweep.running.forking import END, FORK, LENGTH, REPLY, REQUEST, receive
 
+TRAINING = "sweep.trial.ready"
+"""The module that training needs: its import takes seconds, nearly all of them torch's."""
+
 _ROOT = str(Path(__file__).parents[2])
 _SERVE = "import sys; sys.path.append(sys.argv[2]); from sweep.running.forking import main; main()"
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -44,6 +47,7 @@ class ForkServer:
     def __init__(self, preload: str) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
+        self._has_answered = False
         self.variables = variables()
         self._connection, theirs = socket.socketpair()
         with theirs:
@@ -88,8 +92,10 @@ class ForkServer:
         return self._asked(END, pid, seconds)
 
     def close(self) -> None:
-        """Ends the server and its workers."""
+        """Ends the server and its workers; one that is still importing has none, and is killed."""
         self._connection.close()
+        if not self._has_answered and self._owner == os.getpid():
+            self._process.kill()
 
     def wait(self) -> None:
         """Waits until it has ended; it was closed before."""
@@ -108,15 +114,17 @@ class ForkServer:
             except BaseException:  # an answer that nobody awaits would be taken for the next
                 self.close()
                 raise
+        self._has_answered = True
         if not done:
             raise OSError(number, os.strerror(number))
         return int(number)
 
 
-def running(preload: str) -> ForkServer:
+def running(preload: str = TRAINING) -> ForkServer:
     """This process's server that has imported ``preload``, started where there is none.
 
-    Returns before it has. Raises WorkerStartError where the system refuses a process.
+    Returns before it has, so that a command which calls this first reads its spec and opens
+    its database meanwhile. Raises WorkerStartError where the system refuses a process.
     """
     with _lock:
         server = _servers.get(preload)

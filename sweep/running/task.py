@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from sweep.running.fork_server import TRAINING
 from sweep.trial.groups import Group, grouped
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
@@ -13,8 +14,6 @@ from sweep.values.setting import PlannedTrial
 RunTrial = Callable[[PlannedTrial], Outcome]
 RunGroup = Callable[[Group], list[Outcome]]
 
-PRELOAD = "sweep.trial.ready"
-"""What training needs: its import takes seconds, all but a few milliseconds of them torch's."""
 
 
 class WorkerDiedError(Exception):
@@ -90,12 +89,12 @@ def trained(*, trace: bool, device: str, stacked: bool = True) -> Task:
     return Task(
         partial(_train, trace=trace, device=device),
         device,
-        PRELOAD,
+        TRAINING,
         partial(_train_group, trace=trace, device=device) if stacked else None,
     )
 
 
-def called(run: RunTrial, *, preload: str = PRELOAD) -> Task:
+def called(run: RunTrial, *, preload: str = TRAINING) -> Task:
     """The task of calling ``run``, in a process that has imported ``preload``."""
     return Task(run, preload=preload)
 
