@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Select, Text, cast, func, select
 
-from analysis.load import TRIALS, connected, read_rows
+from analysis.connection import connected
+from analysis.load import TRIALS, read_rows
 from analysis.schema import CAUSES, COUNT, LISTED, SETTING
 
-SHARED = (*SETTING, "verdict", "diverged", *CAUSES, "sideways")
+SHARED = (*SETTING, "verdict", "diverged", "causes", *CAUSES, "sideways")
 """Columns that many trials have in common, in the order of the index."""
 OF_LEAKS = ("max_drift", "drift_ratio", "total_drift", "attached_motion")
 """Columns that are given for leaking trials alone, each of which then has a row of its own."""

@@ -8,34 +8,15 @@ Python rows.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import pandas as pd
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    Select,
-    column,
-    create_engine,
-    make_url,
-    select,
-    table,
-)
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import Connection, Select, column, select, table
 
-from analysis.exceptions import (
-    DatabaseMissingError,
-    MissingLibraryError,
-    SweepMissingError,
-    UnknownChoiceError,
-    UnreadableDatabaseError,
-)
+from analysis.connection import connected
+from analysis.exceptions import SweepMissingError, UnknownChoiceError
 from analysis.gather import gathered
 from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL
 
@@ -58,7 +39,7 @@ def load_trials(
     """One row a trial, in the order of their ids, of one sweep or of all.
 
     Args:
-        url: any SQLAlchemy URL; SQLite files are opened read-only.
+        url: any SQLAlchemy URL, or a path; SQLite files are opened read-only.
         sweep: a sweep's name; None for the trials of all of them.
         columns: names of `analysis.schema.COLUMNS`, environment columns among them; None
             for ``sweep`` and all of ``trial``.
@@ -139,61 +120,3 @@ def _blocks(
 def _sweep_names(connection: Connection) -> dict[int, str]:
     rows = connection.execute(select(_SWEEP.c.id, _SWEEP.c.name).order_by(_SWEEP.c.id))
     return {row.id: row.name for row in rows}
-
-
-@contextmanager
-def connected(url: str) -> Iterator[Connection]:
-    """A connection that is closed afterwards; its errors come out as this package's own.
-
-    All that is read through it is of one state of the database, whatever others write.
-    """
-    try:
-        parsed = make_url(url)
-        engine = _engine(parsed)
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise UnreadableDatabaseError("The database URL", "it is not a valid URL") from error
-    except ModuleNotFoundError as error:
-        raise MissingLibraryError("That database", str(error.name), "leaksweep[cluster]") from error
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise _unreadable(parsed, reason) from error
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        reason = f"a column holds what is not of its kind ({str(error).splitlines()[0]:.80})"
-        raise _unreadable(parsed, reason) from error
-    finally:
-        engine.dispose()
-
-
-def _unreadable(url: URL, reason: str) -> UnreadableDatabaseError:
-    """The error with every secret of ``url`` left out, whoever has put it into the reason."""
-    shown = url.render_as_string(hide_password=False)
-    secrets = [url.password, *(url.query.get(name) for name in ("password", "sslpassword"))]
-    for secret in filter(None, secrets):
-        for written in (str(secret), quote(str(secret)), quote_plus(str(secret))):
-            shown, reason = shown.replace(written, "***"), reason.replace(written, "***")
-    return UnreadableDatabaseError(shown, reason)
-
-
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() == "postgresql":
-        engine = create_engine(url, isolation_level="REPEATABLE READ")
-        return engine.execution_options(postgresql_readonly=True)
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url)
-    if not url.database or url.database == ":memory:":
-        raise DatabaseMissingError("the SQLite URL, which names no file")
-    path = Path(url.database)
-    if not path.is_file():
-        raise DatabaseMissingError(str(path))
-    read_only = f"{path.resolve().as_uri()}?mode=ro"
-    return create_engine("sqlite://", creator=lambda: _opened(read_only))
-
-
-def _opened(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True)
-    connection.execute("PRAGMA trusted_schema = OFF")  # views of strangers call nothing of ours
-    connection.execute("BEGIN")  # what is seen first is seen to the end
-    return connection

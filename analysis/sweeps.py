@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 from sqlalchemy import column, func, select, table
 
-from analysis.load import ENVIRONMENTS, TRIALS, connected, load_trials, read_rows
+from analysis.connection import connected
+from analysis.load import ENVIRONMENTS, TRIALS, load_trials, read_rows
 from analysis.schema import AXES, COUNT, ENVIRONMENT
 
 _SWEEP = table("sweep", *(column(name) for name in ("id", "name", "spec", "planned", "created_at")))

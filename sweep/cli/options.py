@@ -57,8 +57,8 @@ Db = Annotated[
     typer.Option(
         "--db",
         envvar="LEAKSWEEP_DB",
-        metavar="URL",
-        help="The database, as an SQLAlchemy URL.",
+        metavar="DB",
+        help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,
         callback=_normal,
     ),

@@ -126,7 +126,7 @@ MISUSES = [
     (("{spec}", "--device", "tpu"), "Invalid value for '--device'"),
     (("{spec}", "--job", "2"), "No such option: --job"),
     (("{spec}", "another.toml"), "unexpected extra argument"),
-    (("{spec}", "--db", "results/sweep.db"), "is a path, not a database URL"),
+    (("{spec}", "--db", "sqlite:results/sweep.db"), "is no database URL"),
     (("{spec}", "--db", "mysql://host/x"), "are not supported"),
     (("{spec}", "--db", "sqlite:///{spec}"), "that file is no SQLite database"),
     (("{spec}", "--db", "sqlite:///{folder}"), "is a folder; name a file in it"),

@@ -149,7 +149,7 @@ def test_nothing_new_ends_early(leaksweep, db, spec):
         (["--seed", "-1"], "--seed"),
         (["--preset", "full"], "Both a spec"),
         (["--name", "a\x1bb"], "do not print"),
-        (["--db", "nowhere"], "is a path, not a database URL"),
+        (["--db", "sqlite:nowhere"], "is no database URL"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

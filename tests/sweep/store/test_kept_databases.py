@@ -11,7 +11,9 @@ from sqlalchemy import MetaData, create_engine, insert, select
 
 from sweep.running.runner import Runner
 from sweep.store import migrate, revision
+from sweep.store.describe import describe_schema
 from sweep.store.models import TABLES, Base
+from sweep.store.older import ADDED
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
@@ -119,6 +121,26 @@ def test_it_can_be_read_without_being_migrated(kept, tmp_path):
     with run_query(f"sqlite:///{path}", "SELECT count(*) FROM leak") as result:
         assert list(result) == [(status.leaks,)]
     assert path.read_bytes() == before
+
+
+@kept_databases
+def test_unmigrated_it_has_todays_columns_and_views(kept):
+    for table in describe_schema():
+        with run_query(str(kept), f"SELECT * FROM {table.name}") as result:
+            names = [column.name for column in table.columns]
+            assert set(result.columns) - {"platform"} == set(names), table.name
+            found = [dict(zip(result.columns, row, strict=True)) for row in result]
+        if table.is_view:
+            assert len(found) == len(rows(kept, table.name))
+    with run_query(str(kept), "SELECT DISTINCT causes FROM leak ORDER BY 1") as result:
+        assert list(result) == [("history",)]
+
+
+def test_the_columns_that_old_databases_lack_are_those_that_revisions_added():
+    first = {table: set(rows(KEPT[0], table)[0]) for table in ("trial", "environment")}
+    for table, added in ADDED.items():
+        today = {column.name for column in Base.metadata.tables[table].columns}
+        assert set(added) == today - first[table]
 
 
 @kept_databases
