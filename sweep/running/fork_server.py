@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sweep.errors import WorkerStartError
+from sweep.errors import SystemLimitError
 from sweep.running.forking import END, FORK, LENGTH, REPLY, REQUEST, receive
 
 TRAINING = "sweep.trial.ready"
@@ -124,7 +124,7 @@ def running(preload: str = TRAINING) -> ForkServer:
     """This process's server that has imported ``preload``, started where there is none.
 
     Returns before it has, so that a command which calls this first reads its spec and opens
-    its database meanwhile. Raises WorkerStartError where the system refuses a process.
+    its database meanwhile. Raises SystemLimitError where the system refuses a process.
     """
     with _lock:
         server = _servers.get(preload)
@@ -135,7 +135,7 @@ def running(preload: str = TRAINING) -> ForkServer:
         try:
             _servers[preload] = ForkServer(preload)
         except (OSError, RuntimeError) as error:
-            raise WorkerStartError(error) from error
+            raise SystemLimitError("process for trials", error) from error
         return _servers[preload]
 
 

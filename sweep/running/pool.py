@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from sweep.errors import WorkerStartError
+from sweep.errors import SystemLimitError
 from sweep.running.limits import Limits
 from sweep.running.serving import Failure
 from sweep.running.source import Source
@@ -34,7 +34,7 @@ def in_workers(source: Source, task: Task, limits: Limits, jobs: int) -> Iterato
     """The outcome of each trial of ``source``, ``jobs`` at once, in the order they finish.
 
     A trial over its limits is stopped, and has failed; one whose worker died twice has, too.
-    Raises WorkerStartError where there can be no workers. Closing the iterator kills them.
+    Raises SystemLimitError where there can be no workers. Closing the iterator kills them.
     """
     with Pool(task, limits, jobs) as pool:
         yield from pool.outcomes(task.groups(source))
@@ -49,7 +49,7 @@ def alone(planned: PlannedTrial, task: Task, limits: Limits) -> Outcome:
             return outcome
         for outcome in pool.outcomes(iter(pool.suspects[:])):
             return outcome
-    raise WorkerStartError(pool.suspects[-1].error)
+    raise SystemLimitError("process for trials", pool.suspects[-1].error)
 
 
 class Pool:

@@ -15,7 +15,6 @@ RunTrial = Callable[[PlannedTrial], Outcome]
 RunGroup = Callable[[Group], list[Outcome]]
 
 
-
 class WorkerDiedError(Exception):
     """The process that ran a trial ended without an answer; the argument says how."""
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from sweep.errors import WorkerStartError
+from sweep.errors import SystemLimitError
 from sweep.running.fork_server import (
     ForkServer,
     current_folder,
@@ -81,7 +81,7 @@ class Worker:
     """
 
     def __init__(self, task: Task, limits: Limits) -> None:
-        """Starts it. Raises WorkerStartError where that cannot be done."""
+        """Starts it. Raises SystemLimitError where that cannot be done."""
         self._limits = limits
         self.held: deque[Held] = deque()
         self.ended = False
@@ -207,8 +207,8 @@ def _forked(preload: str, connection: Connection) -> tuple[ForkServer, int]:
         except EOFError:
             continue
         except OSError as error:
-            raise WorkerStartError(error) from error
-    raise WorkerStartError("the one that they are forked from ended by itself")
+            raise SystemLimitError("process for trials", error) from error
+    raise SystemLimitError("process for trials", "the one that they are forked from ended")
 
 
 def _orders(task: Task, *, announces: bool) -> bytes:

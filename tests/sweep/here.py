@@ -14,6 +14,7 @@ class Here:
     """Runs trials one after another, by ``run_trial`` or by training them."""
 
     run_trial: RunTrial | None = None
+    device: str = "cpu"
 
     def run(self, trials):
         """The outcome of each of ``trials``, in their order."""
