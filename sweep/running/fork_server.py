@@ -30,7 +30,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 """A library that starts threads when it is imported would leave them out of a fork."""
 
 _TELLS_NOTHING = frozenset({"PYTEST_CURRENT_TEST", "LEAKSWEEP_DB", "COLUMNS", "LINES"})
-ENDS_WITHIN_S = 2.0
+SERVER_ENDS_WITHIN_S = 2.0
 
 _lock = threading.RLock()
 _servers: dict[str, ForkServer] = {}
@@ -100,7 +100,7 @@ class ForkServer:
     def wait(self) -> None:
         """Waits until it has ended; it was closed before."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(ENDS_WITHIN_S)
+            self._process.wait(SERVER_ENDS_WITHIN_S)
 
     def _asked(self, what: bytes, pid: int, seconds: float, *descriptors: int) -> int:
         with self._lock:

@@ -40,7 +40,7 @@ AHEAD_S = 0.02
 MOST_AHEAD = 8
 AHEAD_BYTES = 16_384
 """What a connection surely takes while nobody reads: whoever sends more would have to wait."""
-ENDS_WITHIN_S = 2.0
+HANGS_UP_WITHIN_S = 2.0
 """How long a process that has hung up may take to end by itself."""
 TRIES = 3
 """How often a worker is asked for: the server may be killed as others are."""
@@ -154,7 +154,7 @@ class Worker:
     def how_it_ended(self) -> str:
         """Such as ``SIGKILL`` or ``EXIT(7)``; sees to the end of one that has hung up."""
         try:
-            code = self._server.end(self._pid, ENDS_WITHIN_S)
+            code = self._server.end(self._pid, HANGS_UP_WITHIN_S)
         except (EOFError, OSError):
             return signal.SIGKILL.name  # with its server, or by `interrupt`
         return signal.Signals(-code).name if code < 0 else f"EXIT({code})"

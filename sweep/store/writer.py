@@ -17,7 +17,7 @@ from sweep.store.store import Store
 from sweep.values.outcome import Outcome
 
 COMMIT_EVERY_S = 0.5
-BATCH = 1000
+MOST_AT_ONCE = 1000
 QUEUED_AT_MOST = 2000
 
 _LOOK_S = 0.2  # how often each side of the queue looks whether the other is still there
@@ -97,7 +97,7 @@ class Writer:
         """What comes within the time from the first outcome on; none where none does."""
         batch: list[Outcome] = []
         timeout_s = _LOOK_S
-        while len(batch) < BATCH:
+        while len(batch) < MOST_AT_ONCE:
             try:
                 item = self._queue.get(timeout=timeout_s)
             except queue.Empty:

@@ -13,7 +13,7 @@ from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.on_worker import Job, run_batch, stop
 from sweep.running.pool import in_workers
 from sweep.running.runner import Runner
-from sweep.running.source import Source
+from sweep.running.source import LazyTrials
 from sweep.running.task import TRAINING, Task, called, trained
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
@@ -88,7 +88,7 @@ def test_a_trial_that_raises_has_failed_whatever_raises_it():
 
 
 def in_worker_processes(task):
-    return in_workers(Source(TRIALS), task, NO_LIMITS, 2)
+    return in_workers(LazyTrials(TRIALS), task, NO_LIMITS, 2)
 
 
 def in_a_batch(task):

@@ -131,7 +131,7 @@ def test_a_lock_held_by_another_program_is_waited_for(store, sweep, make, sqlite
 
 def test_a_full_queue_holds_the_driver_back(store, sweep, make, monkeypatch):
     monkeypatch.setattr(writer_module, "QUEUED_AT_MOST", 3)
-    monkeypatch.setattr(writer_module, "BATCH", 1)
+    monkeypatch.setattr(writer_module, "MOST_AT_ONCE", 1)
     monkeypatch.setattr(writer_module, "_LOOK_S", 0.01)
     waiting = []
     write = store.write
