@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, BackendOption, Db, trials_at_once
+from sweep.cli import completion
+from sweep.cli.options import (
+    DEFAULT_DB,
+    BackendOption,
+    Db,
+    Jobs,
+    Replaced,
+    Steps,
+    TrialMemory,
+    TrialTimeout,
+    WorkloadName,
+    trials_at_once,
+)
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.running.fork_server import running
@@ -29,25 +41,22 @@ def run(
         typer.Argument(metavar="SPEC.toml", help="A grid of your own; see `show presets`."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A grid that comes with the program.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
-    ] = None,
-    workload: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="article, small or package.module:function."),
+        typer.Option(
+            metavar="NAME",
+            help="Or a grid that comes with the program.",
+            show_default=DEFAULT_PRESET,
+            autocompletion=completion.presets,
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")] = None,
+    set_: Replaced = None,
+    workload: WorkloadName = None,
+    steps: Steps = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The sweep's name in the database.")
     ] = None,
     db: Db = DEFAULT_DB,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-    ] = None,
+    jobs: Jobs = None,
     backend: BackendOption = Backend.PROCESSES,
     scheduler: Annotated[
         str | None,
@@ -57,23 +66,11 @@ def run(
             show_default="a cluster on this machine",
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.CPU,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Stop a trial that takes longer; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
-    trial_memory: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MIB",
-            help="Stop a trial that takes more memory; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
+    device: Annotated[
+        Device, typer.Option(metavar="|".join(Device), help="Where tensors live.")
+    ] = Device.CPU,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Record a row for every step as well.")
     ] = False,

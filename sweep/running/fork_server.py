@@ -19,13 +19,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweep.errors import SystemLimitError
+from sweep.running import forking
 from sweep.running.forking import END, FORK, LENGTH, REPLY, REQUEST, receive
 
-TRAINING = "sweep.trial.ready"
+TRAINING = __name__.replace("running.fork_server", "trial.ready")  # by its name here, too
 """The module that training needs: its import takes seconds, nearly all of them torch's."""
 
 _ROOT = str(Path(__file__).parents[2])
-_SERVE = "import sys; sys.path.append(sys.argv[2]); from sweep.running.forking import main; main()"
+_SERVE = (  # by the name that the module has here, which may be another than its own
+    f"import sys; sys.path.append(sys.argv[2]); from {forking.__name__} import main; main()"
+)
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """A library that starts threads when it is imported would leave them out of a fork."""
 
