@@ -16,7 +16,7 @@ from analysis.exceptions import NoTrialsError, UnknownChoiceError
 from analysis.folded import load_folded
 from analysis.formats import FORMATS, Format
 from analysis.readings import Readings
-from analysis.tables import TABLES, Table
+from analysis.tables import SUMMARIES, Table
 
 
 def export(
@@ -27,7 +27,7 @@ def export(
     formats: Sequence[str] = ("csv",),
     raw: bool = False,
 ) -> list[Path]:
-    """The files written: each table of `TABLES` in each format, in that order.
+    """The files written: each table of `SUMMARIES` in each format, in that order.
 
     Makes ``out_dir`` where it is missing and replaces files of the same names, each in one
     step, so that a reader never sees half of one. A table with nothing to tell is a file
@@ -52,8 +52,8 @@ def export(
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    readings = Readings(url, sweep, [table.needs for table in TABLES.values()])
-    for table in TABLES.values():
+    readings = Readings(url, sweep, [table.needs for table in SUMMARIES.values()])
+    for table in SUMMARIES.values():
         rows = table.make(readings.of(table.needs, table.only))
         written += [_write(rows, table, choice, folder, raw) for choice in chosen]
     return written

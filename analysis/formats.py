@@ -21,10 +21,10 @@ import pandas as pd
 
 from analysis.exceptions import MissingLibraryError
 from analysis.formulas import defused
-from analysis.schema import ZERO_GRAD
+from analysis.schema import CLEARINGS
 from analysis.tables import Table
 
-_RATES = frozenset({"leak_rate", *ZERO_GRAD})
+_RATES = frozenset({"leak_rate", *CLEARINGS})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.schema import AXES, ZERO_GRAD, typed
+from analysis.schema import CLEARINGS, SETTING_AXES, typed
 
-NEEDS = ("sweep", *AXES, "verdict")
+NEEDS = ("sweep", *SETTING_AXES, "verdict")
 MOST_ROWS = 40  # more rows than this scroll out of sight; then one row an optimizer
 WIDTH = 80
 _BETWEEN = 3  # columns that a drawn table takes between two cells
@@ -44,7 +44,7 @@ def summary(frame: pd.DataFrame) -> SummaryTable:
     then ``+1 failed`` or ``+2 inert`` where there are such. ``frame`` holds one sweep.
     """
     frame = typed(frame)
-    axes = [axis for axis in AXES if axis != "zero_grad" and _is_worth_showing(frame, axis)]
+    axes = [axis for axis in SETTING_AXES if axis != "zero_grad" and _is_worth_showing(frame, axis)]
     table = _table(frame, axes, _setting_cell, _SETTING_TITLE)
     if len(table.rows) <= MOST_ROWS and _width(table) <= WIDTH:
         return table
@@ -57,7 +57,7 @@ def _is_worth_showing(frame: pd.DataFrame, axis: str) -> bool:
 
 
 def _table(frame: pd.DataFrame, axes: list[str], cell: _Cell, title: str) -> SummaryTable:
-    words = [word for word in ZERO_GRAD if (frame["zero_grad"] == word).any()]
+    words = [word for word in CLEARINGS if (frame["zero_grad"] == word).any()]
     rows = []
     for key, group in frame.groupby(axes, observed=True, dropna=False):
         by_word = [cell(group.loc[group["zero_grad"] == word, "verdict"]) for word in words]

@@ -15,12 +15,18 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures import axis_effects, drift, heatmap, remedy_matrix, trace
-from analysis.readings import Readings
-from analysis.sweeps import load_steps
+from analysis.figures.axis_changes import leak_rate_by_axis
+from analysis.figures.drift_ratios import drift_ratio_by_cause
+from analysis.figures.heatmap import leak_rate_heatmap
+from analysis.figures.remedy_matrix import remedies_matrix
+from analysis.figures.trace import article_trace
+from analysis.folded import Readings
+from analysis.runs import load_steps
+from analysis.schema import CAUSE_FLAGS, SETTING_AXES, SETTING_KEYS
+from analysis.tables.rates import MEASURED
 
 
-class Rows(Enum):
+class DrawnFrom(Enum):
     """What a figure's frame has a row for."""
 
     TRIALS = "trials"
@@ -41,7 +47,7 @@ class Figure:
 
     name: str
     make: Callable[[pd.DataFrame], alt.TopLevelMixin]
-    rows: Rows
+    rows: DrawnFrom
     needs: tuple[str, ...]
     caption: str
 
@@ -58,42 +64,45 @@ class Drawn:
 _ALL = (
     Figure(
         "leak_rate_heatmap",
-        heatmap.leak_rate_heatmap,
-        Rows.TRIALS,
-        heatmap.NEEDS,
+        leak_rate_heatmap,
+        DrawnFrom.TRIALS,
+        ("sweep", "sweep_kind", *SETTING_AXES, *MEASURED),
         "Percent of trials in which the frozen layer moved, by optimizer and by how gradients "
-        "are cleared. A dash is where no trial proves anything.",
+        "are cleared, for each schedule and way of freezing.",
     ),
     Figure(
         "leak_rate_by_axis",
-        axis_effects.leak_rate_by_axis,
-        Rows.TRIALS,
-        axis_effects.NEEDS,
-        "Leak rate by each value of each axis that varies, over all other axes.",
+        leak_rate_by_axis,
+        DrawnFrom.TRIALS,
+        ("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
+        "For each change of one axis, the leak rate before it (hollow) and after it (filled), "
+        "over pairs of settings that agree in everything else. The title's percents are of the "
+        "variance of whether a setting leaks, as the table importance has them.",
     ),
     Figure(
-        "drift_against_motion",
-        drift.drift_against_motion,
-        Rows.TRIALS,
-        drift.NEEDS,
-        "One point a leaking setting. On the dashed line, the layer moves as far on the steps "
-        "on which it is frozen as on those on which it is not.",
+        "drift_ratio_by_cause",
+        drift_ratio_by_cause,
+        DrawnFrom.TRIALS,
+        ("sweep", *SETTING_KEYS, "verdict", "drift_ratio", *CAUSE_FLAGS),
+        "The share of leaking settings up to each drift_ratio, by what moves the layer at the "
+        "first leak. At the dashed line it moves as far on frozen steps as on attached ones.",
     ),
     Figure(
         "remedies_matrix",
-        remedy_matrix.remedies_matrix,
-        Rows.TRIALS,
-        remedy_matrix.NEEDS,
+        remedies_matrix,
+        DrawnFrom.TRIALS,
+        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSE_FLAGS),
         "Percent of leaks that a remedy stops, and how many of how many. A remedy changes one "
-        "axis of a leaking setting, as its row says; no cell where it was not tried.",
+        "axis of a leaking trial; all remedies of a panel are tried on leaks of a layer frozen "
+        "as the panel says. No cell where it was not tried.",
     ),
     Figure(
         "article_trace",
-        trace.article_trace,
-        Rows.STEPS,
-        trace.NEEDS,
+        article_trace,
+        DrawnFrom.STEPS,
+        ("id", "sweep", *SETTING_AXES, "seed", "step", "frozen", "loss", "moved", "max_change"),
         "The loss before each step, and the largest change of any element of the layer by it. "
-        "Triangles are steps on which the layer was frozen; on the dashed line it did not move.",
+        "Triangles are steps on which the layer was frozen; on the strip below, it did not move.",
     ),
 )
 
@@ -101,7 +110,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({figure.name: figure for figure
 """Every figure by name, in the order of the report."""
 
 
-TRIAL_NEEDS = tuple(figure.needs for figure in _ALL if figure.rows is Rows.TRIALS)
+TRIAL_NEEDS = tuple(figure.needs for figure in _ALL if figure.rows is DrawnFrom.TRIALS)
 """The columns that each figure about trials reads."""
 
 
@@ -114,7 +123,7 @@ def draw(url: str, sweep: str, readings: Readings | None = None) -> Iterator[Dra
     readings = readings or Readings(url, sweep, TRIAL_NEEDS)
     steps = load_steps(url, sweep)
     for figure in FIGURES.values():
-        frame = steps if figure.rows is Rows.STEPS else readings.of(figure.needs)
+        frame = steps if figure.rows is DrawnFrom.STEPS else readings.of(figure.needs)
         try:
             yield Drawn(figure, figure.make(frame))
         except NothingToDrawError as nothing:

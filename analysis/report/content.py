@@ -19,9 +19,9 @@ from analysis.figures.phrases import counted, share
 from analysis.readings import Readings
 from analysis.report.run_facts import Fact, Repeat, grid_facts, repeat, run_facts
 from analysis.report.table_view import TableView, table_view
-from analysis.schema import CAUSES, SETTING, in_order
+from analysis.schema import CAUSE_FLAGS, SETTING_KEYS, in_order
 from analysis.sweeps import SweepRecord, load_runs, load_sweeps
-from analysis.tables import TABLES
+from analysis.tables import SUMMARIES
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 """The page's own font, in which the figures' texts are measured, too."""
@@ -94,16 +94,16 @@ def sections(url: str, sweep: str | None = None) -> list[Section]:
     return made
 
 
-NEEDS = ("sweep", *SETTING, "seed", "verdict", *CAUSES)
+NEEDS = ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSE_FLAGS)
 """The columns of the trials that the words of a section are made from."""
 
 
 def _section(url: str, record: SweepRecord, runs: pd.DataFrame) -> Section:
-    table_needs = [table.needs for table in TABLES.values()]
+    table_needs = [table.needs for table in SUMMARIES.values()]
     readings = Readings(url, record.name, [NEEDS, *table_needs, *TRIAL_NEEDS])
     frame = readings.of(NEEDS)
     counts = frame["verdict"].value_counts()
-    tables = {name: t.make(readings.of(t.needs, t.only)) for name, t in TABLES.items()}
+    tables = {name: t.make(readings.of(t.needs, t.only)) for name, t in SUMMARIES.items()}
     drawn = list(draw(url, record.name, readings))
     return Section(
         name=record.name,
@@ -115,7 +115,7 @@ def _section(url: str, record: SweepRecord, runs: pd.DataFrame) -> Section:
         rules=tuple(_rules(tables["rules"])),
         figures=tuple(_figure(one.figure, one.chart) for one in drawn if one.chart is not None),
         left_out=tuple(f"{d.figure.name}: {d.reason}." for d in drawn if d.chart is None),
-        tables=tuple(table_view(TABLES[name], rows) for name, rows in tables.items()),
+        tables=tuple(table_view(SUMMARIES[name], rows) for name, rows in tables.items()),
         repeat=repeat(record),
     )
 
@@ -142,8 +142,8 @@ _SAID = {
 
 
 def _cause_sentences(leaks: pd.DataFrame) -> list[str]:
-    counts = {cause: int(leaks[cause].fillna(False).sum()) for cause in CAUSES}
-    ranked = sorted((c for c in CAUSES if counts[c]), key=lambda cause: -counts[cause])
+    counts = {cause: int(leaks[cause].fillna(False).sum()) for cause in CAUSE_FLAGS}
+    ranked = sorted((c for c in CAUSE_FLAGS if counts[c]), key=lambda cause: -counts[cause])
     if not ranked:
         return []
     parts = [f"{_SAID[cause]} in {counts[cause]:,}" for cause in ranked]

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from analysis.formats import shown, write_csv
-from analysis.schema import SETTING
+from analysis.schema import SETTING_KEYS
 from analysis.tables import Table
 
 _SAFE_IN_URI = ",;:/()=+*'!~@$"
@@ -42,7 +42,7 @@ class TableView:
 
 def table_view(table: Table, rows: pd.DataFrame) -> TableView:
     """The table's rows for the report; see `TableView`."""
-    same = [name for name in SETTING if name in rows and _is_same(rows[name])]
+    same = [name for name in SETTING_KEYS if name in rows and _is_same(rows[name])]
     kept = rows.drop(columns=["sweep", *same])
     columns = tuple(map(str, kept.columns))
     cells = [[shown(name, value) for value in kept[name]] for name in columns]

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.schema import CAUSES, SETTING, counts
-from analysis.tables.rates import as_words
+from analysis.schema import CAUSE_FLAGS, SETTING_KEYS, as_words, counts
 
-NEEDS = ("sweep", *SETTING, "verdict", *CAUSES, "sideways")
+UNKNOWN = "not known"
+
+
+def cause_sets(trials: pd.DataFrame) -> pd.Series:
+    """Each trial's causes as one word, `UNKNOWN` where they were not found."""
+    flags = trials[list(CAUSE_FLAGS)].fillna(False).astype(bool)
+    texts = {
+        row: "+".join(name for name, found in zip(CAUSE_FLAGS, row, strict=True) if found)
+        for row in set(flags.itertuples(index=False, name=None))
+    }
+    named = [texts[row] or UNKNOWN for row in flags.itertuples(index=False, name=None)]
+    return pd.Series(named, trials.index, dtype=object)
 
 
 def causes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -17,10 +27,10 @@ def causes(frame: pd.DataFrame) -> pd.DataFrame:
     alone (a leak may have several), ``unattributed`` those with none; ``finished`` (trials
     that did not fail) and of those ``sideways``.
     """
-    keys = ["sweep", *SETTING]
+    keys = ["sweep", *SETTING_KEYS]
     trials = counts(frame)
     leaks = frame["verdict"] == "leaks"
-    found = {cause: leaks & frame[cause].fillna(False).astype(bool) for cause in CAUSES}
+    found = {cause: leaks & frame[cause].fillna(False).astype(bool) for cause in CAUSE_FLAGS}
     marks = {
         "leaks": leaks,
         **found,

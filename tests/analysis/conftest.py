@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from analysis.schema import CAUSES, TRIAL, typed
+from analysis.schema import CAUSE_FLAGS, TRIAL_COLUMNS, typed
 from sweep.store.store import Store
 from sweep.values.outcome import Causes, Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
@@ -33,7 +33,7 @@ PLAIN = {
     "diverged": False,
     "max_drift": 0.0,
     "drift_ratio": 0.0,
-} | dict.fromkeys(CAUSES)
+} | dict.fromkeys(CAUSE_FLAGS)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def trials():
 
     def make(*rows):
         records = [PLAIN | {"id": place} | row for place, row in enumerate(rows, start=1)]
-        return typed(pd.DataFrame(records, columns=["sweep", *TRIAL]))
+        return typed(pd.DataFrame(records, columns=["sweep", *TRIAL_COLUMNS]))
 
     return make
 
@@ -70,7 +70,7 @@ def outcome():
             final_loss=float("inf") if row["diverged"] else 0.9,
             diverged=row["diverged"],
         )
-        causes = Causes(**{cause: bool(row[cause]) for cause in CAUSES})
+        causes = Causes(**{cause: bool(row[cause]) for cause in CAUSE_FLAGS})
         return Outcome(
             planned=PlannedTrial(setting, row["workload"], row["steps"], row["options"]),
             environment=ENVIRONMENT,

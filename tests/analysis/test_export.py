@@ -9,7 +9,7 @@ from analysis.export import export
 from analysis.formats import FORMATS, write_csv, write_latex, write_markdown
 from analysis.formulas import FORMULA_STARTS
 from analysis.load import load_trials
-from analysis.tables import TABLES
+from analysis.tables import SUMMARIES
 
 ROWS = [
     {"verdict": "leaks", "by_history": True, "max_drift": 0.1, "drift_ratio": 1 / 3, "lr": 0.3},
@@ -17,13 +17,13 @@ ROWS = [
     {"zero_grad": "none", "momentum": None},
     {"verdict": "failed", "error": "=cmd|' /C calc'!A0", "optimizer": "@evil"},
 ]
-TABLE = TABLES["by_optimizer"]
+TABLE = SUMMARIES["by_optimizer"]
 TEXTS = pd.DataFrame({"optimizer": ["a|b_c", "50%_{x}"], "leak_rate": [1 / 3, None], "n": [1, 2]})
 
 
 def test_each_table_is_a_file_of_its_name_in_each_format(database, tmp_path):
     paths = export(database(s=ROWS), tmp_path / "out", formats=list(FORMATS))
-    expected = [f"{table}{choice.suffix}" for table in TABLES for choice in FORMATS.values()]
+    expected = [f"{table}{choice.suffix}" for table in SUMMARIES for choice in FORMATS.values()]
     assert [path.name for path in paths] == expected
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(expected)
 
@@ -31,7 +31,7 @@ def test_each_table_is_a_file_of_its_name_in_each_format(database, tmp_path):
 def test_pandas_reads_the_same_values_back_from_csv(database, tmp_path):
     url = database(s=ROWS)
     export(url, tmp_path, raw=True)
-    for name, table in TABLES.items():
+    for name, table in SUMMARIES.items():
         made = table.make(load_trials(url))
         kinds = {n: k for n, k in made.dtypes.items() if not pd.api.types.is_bool_dtype(k)}
         read = pd.read_csv(tmp_path / f"{name}.csv", dtype=kinds)
@@ -41,7 +41,7 @@ def test_pandas_reads_the_same_values_back_from_csv(database, tmp_path):
 def test_parquet_keeps_values_and_types(database, tmp_path):
     url = database(s=ROWS)
     export(url, tmp_path, formats=["parquet"])
-    for name, table in TABLES.items():
+    for name, table in SUMMARIES.items():
         read = pd.read_parquet(tmp_path / f"{name}.parquet")
         pd.testing.assert_frame_equal(read, table.make(load_trials(url)), check_exact=True)
 

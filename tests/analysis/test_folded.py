@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from analysis.exceptions import SweepMissingError, UnreadableDatabaseError
 from analysis.folded import FOLDABLE, OF_EACH, OF_LEAKS, SHARED, load_folded
 from analysis.load import load_trials
-from analysis.schema import CAUSES, COUNT
-from analysis.tables import TABLES
+from analysis.schema import CAUSE_FLAGS, COUNT
+from analysis.tables import SUMMARIES
 
 LEAK = {"verdict": "leaks", "max_drift": 0.5, "drift_ratio": 0.25, "by_history": True}
-FOLDED = [table for table in TABLES.values() if FOLDABLE.issuperset(table.needs)]
+FOLDED = [table for table in SUMMARIES.values() if FOLDABLE.issuperset(table.needs)]
 DRIFTS = st.sampled_from([None, 0.0, 0.5, 2.0, float("inf")])
 ROWS = st.fixed_dictionaries(
     {
@@ -30,7 +30,7 @@ ROWS = st.fixed_dictionaries(
         "sideways": st.booleans(),
         "max_drift": DRIFTS,
         "drift_ratio": DRIFTS,
-        **dict.fromkeys(CAUSES, st.booleans()),
+        **dict.fromkeys(CAUSE_FLAGS, st.booleans()),
     }
 )
 
@@ -61,7 +61,7 @@ def test_importance_is_the_same_of_folded_trials(database):
         for rate in (0.25, 0.5, 1.0, 2.0)
         for seed in range(3)
     ]
-    check_folded(TABLES["importance"], database(s=rows))
+    check_folded(SUMMARIES["importance"], database(s=rows))
 
 
 def test_trials_that_agree_are_one_row_with_their_number(database):
@@ -139,8 +139,8 @@ def test_columns_have_the_types_of_trials(database):
 
 def test_a_table_about_one_verdict_reads_its_trials_alone(database):
     url = database(s=[{}, {"seed": 1, "verdict": "failed", "error": "ValueError: no"}])
-    assert TABLES["failures"].read(url)["verdict"].tolist() == ["failed"]
-    assert TABLES["failures"].make(TABLES["failures"].read(url))["trials"].tolist() == [1]
+    assert SUMMARIES["failures"].read(url)["verdict"].tolist() == ["failed"]
+    assert SUMMARIES["failures"].make(SUMMARIES["failures"].read(url))["trials"].tolist() == [1]
 
 
 def test_folding_needs_no_sorting(database):

@@ -14,16 +14,16 @@ from analysis.exceptions import (
     UnreadableDatabaseError,
 )
 from analysis.load import load_trials, sweep_names
-from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL
+from analysis.schema import READABLE, ENVIRONMENT_COLUMNS, TRIAL_COLUMNS
 
 LEAK = {"verdict": "leaks", "max_drift": 0.1, "drift_ratio": 1 / 3, "by_history": True}
 FAILED = {"verdict": "failed", "error": "ValueError: bad", "optimizer": "Adagrad"}
 
 
 def test_every_column_has_its_documented_kind(database):
-    frame = load_trials(database(s=[LEAK, FAILED | {"momentum": None}]), columns=list(COLUMNS))
+    frame = load_trials(database(s=[LEAK, FAILED | {"momentum": None}]), columns=list(READABLE))
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
-        name: kind.value for name, kind in COLUMNS.items()
+        name: kind.value for name, kind in READABLE.items()
     }
 
 
@@ -65,8 +65,8 @@ def test_only_the_columns_asked_for_come_in_their_order(database):
 
 def test_the_environment_is_joined_only_where_asked(database):
     frame = load_trials(database(s=[{}]))
-    assert list(frame.columns) == ["sweep", *TRIAL]
-    assert not set(ENVIRONMENT) & set(frame.columns)
+    assert list(frame.columns) == ["sweep", *TRIAL_COLUMNS]
+    assert not set(ENVIRONMENT_COLUMNS) & set(frame.columns)
 
 
 def test_a_sweep_without_trials_is_an_empty_typed_frame(database):

@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 
 from analysis.formats import FORMATS
-from analysis.schema import CAUSES, TRIAL, typed
-from analysis.tables import TABLES
+from analysis.schema import CAUSE_FLAGS, TRIAL_COLUMNS, typed
+from analysis.tables import SUMMARIES
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 NOT_COMPARED = {
     "importance",  # its forests take seconds
     "failures",  # it names ids, which are a database's own
 }
-FLAGS = ["moved", *CAUSES, "sideways", "diverged"]
+FLAGS = ["moved", *CAUSE_FLAGS, "sideways", "diverged"]
 
 
 @pytest.mark.parametrize("preset", ["article", "full", "remedies", "atlas"])
@@ -23,11 +23,11 @@ def test_the_committed_tables_are_those_of_the_committed_trials(preset, tmp_path
         REFERENCE / preset / "trials.csv.gz",
         dtype=dict.fromkeys(FLAGS, "boolean"),
         keep_default_na=False,
-        na_values={name: [""] for name in TRIAL},
+        na_values={name: [""] for name in TRIAL_COLUMNS},
     )
     frame = typed(trials.assign(sweep=preset, id=range(1, len(trials) + 1)))
     for path in sorted((REFERENCE / preset).glob("*.csv")):
-        table = TABLES[path.stem]
+        table = SUMMARIES[path.stem]
         if table.name not in NOT_COMPARED:
             made = tmp_path / path.name
             FORMATS["csv"].write(table.make(frame), table, made, False)

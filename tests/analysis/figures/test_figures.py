@@ -23,7 +23,7 @@ from analysis.figures.drawn_files import export_figures
 from analysis.figures.look import CHOSEN, inline
 from analysis.folded import load_folded
 from analysis.load import load_trials
-from analysis.schema import CAUSES
+from analysis.schema import CAUSE_FLAGS
 from analysis.sweeps import load_steps
 from sweep.store.store import Store
 from sweep.values.outcome import StepRecord
@@ -173,7 +173,7 @@ def test_more_settings_than_can_be_told_apart_are_thinned_and_said_so(trials, mo
 
 def test_rare_mixtures_of_causes_share_a_colour(trials):
     mixtures = [
-        LEAK | {cause: bool(number >> place & 1) for place, cause in enumerate(CAUSES)}
+        LEAK | {cause: bool(number >> place & 1) for place, cause in enumerate(CAUSE_FLAGS)}
         for number in range(1, 12)
     ]
     rows = [row | {"lr": float(place)} for place, row in enumerate(mixtures)]

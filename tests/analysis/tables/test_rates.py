@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from analysis.schema import SETTING
-from analysis.tables import TABLES
+from analysis.schema import SETTING_KEYS
+from analysis.tables import SUMMARIES
 from analysis.tables.rates import (
     by_freeze,
     by_momentum,
@@ -79,7 +79,7 @@ def test_every_table_counts_every_trial_once(mixed, axis):
 
 def test_by_setting_folds_seeds_and_nothing_else(mixed):
     table = by_setting(mixed)
-    assert list(table.columns[: len(SETTING) + 1]) == ["sweep", *SETTING]
+    assert list(table.columns[: len(SETTING_KEYS) + 1]) == ["sweep", *SETTING_KEYS]
     assert len(table) == 4
     assert table[COUNTS].sum().tolist() == by_optimizer(mixed)[COUNTS].sum().tolist()
 
@@ -98,14 +98,14 @@ def test_the_pivot_has_a_rate_and_its_counts_for_each_way_of_clearing(mixed):
 
 
 def test_every_table_reads_only_the_columns_that_it_declares(mixed):
-    for table in TABLES.values():
+    for table in SUMMARIES.values():
         whole, declared = table.make(mixed), table.make(mixed[list(table.needs)])
         pd.testing.assert_frame_equal(whole, declared)
         assert whole.columns[0] == "sweep", table.name
 
 
 def test_every_table_of_no_trials_has_its_columns_and_no_rows(mixed):
-    for table in TABLES.values():
+    for table in SUMMARIES.values():
         empty = table.make(mixed.iloc[:0])
         assert len(empty) == 0, table.name
         assert list(empty.columns) == list(table.make(mixed).columns), table.name
