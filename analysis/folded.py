@@ -9,7 +9,7 @@ drifts of leaking trials in the same order, as a text would cost them their last
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from analysis.connection import connected
 from analysis.load import TRIALS, load_trials, read_rows, trial_column
 from analysis.schema import CAUSE_FLAGS, COUNT, SEEDS, SETTING_KEYS, SweepKind
 
-SHARED = (*SETTING_KEYS, "verdict", "diverged", *CAUSE_FLAGS, "sideways")
+SHARED = (*SETTING_KEYS, "verdict", "diverged", "causes", *CAUSE_FLAGS, "sideways")
 """Columns that many trials have in common, in the order of the index."""
 OF_LEAKS = ("max_drift", "drift_ratio", "total_drift", "attached_motion")
 """Columns that are given for leaking trials alone, each of which then has a row of its own."""
@@ -72,6 +72,22 @@ def load_folded(
     return rows[[*(SEEDS if name == "seed" else name for name in columns), COUNT]]
 
 
+class Reads(Protocol):
+    """What is made from trials: the columns it needs, and of which trials."""
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """Columns of `analysis.schema.READABLE`."""
+
+    @property
+    def only(self) -> str | None:
+        """The one verdict that it is about; None for all."""
+
+    @property
+    def kinds(self) -> frozenset[SweepKind]:
+        """The kinds of sweep that it is about."""
+
+
 class Readings:
     """The trials of one sweep, or of all, for whoever makes several things of them.
 
@@ -79,46 +95,43 @@ class Readings:
     once, with all that is wanted of it; two of them may be of different states.
 
     Args:
-        database, sweep, kinds: as `load_folded` takes them.
-        wants: each set of columns that will be asked for.
+        database, sweep: as `load_folded` takes them.
+        wants: what will be made.
     """
 
-    def __init__(
-        self,
-        database: str,
-        sweep: str | None,
-        wants: Iterable[Sequence[str]],
-        kinds: frozenset[SweepKind] = frozenset(SweepKind),
-    ) -> None:
+    def __init__(self, database: str, sweep: str | None, wants: Iterable[Reads]) -> None:
         self._place = (database, sweep)
-        self._kinds = kinds
-        self._wants = [columns for columns in wants if FOLDABLE.issuperset(columns)]
-        self._folded: dict[bool, pd.DataFrame] = {}
+        self._wants = [want for want in wants if FOLDABLE.issuperset(want.needs)]
+        self._folded: dict[tuple[bool, frozenset[SweepKind]], pd.DataFrame] = {}
 
-    def of(self, columns: Sequence[str], verdict: str | None = None) -> pd.DataFrame:
-        """The trials with these ``columns``, folded where that can be.
+    def of(self, want: Reads) -> pd.DataFrame:
+        """The trials that ``want`` is made from, folded where that can be.
 
-        Of one ``verdict`` alone where it cannot. Raises as `analysis.load.load_trials` does.
+        Raises as `analysis.load.load_trials` does.
         """
-        if not FOLDABLE.issuperset(columns):
-            return load_trials(*self._place, columns=columns, verdict=verdict, kinds=self._kinds)
-        apart = _has_drifts(columns)
-        if apart not in self._folded:
-            alike = [want for want in (*self._wants, columns) if _has_drifts(want) == apart]
-            names = list(dict.fromkeys(name for want in alike for name in want))
-            self._folded[apart] = load_folded(*self._place, columns=names, kinds=self._kinds)
-        return self._folded[apart]
+        if not FOLDABLE.issuperset(want.needs):
+            return load_trials(
+                *self._place, columns=want.needs, verdict=want.only, kinds=want.kinds
+            )
+        reading = (_has_drifts(want), want.kinds)
+        if reading not in self._folded:
+            alike = [w for w in (*self._wants, want) if (_has_drifts(w), w.kinds) == reading]
+            names = list(dict.fromkeys(name for each in alike for name in each.needs))
+            self._folded[reading] = load_folded(*self._place, columns=names, kinds=want.kinds)
+        return self._folded[reading]
 
 
-def _has_drifts(columns: Sequence[str]) -> bool:
-    return any(name in OF_LEAKS for name in columns)
+def _has_drifts(want: Reads) -> bool:
+    return any(name in OF_LEAKS for name in want.needs)
 
 
 def _folding(names: Sequence[str], through: Sequence[str], lists: Sequence[str]) -> Select[Any]:
     """The statement that counts the trials that agree in all of ``through``, and lists seeds."""
     alike = [TRIALS.c.sweep_id, *(TRIALS.c[name] for name in through)]
     listed = [func.aggregate_strings(cast(TRIALS.c.seed, Text), ",")] if lists else []
-    return select(*map(trial_column, names), func.count(), *listed).group_by(*alike).order_by(*alike)
+    return (
+        select(*map(trial_column, names), func.count(), *listed).group_by(*alike).order_by(*alike)
+    )
 
 
 def _of_leaks(own: Sequence[str], through: Sequence[str]) -> Select[Any]:

@@ -60,9 +60,11 @@ TRIAL_COLUMNS = MappingProxyType(
         "moved": Kind.FLAG,
         **dict.fromkeys(("frozen_steps", "leaked_steps", "first_leak_step"), Kind.INT),
         **dict.fromkeys(("max_drift", "total_drift", "attached_motion", "drift_ratio"), Kind.REAL),
+        "causes": Kind.WORD,
+        "unexplained": Kind.TEXT,
         **dict.fromkeys(CAUSE_FLAGS, Kind.FLAG),
         "sideways": Kind.FLAG,
-        **dict.fromkeys(("initial_loss", "final_loss"), Kind.REAL),
+        **dict.fromkeys(("initial_loss", "final_loss", "score", "frozen_norm"), Kind.REAL),
         "diverged": Kind.FLAG,
         "train_seconds": Kind.REAL,
         "error": Kind.TEXT,
@@ -73,9 +75,9 @@ TRIAL_COLUMNS = MappingProxyType(
 
 ENVIRONMENT_COLUMNS = MappingProxyType(
     {
-        **dict.fromkeys(("torch", "python", "platform", "device"), Kind.WORD),
+        **dict.fromkeys(("torch", "python", "leaksweep", "system", "machine"), Kind.WORD),
+        **dict.fromkeys(("cpu", "cpu_capability", "blas", "blas_mode", "device"), Kind.WORD),
         "threads": Kind.INT,
-        "leaksweep": Kind.WORD,
     }
 )
 """The columns of ``environment``, joined to each trial where they are asked for."""

@@ -22,7 +22,8 @@ from analysis.figures.remedy_matrix import remedies_matrix
 from analysis.figures.trace import article_trace
 from analysis.folded import Readings
 from analysis.runs import load_steps
-from analysis.schema import CAUSE_FLAGS, SETTING_AXES, SETTING_KEYS
+from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
+from analysis.tables.cause_counts import CAUSED
 from analysis.tables.rates import MEASURED
 
 
@@ -50,6 +51,8 @@ class Figure:
     rows: DrawnFrom
     needs: tuple[str, ...]
     caption: str
+    only: None = None
+    kinds: frozenset[SweepKind] = frozenset({SweepKind.GRID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ _ALL = (
         "drift_ratio_by_cause",
         drift_ratio_by_cause,
         DrawnFrom.TRIALS,
-        ("sweep", *SETTING_KEYS, "verdict", "drift_ratio", *CAUSE_FLAGS),
+        ("sweep", *SETTING_KEYS, "verdict", "drift_ratio", *CAUSED),
         "The share of leaking settings up to each drift_ratio, by what moves the layer at the "
         "first leak. At the dashed line it moves as far on frozen steps as on attached ones.",
     ),
@@ -91,7 +94,7 @@ _ALL = (
         "remedies_matrix",
         remedies_matrix,
         DrawnFrom.TRIALS,
-        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSE_FLAGS),
+        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
         "Percent of leaks that a remedy stops, and how many of how many. A remedy changes one "
         "axis of a leaking trial; all remedies of a panel are tried on leaks of a layer frozen "
         "as the panel says. No cell where it was not tried.",
@@ -110,21 +113,22 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({figure.name: figure for figure
 """Every figure by name, in the order of the report."""
 
 
-TRIAL_NEEDS = tuple(figure.needs for figure in _ALL if figure.rows is DrawnFrom.TRIALS)
-"""The columns that each figure about trials reads."""
-
-
-def draw(url: str, sweep: str, readings: Readings | None = None) -> Iterator[Drawn]:
+def draw(database: str, sweep: str, readings: Readings | None = None) -> Iterator[Drawn]:
     """Each figure of `FIGURES` drawn from one sweep, or why it has nothing to draw.
 
     ``readings`` are the sweep's where there are some already. Raises what
     `analysis.load.load_trials` raises.
     """
-    readings = readings or Readings(url, sweep, TRIAL_NEEDS)
-    steps = load_steps(url, sweep)
+    readings = readings or Readings(database, sweep, of_trials())
     for figure in FIGURES.values():
-        frame = steps if figure.rows is DrawnFrom.STEPS else readings.of(figure.needs)
+        of_steps = figure.rows is DrawnFrom.STEPS
+        frame = load_steps(database, sweep) if of_steps else readings.of(figure)
         try:
             yield Drawn(figure, figure.make(frame))
         except NothingToDrawError as nothing:
             yield Drawn(figure, None, str(nothing))
+
+
+def of_trials() -> list[Figure]:
+    """The figures that are drawn from trials."""
+    return [figure for figure in FIGURES.values() if figure.rows is DrawnFrom.TRIALS]

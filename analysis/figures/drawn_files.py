@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import altair as alt
 import vl_convert
 
 from analysis.exceptions import NoTrialsError, SweepMissingError
 from analysis.figures import draw
 from analysis.load import load_trials, sweep_names
+from analysis.whole_file import whole_file
 
 PNG_SCALE = 2  # device pixels for each of the figure's, for print
 
@@ -56,11 +58,18 @@ def export_figures(
             if drawn.chart is None:
                 yield FigureFiles(stem, (), drawn.reason)
                 continue
-            spec = json.dumps(drawn.chart.to_dict(validate=False))
-            png = vl_convert.vegalite_to_png(spec, scale=PNG_SCALE)
-            svg = vl_convert.vegalite_to_svg(spec).encode()
-            written = [_write(folder / f"{stem}.png", png), _write(folder / f"{stem}.svg", svg)]
-            yield FigureFiles(stem, tuple(written))
+            yield FigureFiles(stem, write_figure(drawn.chart, folder / stem))
+
+
+def write_figure(chart: alt.TopLevelMixin, stem: Path) -> tuple[Path, Path]:
+    """Writes ``chart`` as PNG and SVG beside each other, replacing each file in one step."""
+    spec = json.dumps(chart.to_dict(validate=False))
+    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
+    with whole_file(png) as unfinished:
+        unfinished.write_bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
+    with whole_file(svg) as unfinished:
+        unfinished.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
+    return png, svg
 
 
 def _has_trials(url: str, name: str) -> bool:
@@ -81,14 +90,3 @@ def _prefixes(sweeps: list[str]) -> dict[str, str]:
         taken = f"{plain}-" in found.values()
         found[name] = f"{plain}-{len(found)}-" if taken else f"{plain}-"
     return found
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Write a neighbour of the file and rename it over: the rename is the atomic step."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 import pandas as pd
-import vl_convert
 
 from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, titled
@@ -63,15 +60,6 @@ def title(on_front: pd.DataFrame, x: Objective, y: Objective) -> str:
         f"From {y.name} {first[y.name]:.3g} at {x.name} {first[x.name]:.3g} "
         f"to {last[y.name]:.3g} at {last[x.name]:.3g}"
     )
-
-
-def write_figure(chart: alt.TopLevelMixin, stem: Path) -> tuple[Path, Path]:
-    """Writes ``chart`` as PNG and SVG beside each other, replacing what is there."""
-    spec = json.dumps(chart.to_dict(validate=False))
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    png.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
-    svg.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
-    return png, svg
 
 
 def _extreme(points: pd.DataFrame, objective: Objective) -> pd.Series:

@@ -24,6 +24,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.report.content import Section, all_optimizers, sections
+from analysis.whole_file import whole_file
 
 _EXPORTS = "window.vegaEmbed = vegaEmbed"
 _VISIBLE_CONTROLS = {code: f"\\x{code:02x}" for code in range(0x20) if chr(code) not in "\t\n\r"}
@@ -39,12 +40,8 @@ def report(url: str, out: str | os.PathLike[str], *, sweep: str | None = None) -
     path = Path(out)
     text = page(sections(url, sweep))
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

@@ -71,10 +71,12 @@ def repeat(record: SweepRecord) -> Repeat:
 
 def _search(searched: dict[str, Any], trials: int, name: str) -> str:
     """The words that search again as the spec of a searched sweep says."""
-    words = ["search repeat.toml", f"--name {name}"]
     if "edge" in searched:
-        axis = searched["edge"].partition("=")[0]
-        return " ".join([*words, f"--edge {axis}", f"--range {shlex.quote(searched['edge'])}"])
+        axis, _, ends = searched["edge"].partition("=")
+        words = [f"edge {shlex.quote(axis)} repeat.toml --name {name}"]
+        words += [f"--range {shlex.quote(ends)} --points {searched['points']}"]
+        return " ".join([*words, f"--tolerance {searched['tolerance']}"])
+    words = ["search repeat.toml", f"--name {name}"]
     words += [f"--trials {trials}"]
     words += [f"--objective {shlex.quote(each)}" for each in searched["objectives"]]
     words += [f"--range {shlex.quote(each)}" for each in searched["ranges"]]

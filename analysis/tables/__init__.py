@@ -14,12 +14,11 @@ from types import MappingProxyType
 import pandas as pd
 
 from analysis.exceptions import UnknownChoiceError
-from analysis.folded import FOLDABLE, load_folded
-from analysis.load import load_trials
-from analysis.schema import CAUSE_FLAGS, SETTING_AXES, SETTING_KEYS, SweepKind
+from analysis.folded import Readings
+from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
 from analysis.tables import rates
 from analysis.tables.axis_shares import importance
-from analysis.tables.cause_counts import causes
+from analysis.tables.cause_counts import CAUSED, causes
 from analysis.tables.did_it_move import results
 from analysis.tables.failed_trials import failures
 from analysis.tables.leak_rules import rules
@@ -49,15 +48,6 @@ class Summary:
     only: str | None = None
     kinds: frozenset[SweepKind] = _SETTINGS
 
-    def read(self, database: str, sweep: str | None = None) -> pd.DataFrame:
-        """The trials that it is made from, of one sweep or of all; raises as `load_trials` does.
-
-        They are folded where that can be: a million of them then take about a second.
-        """
-        if FOLDABLE.issuperset(self.needs):
-            return load_folded(database, sweep, columns=self.needs, kinds=self.kinds)
-        return load_trials(database, sweep, columns=self.needs, verdict=self.only, kinds=self.kinds)
-
 
 def summary_table(name: str, database: str, sweep: str | None = None) -> pd.DataFrame:
     """The summary table ``name`` of one sweep, or of all in the database.
@@ -68,7 +58,8 @@ def summary_table(name: str, database: str, sweep: str | None = None) -> pd.Data
     """
     if name not in SUMMARIES:
         raise UnknownChoiceError("table", name, tuple(SUMMARIES))
-    return SUMMARIES[name].make(SUMMARIES[name].read(database, sweep))
+    summary = SUMMARIES[name]
+    return summary.make(Readings(database, sweep, []).of(summary))
 
 
 _POOLED = "over the trials that leak or hold; `pools` names what else differs among them"
@@ -121,13 +112,14 @@ _ALL = (
     Summary(
         "causes",
         causes,
-        ("sweep", *SETTING_KEYS, "verdict", *CAUSE_FLAGS, "sideways"),
-        "What moved the layer in leaking trials, by setting, seeds folded.",
+        ("sweep", "optimizer", "zero_grad", "verdict", *CAUSED, "sideways"),
+        "What moved the layer at the first leak: leaks by the smallest sets of sources that move "
+        "it, a source alone or several together.",
     ),
     Summary(
         "remedies",
         remedies,
-        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSE_FLAGS),
+        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
         "Leaks that a change of one axis stops and leaves, in pairs of trials that differ in it "
         "alone; each remedy is tried on leaks of a layer frozen as `frozen_by` says.",
     ),

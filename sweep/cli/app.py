@@ -16,7 +16,20 @@ import typer
 from typer.core import TyperGroup
 
 from analysis.exceptions import AnalysisError
-from sweep.cli import adopt, export, look, publish, report, run, search, serve, show, verify, why
+from sweep.cli import (
+    adopt,
+    edge,
+    export,
+    look,
+    publish,
+    report,
+    run,
+    search,
+    serve,
+    show,
+    verify,
+    why,
+)
 from sweep.cli.screen import on_one_line, say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
 
@@ -59,6 +72,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(search.search)
+app.command()(edge.edge)
 app.command()(look.status)
 app.command()(look.sql)
 app.command()(export.export)

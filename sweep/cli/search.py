@@ -28,20 +28,37 @@ DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
 TRIAL_TIMEOUT_S = 600.0
 
+SpecFile = Annotated[
+    Path | None, typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from.")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Or a grid that comes with the program.",
+        show_default=DEFAULT_PRESET,
+    ),
+]
+Replaced = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
+]
+WorkloadName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="article, small or package.module:function.")
+]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
+]
+Processes = Annotated[
+    Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
+]
+
 
 def search(
-    spec: Annotated[
-        Path | None,
-        typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from."),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Or a grid that comes with the program.",
-            show_default=DEFAULT_PRESET,
-        ),
-    ] = None,
+    spec: SpecFile = None,
+    preset: Preset = None,
     objective: Annotated[
         list[Objective] | None,
         typer.Option(
@@ -69,20 +86,10 @@ def search(
             show_default="lr, weight_decay, momentum",
         ),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
-    ] = None,
+    set_: Replaced = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the choice of settings.")] = 0,
-    edge: Annotated[
-        str | None,
-        typer.Option(metavar="AXIS", help="Find where along AXIS the verdict changes instead."),
-    ] = None,
-    workload: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="article, small or package.module:function."),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")] = None,
+    workload: WorkloadName = None,
+    steps: Steps = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -92,19 +99,14 @@ def search(
         ),
     ] = None,
     db: Db = DEFAULT_DB,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-    ] = None,
-    backend: Annotated[
-        Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
-    ] = Backend.LOKY,
+    jobs: Jobs = None,
+    backend: Processes = Backend.LOKY,
     trial_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Stop a trial that takes longer.")
     ] = TRIAL_TIMEOUT_S,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write the Pareto front or the edges: CSV, PNG, SVG."),
+        typer.Option(metavar="DIR", help="Write the Pareto front: CSV, PNG, SVG."),
     ] = None,
 ) -> None:
     """Search for the worst settings between and beyond the values of a grid, with Optuna.
@@ -116,23 +118,11 @@ def search(
     """
     from sweep.searching.ranges import parse_ranges
 
-    chosen = _spec(spec, preset, set_ or (), workload, steps)
-    if edge is not None:
-        from sweep.searching.edge import check_axis
-
-        check_axis(edge)
-        if objective or sampler:
-            raise MisuseError(
-                "--edge looks for where the verdict changes, whatever the drift; leave "
-                "--objective and --sampler out."
-            )
-        ranges = parse_ranges(range_ or [edge], pinned=_pinned(set_ or ()))
-        _find_edges(chosen, edge, ranges, name, db, _rounds(jobs, backend), out)
-        return
+    chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
     runner = _runner(jobs, backend, trial_timeout)
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
-    ranges = parse_ranges(range_ or (), pinned=_pinned(set_ or ()))
+    ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))
     named = name or "-".join((chosen.name, method, *objectives))
     question = _Question(chosen, named, ranges, objectives, method, seed)
     _run(question, db, runner, trials, out)
@@ -158,13 +148,17 @@ class _Question:
         return Search(spec, self.ranges, self.objectives, self.sampler, self.seed)
 
 
-def _spec(
+def grid_to_begin_from(
     path: Path | None,
     preset: str | None,
     axes: Sequence[str],
     workload: str | None,
     steps: int | None,
 ) -> Spec:
+    """The spec at ``path``, or the preset, with ``axes`` and the rest as ``--set`` has them.
+
+    Raises MisuseError where both are given, and SpecError for what does not hold together.
+    """
     from sweep.grid.spec_file import load_preset, load_spec, with_overrides
 
     if path is not None and preset is not None:
@@ -173,7 +167,7 @@ def _spec(
     return with_overrides(found, set=axes, workload=workload, steps=steps)
 
 
-def _pinned(axes: Sequence[str]) -> list[str]:
+def pinned(axes: Sequence[str]) -> list[str]:
     """The axes whose values were set."""
     return [text.partition("=")[0].strip() for text in axes]
 
@@ -183,52 +177,18 @@ def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
     from sweep.running.limits import NO_LIMITS, Limits
     from sweep.running.runner import Runner
 
-    _check_backend(backend)
+    check_backend(backend)
     limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
     return Runner(trials_at_once(jobs), backend, limits=limits, stacked=False)
 
 
-def _check_backend(backend: Backend) -> None:
+def check_backend(backend: Backend) -> None:
+    """Raises MisuseError for a cluster."""
     if backend is Backend.DASK:
         raise MisuseError(
-            "A search asks for the next setting when a worker is free; a cluster takes batches. "
-            "Leave --backend dask out."
+            "What runs next is chosen by what has finished, and a cluster takes trials in "
+            "batches. Leave --backend dask out."
         )
-
-
-def _rounds(jobs: int | None, backend: Backend) -> Runner:
-    """What runs the trials of an edge, a round at a time."""
-    from sweep.running.runner import Runner
-
-    _check_backend(backend)
-    return Runner(trials_at_once(jobs), backend)
-
-
-def _find_edges(
-    grid: Spec,
-    axis: str,
-    ranges: Sequence[Range],
-    name: str | None,
-    db: str,
-    runner: Runner,
-    out: Path | None,
-) -> None:
-    """Finds edges along ``axis`` and prints them."""
-    from sweep.cli.edges import print_edges
-    from sweep.cli.progress import shown_progress
-    from sweep.grid.spec_file import with_overrides
-    from sweep.searching.edge import EdgeSearch, find_edges
-    from sweep.store.store import Store
-
-    if [each.name for each in ranges] != [axis]:
-        raise MisuseError(f"--edge {axis} takes one range, that of {axis}: --range {axis}=LO:HI.")
-    spec = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
-    search = EdgeSearch(spec, ranges[0])
-    search.lines()  # what is wrong is told before there is a database
-    runner.check()
-    with Store.open(db) as store, shown_progress(spec.name) as observe:
-        found = find_edges(store, db, search, runner, observe=observe)
-    print_edges(search, found, db, out)
 
 
 def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:

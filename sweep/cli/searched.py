@@ -102,15 +102,17 @@ def _write(
     import pandas as pd
 
     from analysis.exceptions import NothingToDrawError
-    from analysis.figures.pareto import Objective, pareto_front, write_figure
+    from analysis.figures.drawn_files import write_figure
+    from analysis.figures.pareto import Objective, pareto_front
     from analysis.formulas import defused
+    from analysis.whole_file import whole_file
 
     out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(_records(chosen, search))
     written = [out / "front.csv"]
-    table.map(lambda cell: defused(cell) if isinstance(cell, str) else cell).to_csv(
-        written[0], index=False
-    )
+    safe = table.map(lambda cell: defused(cell) if isinstance(cell, str) else cell)
+    with whole_file(written[0]) as unfinished:
+        safe.to_csv(unfinished, index=False)
     if len(search.objectives) > 1:
         y, x = (Objective(o.value, o.direction == "maximize") for o in search.objectives[:2])
         try:

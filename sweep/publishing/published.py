@@ -88,6 +88,8 @@ class _Attributes(BaseModel):
     optimizer_package: _Word | None
     verdict: Annotated[Verdict, Field(strict=False)]
     causes: list[str] | None
+    cause_sets: _Word | None
+    unexplained: _Text | None
     sideways: bool | None
     frozen_steps: _Count | None
     leaked_steps: _Count | None
@@ -99,12 +101,19 @@ class _Attributes(BaseModel):
     initial_loss: float | None
     final_loss: float | None
     diverged: bool | None
+    score: float | None
+    frozen_norm: float | None
     error: _Text | None
     train_seconds: _Number
     finished_at: Annotated[AwareDatetime, Field(strict=False)]
     torch: _Word
     python: _Word
-    platform: _Word
+    system: _Word | None
+    machine: _Word | None
+    cpu: _Word | None
+    cpu_capability: _Word | None
+    blas: _Word | None
+    blas_mode: _Word | None
     device: _Word
     threads: Annotated[int, Field(ge=1, le=MAX_STEPS)]
     leaksweep: _Word
@@ -150,14 +159,18 @@ def outcome(number: int, parameters: Mapping[str, Any], said: Mapping[str, Any])
 def _outcome(planned: PlannedTrial, told: _Attributes) -> Outcome:
     failed, leaks = told.verdict is Verdict.FAILED, told.verdict is Verdict.LEAKS
     measures = {name: getattr(told, name) for name in MEASURES}
-    causes = {name: name in (told.causes or ()) for name in CAUSES}
+    causes = None
+    if leaks and told.causes is not None:
+        flags = {name: name in told.causes for name in CAUSES}
+        causes = Causes(**flags, sets=told.cause_sets)
     return Outcome(
         planned=planned,
         environment=Environment(**{name: getattr(told, name) for name in ENVIRONMENT}),
         optimizer_package=told.optimizer_package,
         verdict=told.verdict,
         measurement=None if failed else Measurement(**measures),
-        causes=Causes(**causes) if leaks and told.causes is not None else None,
+        causes=causes,
+        unexplained=told.unexplained,
         sideways=told.sideways,
         train_seconds=told.train_seconds,
         error=told.error,

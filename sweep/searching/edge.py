@@ -18,24 +18,23 @@ from itertools import pairwise
 from typing import Any
 
 from sweep.driver import Progress
-from sweep.errors import MisuseError, NotThereError
+from sweep.errors import MisuseError
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.grid.spec_file import with_overrides
 from sweep.running.runner import Runner
 from sweep.searching.ranges import UNASKED, Range
 from sweep.searching.search import KIND, claim
-from sweep.searching.study import recorded_rows
+from sweep.searching.study import rows_so_far
 from sweep.store.store import Store
 from sweep.store.writer import Writer
 from sweep.values.setting import PlannedTrial, canonical_json
 from sweep.values.words import Verdict
 
 POINTS = 13
-"""Values of the first, even sampling; changes that are nearer to each other may be missed."""
 TOLERANCE = 1e-6
-"""How far apart the two sides of a change may be in the end, as a part of the larger one."""
 MOST_LINES = 1000
+MOST_POINTS = 1000
 
 Row = Mapping[str, Any]
 """What a trial showed: ``fingerprint``, ``verdict``, ``total_drift``."""
@@ -44,7 +43,7 @@ Row = Mapping[str, Any]
 def check_axis(axis: str) -> None:
     """Raises MisuseError for an axis along which no edge can be looked for."""
     if axis not in UNASKED:
-        raise MisuseError(f"--edge {axis}: a verdict's edge is along {', '.join(UNASKED)}.")
+        raise MisuseError(f"A verdict's edge is along {', '.join(UNASKED)}; {axis!r} came.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +51,42 @@ class EdgeSearch:
     """What is looked for: where along ``along`` the verdicts of the settings of ``spec`` change.
 
     It is to `sweep.searching.search.claim` what a search is.
+
+    Attributes:
+        points: values of the first, even sampling; changes that are nearer to each other than
+            these may be missed.
+        tolerance: how far apart the two sides of a change may be in the end, as a part of the
+            larger one.
+
+    Raises MisuseError for fewer points than 2 or more than `MOST_POINTS`, and for a tolerance
+    that is not between 0 and 1.
     """
 
     spec: Spec
     along: Range
+    points: int = POINTS
+    tolerance: float = TOLERANCE
+
+    def __post_init__(self) -> None:
+        check_axis(self.along.name)
+        if not 2 <= self.points <= MOST_POINTS:
+            raise MisuseError(
+                f"--points takes whole numbers from 2 to {MOST_POINTS:,}; {self.points} came."
+            )
+        if not 0 < self.tolerance < 1:
+            raise MisuseError(
+                f"--tolerance is a part of the value, between 0 and 1, such as {TOLERANCE:g}; "
+                f"{self.tolerance:g} came."
+            )
 
     def canonical(self) -> str:
         """The sweep's spec, as the database records it: the grid's, and how it is searched."""
         grid = json.loads(Grid(self.spec).canonical())
-        searched = {"edge": str(self.along), "points": POINTS, "tolerance": TOLERANCE}
+        searched = {
+            "edge": str(self.along),
+            "points": self.points,
+            "tolerance": self.tolerance,
+        }
         return canonical_json(grid | {"kind": KIND, KIND: searched})
 
     def lines(self) -> list[PlannedTrial]:
@@ -70,17 +96,19 @@ class EdgeSearch:
         than `MOST_LINES`.
         """
         axis = self.along.name
-        check_axis(axis)
         grid = Grid(with_overrides(self.spec, set=[f"{axis}={self.along.low!r}"]))
         if grid.size > MOST_LINES:
             raise MisuseError(
-                f"--edge looks along one axis for each of {grid.size:,} settings; at most "
-                f"{MOST_LINES:,} will do. Take fewer by --set, such as --set optimizer=SGD."
+                f"An edge is looked for along one axis for each of {grid.size:,} settings; at "
+                f"most {MOST_LINES:,} will do. Take fewer by --set, such as --set optimizer=SGD."
             )
         lines = list(grid)
         without = sorted({p.setting.optimizer for p in lines if getattr(p.setting, axis) is None})
         if without:
-            raise MisuseError(f"--edge {axis}: {', '.join(without)} has no {axis}.")
+            raise MisuseError(
+                f"There is no {axis} in the settings of {', '.join(without)}. Choose others with "
+                f"--set optimizer=..."
+            )
         return lines
 
     def at(self, line: PlannedTrial, value: float) -> PlannedTrial:
@@ -95,7 +123,7 @@ class EdgeSearch:
 
     def samples(self) -> list[float]:
         """The first values, both ends among them."""
-        low, high, last = self.along.low, self.along.high, POINTS - 1
+        low, high, last = self.along.low, self.along.high, self.points - 1
         if self.along.log:
             inner = [low * (high / low) ** (i / last) for i in range(1, last)]
         else:
@@ -114,7 +142,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EdgesFound:
     """What an edge search came to.
 
     Attributes:
@@ -137,7 +165,7 @@ def find_edges(
     runner: Runner,
     *,
     observe: Callable[[Progress], None] = lambda _: None,
-) -> Found:
+) -> EdgesFound:
     """Runs what is not recorded yet, round by round; commits as it goes.
 
     Raises MisuseError as `EdgeSearch.lines` and `claim` do, and what `Store` raises; what was
@@ -145,7 +173,7 @@ def find_edges(
     """
     lines = search.lines()
     sweep = claim(store, search)
-    known: dict[str, Row] = {row["fingerprint"]: row for row in _recorded(url, sweep.name)}
+    known: dict[str, Row] = {row["fingerprint"]: row for row in rows_so_far(url, sweep.name)}
     there, ran, started = len(known), Counter[Verdict](), time.monotonic()
     tried = [search.samples() for _ in lines]
     while True:
@@ -168,7 +196,7 @@ def find_edges(
         for line, values in zip(lines, tried, strict=True)
     ]
     edges = tuple(edge for line in shown for edge in _edges(line))
-    return Found(progress, edges, tuple(point for line in shown for point in line), len(lines))
+    return EdgesFound(progress, edges, tuple(point for line in shown for point in line), len(lines))
 
 
 def _missing(
@@ -198,7 +226,7 @@ def _halved(
             half
             for (low, one), (high, other) in pairwise(zip(found, verdicts, strict=True))
             if one != other
-            and high - low > TOLERANCE * high
+            and high - low > search.tolerance * high
             and (half := search.middle(low, high)) > low
         ]
         if not new:
@@ -210,13 +238,6 @@ def _edges(line: Sequence[tuple[PlannedTrial, Row]]) -> Iterator[Edge]:
     for (below, one), (above, other) in pairwise(line):
         if one["verdict"] != other["verdict"]:
             yield Edge(below, above, one, other)
-
-
-def _recorded(url: str, name: str) -> list[dict[str, Any]]:
-    try:
-        return recorded_rows(url, name)
-    except NotThereError:
-        return []
 
 
 def _row(outcome: Any) -> Row:

@@ -24,7 +24,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.driver import Progress
-from sweep.errors import DatabaseError, MisuseError, NotThereError
+from sweep.errors import DatabaseError, MisuseError
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.running.runner import Runner
@@ -32,7 +32,7 @@ from sweep.searching.objective import Objective, values
 from sweep.searching.ranges import Range
 from sweep.searching.samplers import Sampler, make_sampler
 from sweep.searching.space import Space
-from sweep.searching.study import frozen_trial, quiet_optuna, recorded_rows
+from sweep.searching.study import frozen_trial, quiet_optuna, rows_so_far
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
 from sweep.values.outcome import Outcome
@@ -105,13 +105,10 @@ def rebuilt(url: str, search: Search, space: Space) -> Loaded:
     """The study of the search's recorded trials, in memory; reads only.
 
     An empty one where none are recorded yet. Raises DatabaseError for trials that are not of
-    the search, and what `recorded_rows` raises.
+    the search, and what `rows_so_far` raises.
     """
     started = time.monotonic()
-    try:
-        rows = recorded_rows(url, search.spec.name)
-    except NotThereError:
-        rows = []
+    rows = rows_so_far(url, search.spec.name)
     try:
         trials = [_frozen(row, search, space) for row in rows]
     except (KeyError, TypeError, ValueError) as error:

@@ -15,20 +15,21 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from sweep.errors import NotThereError
 from sweep.searching.objective import Objective, values
 from sweep.store.query import run_query, sweep_status
-from sweep.values.outcome import Causes, Measurement
+from sweep.values.outcome import CAUSE_FLAGS, Measurement
 from sweep.values.words import Axis, Verdict
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-CAUSES = tuple(field.name for field in fields(Causes))
+CAUSES = CAUSE_FLAGS
 MEASURES = tuple(field.name for field in fields(Measurement))
 COLUMNS = (
     *("id", "fingerprint", "workload", "steps", *(axis.value for axis in Axis), "options"),
-    *("optimizer_package", "verdict", *MEASURES, *CAUSES, "sideways"),
+    *("optimizer_package", "verdict", *MEASURES, "causes", "unexplained", *CAUSES, "sideways"),
     *("train_seconds", "error", "finished_at"),
 )
 """The columns of ``trial`` that `recorded_rows` reads and `frozen_trial` needs."""
@@ -54,6 +55,14 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     columns = ", ".join(f"trial.{name}" for name in COLUMNS)  # PostgreSQL has a word `freeze`
     with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:
         return [_typed(row) for row in rows]
+
+
+def rows_so_far(url: str, sweep: str) -> list[dict[str, Any]]:
+    """As `recorded_rows`; none where there is no such sweep yet."""
+    try:
+        return recorded_rows(url, sweep)
+    except NotThereError:
+        return []
 
 
 def axis_distributions(rows: Iterable[Mapping[str, Any]]) -> dict[str, BaseDistribution]:
@@ -124,9 +133,10 @@ def attributes(row: Mapping[str, Any]) -> dict[str, Any]:
     """What ``row`` says beyond its axes: verdict, causes that moved the layer, measures, and so on.
 
     Values are what JSON has, but that infinity stays infinity. ``causes`` is a list of names
-    for a trial that leaks, and null for any other.
+    for a trial that leaks and whose causes were found, and null for any other; ``cause_sets``
+    is the column ``causes``.
     """
-    leaks = row["verdict"] == Verdict.LEAKS
+    found = row["verdict"] == Verdict.LEAKS and row["unexplained"] is None
     return {
         "trial": row["id"],
         "fingerprint": row["fingerprint"],
@@ -135,7 +145,9 @@ def attributes(row: Mapping[str, Any]) -> dict[str, Any]:
         "options": row["options"],
         "optimizer_package": row["optimizer_package"],
         "verdict": str(row["verdict"]),
-        "causes": [cause for cause in CAUSES if row[cause]] if leaks else None,
+        "causes": [cause for cause in CAUSES if row[cause]] if found else None,
+        "cause_sets": row["causes"],
+        "unexplained": row["unexplained"],
         "sideways": row["sideways"],
         **{measure: _number(row[measure]) for measure in MEASURES},
         "error": row["error"],

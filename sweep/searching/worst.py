@@ -12,7 +12,6 @@ from typing import Any
 
 from optuna.study import Study
 
-from sweep.errors import NotThereError
 from sweep.grid.spec import Spec
 from sweep.searching.objective import Objective, values
 from sweep.searching.study import recorded_rows
@@ -107,10 +106,7 @@ def _recorded(url: str, name: str, searched: str) -> list[dict[str, Any]]:
         specs: dict[str, str] = dict(found)
     if name not in specs or json.loads(specs[name]).get("kind") is not None:
         return []
-    try:
-        return recorded_rows(url, name)
-    except NotThereError:
-        return []
+    return recorded_rows(url, name)
 
 
 def _committed(name: str) -> list[dict[str, Any]]:

@@ -72,20 +72,33 @@ def _one_of(column: str, values: type[Verdict] | type[GradState]) -> CheckConstr
 
 
 class EnvironmentRow(Base):
-    """A machine with its libraries; trials that ran in the same one share its row."""
+    """What decides bits besides the setting; trials that ran in the same one share its row.
+
+    A column is null where the row was written by a version that did not record it.
+    """
 
     __tablename__ = "environment"
     __table_args__ = (
-        UniqueConstraint("torch", "python", "platform", "device", "threads", "leaksweep"),
+        UniqueConstraint(
+            *("torch", "python", "device", "threads", "leaksweep"),
+            *("system", "machine", "cpu", "cpu_capability", "blas", "blas_mode"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, doc="What trials refer to.")
     torch: Mapped[str] = _column("Version of torch.")
     python: Mapped[str] = _column("Version of Python.")
-    platform: Mapped[str] = _column("Operating system and processor.")
     device: Mapped[str] = _column("Where the trial trained: cpu, or the GPU's name.")
     threads: Mapped[int] = _column("Threads that torch used in one trial.")
     leaksweep: Mapped[str] = _column("Version of leaksweep.")
+    system: Mapped[str | None] = _column("Operating system and its C library, not its build.")
+    machine: Mapped[str | None] = _column("The processor's architecture.")
+    cpu: Mapped[str | None] = _column("The processor's model.")
+    cpu_capability: Mapped[str | None] = _column("Widest instructions that torch uses on it.")
+    blas: Mapped[str | None] = _column("Library that multiplies matrices, with its version.")
+    blas_mode: Mapped[str | None] = _column(
+        "Variables that choose the library's instructions, as MKL_CBWR=...; default if none."
+    )
 
 
 class SweepRow(Base):
@@ -125,6 +138,7 @@ class TrialRow(Base):
             "options",
             "verdict",
             "diverged",
+            "causes",
             "by_history",
             "by_decay",
             "by_gradient",
@@ -170,11 +184,9 @@ class TrialRow(Base):
     )
     attached_motion: Mapped[float | None] = _column("The same sum over attached steps.")
     drift_ratio: Mapped[float | None] = _column("total_drift / attached_motion; null if that is 0.")
-    by_history: Mapped[bool | None] = _column(
-        "The optimizer's state alone moves it at the first leak; null unless it leaks."
-    )
-    by_decay: Mapped[bool | None] = _column("Weight decay alone moves it.")
-    by_gradient: Mapped[bool | None] = _column("The gradient as it stands alone moves it.")
+    by_history: Mapped[bool | None] = _column("The optimizer's state is in one of the sets.")
+    by_decay: Mapped[bool | None] = _column("Weight decay is in one of the sets.")
+    by_gradient: Mapped[bool | None] = _column("The gradient as it stands is in one of the sets.")
     by_intrinsic: Mapped[bool | None] = _column("It moves with every source switched off.")
     despite_none: Mapped[bool | None] = _column("It moves although its grad is None.")
     sideways: Mapped[bool | None] = _column(
@@ -186,6 +198,15 @@ class TrialRow(Base):
     train_seconds: Mapped[float] = _column("Seconds that the trial took.")
     error: Mapped[str | None] = _column("What it raised, if it failed.")
     finished_at: Mapped[datetime] = _column("When it finished (UTC).")
+    causes: Mapped[str | None] = _column(
+        "The smallest sets of sources that move it at the first leak, such as 'decay, history' "
+        "(each alone) or 'history+decay' (only together); null where they were not found."
+    )
+    unexplained: Mapped[str | None] = _column("Why the causes of a leak were not found.")
+    score: Mapped[float | None] = _column(
+        "Of the trained model on held-out data; larger is better, null without one."
+    )
+    frozen_norm: Mapped[float | None] = _column("L2 norm of the frozen layer after training.")
 
 
 class StepRow(Base):

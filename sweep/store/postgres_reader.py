@@ -30,7 +30,7 @@ _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 _WORD = re.compile(r'"((?:[^"]|"")*)"|([A-Za-z0-9_$\x80-\U0010ffff]+)')
 _ESCAPED_NAME = re.compile(r'u&"', re.IGNORECASE)
 _LONGEST_NAME = 63
-_HARMLESS = ["random", "clock_timestamp", "timeofday", "gen_random_uuid", "pg_sleep"] + [
+_HARMLESS = ["random", "clock_timestamp", "timeofday", "gen_random_uuid", "pg_sleep", "system"] + [
     f"pg_{what}_size" for what in ("database", "relation", "table", "indexes", "total_relation")
 ]
 _VOLATILE = """

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
 from sweep.values.setting import Setting
 
 _SETTING = tuple(field.name for field in fields(Setting))
 _MEASURED = tuple(field.name for field in fields(Measurement))
-_CAUSES = tuple(field.name for field in fields(Causes))
 _NOT_MEASURED: dict[str, Any] = dict.fromkeys(_MEASURED)
-_NO_CAUSES: dict[str, Any] = dict.fromkeys(_CAUSES)
+_NO_CAUSES: dict[str, Any] = dict.fromkeys(CAUSE_FLAGS)
 
 
 def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str,
     planned, measured, causes = outcome.planned, outcome.measurement, outcome.causes
     row = {name: getattr(planned.setting, name) for name in _SETTING}
     row |= _NOT_MEASURED if measured is None else _columns(measured, _MEASURED)
-    row |= _NO_CAUSES if causes is None else _columns(causes, _CAUSES)
+    row |= _NO_CAUSES if causes is None else _columns(causes, CAUSE_FLAGS)
     return row | {
         "sweep_id": sweep_id,
         "environment_id": environment_id,
@@ -32,9 +31,11 @@ def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str,
         "optimizer_package": outcome.optimizer_package,
         "verdict": str(outcome.verdict),
         "moved": outcome.moved,
+        "causes": None if causes is None else causes.sets,
+        "unexplained": _storable(outcome.unexplained),
         "sideways": outcome.sideways,
         "train_seconds": outcome.train_seconds,
-        "error": None if outcome.error is None else _storable(outcome.error),
+        "error": _storable(outcome.error),
         "finished_at": outcome.finished_at,
     }
 
@@ -67,6 +68,8 @@ def _number(value: Any) -> Any:
     return None if value != value else value
 
 
-def _storable(text: str) -> str:
+def _storable(text: str | None) -> str | None:
     """``text`` without what a database cannot keep: zero bytes and lone surrogates."""
+    if text is None:
+        return None
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

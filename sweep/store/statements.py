@@ -73,10 +73,10 @@ def add_environment(dialect: str) -> Insert:
 
 @cache
 def find_environment() -> Select[Any]:
-    """Finds the id of an environment by all its other columns."""
-    columns = EnvironmentRow.__table__.columns
-    matches = [column == bindparam(column.name) for column in columns if column.name != "id"]
-    return select(EnvironmentRow.id).where(*matches)
+    """Finds the id of an environment by all its other columns, null among them."""
+    columns = [column for column in EnvironmentRow.__table__.columns if column.name != "id"]
+    matches = [column.is_not_distinct_from(bindparam(column.name)) for column in columns]
+    return select(func.min(EnvironmentRow.id)).where(*matches)
 
 
 def _insert(dialect: str, model: type[Base]) -> sqlite.Insert | postgresql.Insert:

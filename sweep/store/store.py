@@ -263,8 +263,10 @@ def _one_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _environment_id(connection: Connection, environment: Environment) -> int:
     row = environment_row(environment)
-    connection.execute(add_environment(connection.dialect.name), row)
-    found: int = connection.execute(find_environment(), row).scalar_one()
+    found: int | None = connection.execute(find_environment(), row).scalar_one()
+    if found is None:  # a row with nulls conflicts with no other
+        connection.execute(add_environment(connection.dialect.name), row)
+        found = connection.execute(find_environment(), row).scalar_one()
     return found
 
 

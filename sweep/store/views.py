@@ -39,12 +39,13 @@ _RATES = """\
 
 _COUNTS = ("trials", "leaks", "holds", "inert", "failed", "diverged", "leak_rate", "max_drift")
 
+# Rows from before the column `causes` have flags alone, of sources that move the layer alone.
 _CAUSES = """\
-       substr(CASE WHEN by_history THEN ', history' ELSE '' END
-           || CASE WHEN by_decay THEN ', decay' ELSE '' END
-           || CASE WHEN by_gradient THEN ', gradient' ELSE '' END
-           || CASE WHEN by_intrinsic THEN ', intrinsic' ELSE '' END
-           || CASE WHEN despite_none THEN ', despite None' ELSE '' END, 3) AS causes"""
+       coalesce(trial.causes, CASE WHEN by_history IS NOT NULL THEN
+           substr(CASE WHEN by_intrinsic THEN ', intrinsic' ELSE '' END
+               || CASE WHEN by_decay THEN ', decay' ELSE '' END
+               || CASE WHEN by_gradient THEN ', gradient' ELSE '' END
+               || CASE WHEN by_history THEN ', history' ELSE '' END, 3) END) AS causes"""
 
 _DRIFT = (
     "first_leak_step",
@@ -54,6 +55,8 @@ _DRIFT = (
     "total_drift",
     "drift_ratio",
 )
+
+_ASIDE = ("unexplained", "despite_none", "sideways")
 
 COMPUTED = {
     "sweep": ("TEXT", "The sweep's name."),
@@ -65,7 +68,7 @@ COMPUTED = {
     "failed": ("INTEGER", "Trials that raised."),
     "diverged": ("INTEGER", "Trials in which a loss or a parameter became non-finite."),
     "leak_rate": ("DOUBLE", "leaks / trials; null if trials is 0."),
-    "causes": ("TEXT", "What moved the layer at the first leak, such as 'history, decay'."),
+    "causes": ("TEXT", "What moved the layer at the first leak, such as 'decay, history'."),
 }
 """Type and meaning of the columns that views compute; any other is a column of `trial`."""
 
@@ -99,14 +102,14 @@ def _leak() -> View:
     columns = ", ".join(f"trial.{name}" for name in (*SETTING, *_DRIFT))
     select = (
         f"SELECT trial.id AS trial_id, sweep.name AS sweep, {columns},\n"
-        f"{_CAUSES},\n       sideways\n"
+        f"{_CAUSES},\n       {', '.join(_ASIDE)}\n"
         f"FROM trial JOIN sweep ON sweep.id = trial.sweep_id\n"
         f"WHERE verdict = 'leaks'"
     )
     return View(
         "leak",
         "One leaking trial, with what moved its layer.",
-        ("trial_id", "sweep", *SETTING, *_DRIFT, "causes", "sideways"),
+        ("trial_id", "sweep", *SETTING, *_DRIFT, "causes", *_ASIDE),
         select,
     )
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from datetime import UTC, datetime
-from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
-
-import torch
+from functools import partial
+from importlib.metadata import PackageNotFoundError
 
 from sweep.errors import MisuseError
 from sweep.optimizers import registry
 from sweep.trial.causes import attribute
+from sweep.trial.machine import environment
 from sweep.trial.modes import one_thread
 from sweep.trial.probe import Probe, together
 from sweep.trial.replay import Replay
 from sweep.trial.sideways import moves_others
 from sweep.trial.tally import Tally
 from sweep.trial.training import Training
-from sweep.values.outcome import Causes, Environment, Outcome
+from sweep.values.outcome import Causes, Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
 
@@ -120,16 +118,3 @@ def _package(planned: PlannedTrial) -> str | None:
         return registry.package_version(registry.lookup(planned.setting.optimizer))
     except (MisuseError, PackageNotFoundError):
         return None
-
-
-@cache
-def environment(device: str) -> Environment:
-    """The machine and libraries of this process."""
-    return Environment(
-        torch=torch.__version__,
-        python=platform.python_version(),
-        platform=f"{platform.platform()} {torch.backends.cpu.get_cpu_capability()}",
-        device=f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device,
-        threads=1,
-        leaksweep=version("leaksweep"),
-    )

@@ -13,25 +13,42 @@ from sweep.values.words import GradState, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The machine and libraries that a trial ran with: a row of ``environment``."""
+    """What decides a trial's bits besides its setting: a row of ``environment``.
+
+    None where a row of an older schema cannot say.
+    """
 
     torch: str
     python: str
-    platform: str
+    system: str | None
     device: str
     threads: int
     leaksweep: str
+    machine: str | None = None
+    cpu: str | None = None
+    cpu_capability: str | None = None
+    blas: str | None = None
+    blas_mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """Which sources move the layer alone at the first leaking step; see `sweep.trial.causes`."""
+    """What moves the layer at the first leaking step; see `sweep.trial.causes`.
+
+    ``sets`` is the column ``causes``: the smallest sets of sources that move the layer. The
+    others say in which of them a source is.
+    """
 
     by_history: bool
     by_decay: bool
     by_gradient: bool
     by_intrinsic: bool
     despite_none: bool
+    sets: str | None = None
+
+
+CAUSE_FLAGS = ("by_history", "by_decay", "by_gradient", "by_intrinsic", "despite_none")
+"""The columns of `Causes` that are true or false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,8 @@ class Measurement:
         drift_ratio: total_drift / attached_motion; None if that is 0.
         initial_loss, final_loss: the loss of the first and of the last forward pass.
         diverged: a loss or a parameter became non-finite.
+        score: of the trained model on held-out data, larger is better; None without one.
+        frozen_norm: L2 norm of the layer after training.
     """
 
     frozen_steps: int
@@ -74,6 +93,8 @@ class Measurement:
     initial_loss: float | None
     final_loss: float | None
     diverged: bool
+    score: float | None = None
+    frozen_norm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +102,8 @@ class Outcome:
     """One finished trial.
 
     ``measurement`` is None exactly where ``verdict`` is failed, and ``error`` is None
-    everywhere else. ``causes`` is None unless the verdict is leaks. ``sideways`` is None
-    for failed trials.
+    everywhere else. ``causes`` is None unless the verdict is leaks and they were found;
+    ``unexplained`` says why they were not. ``sideways`` is None for failed trials.
     """
 
     planned: PlannedTrial
@@ -96,6 +117,7 @@ class Outcome:
     error: str | None
     finished_at: datetime
     steps: tuple[StepRecord, ...] = ()
+    unexplained: str | None = None
 
     @property
     def moved(self) -> bool | None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from sweep.store.rows import step_rows, trial_row
-from sweep.values.outcome import Causes, Outcome
+from sweep.values.outcome import CAUSE_FLAGS, Outcome
 from sweep.values.words import Verdict
 from sweep.verifying.recorded import SURROUNDINGS, surroundings
 from sweep.verifying.records import FLAGS, SHOWN, STEP, Record
 
-ON_EVERY_MACHINE = frozenset(
-    {"verdict", "error", "sideways", *(field.name for field in fields(Causes))}
-)
+ON_EVERY_MACHINE = frozenset({"verdict", "error", "sideways", "causes", *CAUSE_FLAGS})
 """The columns that are the same wherever a trial runs: verdict and causes. The others depend on
 a machine's floating point, in the last digits or in a count."""
 
@@ -67,8 +65,22 @@ def compare(record: Record, outcome: Outcome) -> Comparison:
     if (there["verdict"] == Verdict.FAILED) != (now["verdict"] == Verdict.FAILED):
         bits = [*_unequal(("verdict", "error"), there, now)]  # the rest is null in one of them
     else:
-        bits = [*_unequal(SHOWN, there, now), *_first_step(record, outcome)]
+        bits = [*_unequal(_comparable(there, now), there, now), *_first_step(record, outcome)]
     return Comparison(record, tuple(elsewhere), tuple(bits))
+
+
+def _comparable(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of `SHOWN` that mean today what they meant when the trial was recorded.
+
+    Before there was a column ``causes``, the flags said which sources move the layer alone.
+    """
+    said = any(there[name] is not None for name in _SETS)
+    if said or all(now[name] is None for name in _SETS):
+        return SHOWN
+    return tuple(name for name in SHOWN if name not in {*_SETS, *CAUSE_FLAGS} - {"despite_none"})
+
+
+_SETS = ("causes", "unexplained")
 
 
 def _first_step(record: Record, outcome: Outcome) -> Iterator[Difference]:

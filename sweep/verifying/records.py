@@ -17,14 +17,14 @@ from typing import Any, Protocol
 from sweep.errors import MisuseError, NotThereError
 from sweep.store.query import run_query, sweep_status
 from sweep.store.url import parse_url
-from sweep.values.outcome import Causes, Measurement, StepRecord
+from sweep.values.outcome import CAUSE_FLAGS, Measurement, StepRecord
 from sweep.verifying.recorded import ENVIRONMENT, PLAN, SURROUNDINGS, WATCHED
 
-FLAGS = ("moved", "diverged", "sideways", *(field.name for field in fields(Causes)))
+FLAGS = ("moved", "diverged", "sideways", *CAUSE_FLAGS)
 SHOWN = (
     *("verdict", "error", "moved", "sideways"),
     *(field.name for field in fields(Measurement)),
-    *(field.name for field in fields(Causes)),
+    *("causes", "unexplained", *CAUSE_FLAGS),
 )
 """The columns that say what a trial showed, which is what a replay is held against."""
 STEP = tuple(field.name for field in fields(StepRecord))
@@ -32,8 +32,9 @@ STEP = tuple(field.name for field in fields(StepRecord))
 _COUNTS = ("steps", "seed", "frozen_steps", "leaked_steps", "first_leak_step", "threads")
 _REALS = (
     *("lr", "weight_decay", "momentum", "max_drift", "total_drift", "attached_motion"),
-    *("drift_ratio", "initial_loss", "final_loss"),
+    *("drift_ratio", "initial_loss", "final_loss", "score", "frozen_norm"),
 )
+_SINCE_LEAKSWEEP_0003 = frozenset({"causes", "unexplained", "score", "frozen_norm"})
 _OF_TRIAL = (*PLAN, *SHOWN, "optimizer_package")
 _NUMBERS = "SELECT trial.id FROM trial WHERE trial.workload <> '{watched}' {of_sweep} ORDER BY 1"
 _ROWS = """
@@ -132,7 +133,8 @@ class _FileRecords:
     def __init__(self, path: Path) -> None:
         self.where = str(path)
         reader = csv.DictReader(io.StringIO(_text(path)))
-        lacking = [name for name in _OF_TRIAL if name not in (reader.fieldnames or ())]
+        there = {*(reader.fieldnames or ()), *_SINCE_LEAKSWEEP_0003}
+        lacking = [name for name in _OF_TRIAL if name not in there]
         if lacking:
             raise MisuseError(
                 f"{path} lacks the columns {', '.join(lacking)}. A file of trials has those of "
@@ -159,7 +161,8 @@ def _text(path: Path) -> str:
 def _typed(row: Mapping[str, str | None]) -> dict[str, Any]:
     """The row's values as a database has them: an empty cell is null."""
     known = (*_OF_TRIAL, *SURROUNDINGS)
-    return {name: _value(name, row[name]) for name in known if name in row}
+    typed = {name: _value(name, row[name]) for name in known if name in row}
+    return dict.fromkeys(_SINCE_LEAKSWEEP_0003) | typed
 
 
 def _value(column: str, text: str | None) -> Any:

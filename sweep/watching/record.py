@@ -22,7 +22,7 @@ from sweep.errors import SweepMismatchError
 from sweep.optimizers import registry
 from sweep.optimizers.entry import OptimizerEntry, split_address
 from sweep.store.store import Store
-from sweep.trial.trial import environment
+from sweep.trial.machine import environment
 from sweep.values.outcome import Environment, Outcome, StepRecord
 from sweep.values.setting import PlannedTrial, Setting, canonical_json
 from sweep.values.words import Freeze, GradState, Verdict, ZeroGrad

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, text
 
+from sweep.store import revision
 from sweep.store.models import Base
 from sweep.store.views import create_statements, drop_statements
 
@@ -15,8 +16,9 @@ def run(connection: Connection) -> None:
     for statement in drop_statements():  # a table under a view cannot be changed
         connection.execute(text(statement))
     context.run_migrations()
-    for statement in create_statements():
-        connection.execute(text(statement))
+    if context.get_context().get_current_revision() == revision.HEAD:
+        for statement in create_statements():
+            connection.execute(text(statement))
 
 
 if __name__ == "env_py":  # what Alembic calls it; a tool that only imports it runs nothing

@@ -7,7 +7,8 @@ import pytest
 import vl_convert
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.pareto import Objective, pareto_front, write_figure
+from analysis.figures.drawn_files import write_figure
+from analysis.figures.pareto import Objective, pareto_front
 
 LOSS, DRIFT = Objective("final_loss", larger=False), Objective("drift_ratio", larger=True)
 

@@ -26,6 +26,7 @@ BASES = {
     ("why",): ("1",),
     ("verify",): (),
     ("publish",): ("--storage", "sqlite:///none/optuna.db"),
+    ("edge",): ("lr", "--preset", "article", "--workload", "small", *NOWHERE),
     ("search",): ("--preset", "article", "--trials", "1", "--workload", "small", *NOWHERE),
     ("adopt",): ("--storage", "sqlite:///none/optuna.db"),
     ("serve",): (),
@@ -204,13 +205,15 @@ def test_whatever_is_typed_is_at_most_one_message(ends_well, data):
 
 
 NUMBERS = {
-    "--jobs": ("run", "verify", "search", "adopt"),
-    "--steps": ("run", "why", "search", "adopt"),
-    "--trial-timeout": ("run", "verify", "search"),
-    "--trial-memory": ("run", "verify"),
+    "--jobs": ("run", "verify", "search", "edge", "adopt"),
+    "--steps": ("run", "why", "search", "edge", "adopt"),
+    "--trial-timeout": ("run", "verify", "search", "edge"),
+    "--trial-memory": ("run", "verify", "edge"),
     "--timeout": ("sql",),
     "--sample": ("verify",),
     "--trials": ("search",),
+    "--points": ("edge",),
+    "--tolerance": ("edge",),
     "--port": ("serve",),
 }
 
@@ -236,7 +239,7 @@ def test_whatever_the_environment_says_of_the_database_is_at_most_one_message(
 @pytest.mark.parametrize("word", ["many", "-1", "0", "1e9", "\udcff"])
 def test_whatever_the_environment_says_of_the_cores_does_no_harm(ends_well, monkeypatch, word):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", word)
-    for command in ("run", "verify", "search"):
+    for command in ("run", "verify", "search", "edge"):
         ended = ends_well(command, *BASES[command,])
         if command != "verify" and word not in ("-1", "0"):  # it asks for the database first
             assert "LOKY_MAX_CPU_COUNT is the number of cores" in ended.err

@@ -1,4 +1,4 @@
-"""`leaksweep search --edge`, as a person runs it."""
+"""`leaksweep edge`, as a person runs it."""
 
 import csv
 
@@ -22,7 +22,7 @@ momentum = [0.0]
 zero_grad = ["zero"]
 """
 NAME = "mine-edge-weight_decay"
-DECAY = ("--edge", "weight_decay", "--range", "weight_decay=1e-10:1e-2:log")
+DECAY = ("--range", "1e-10:1e-2:log")
 HERE = ("--backend", "threading")
 
 
@@ -31,6 +31,11 @@ def spec(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(SPEC)
     return path
+
+
+def along(spec, axis="weight_decay", options=DECAY):
+    """The words that look along ``axis`` from the spec."""
+    return (axis, spec, *options)
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def half_an_ulp_of_the_weights(lr, seed):
 
 
 def test_decay_moves_a_bit_from_half_a_unit_in_the_last_place_on(leaksweep, db, spec, tmp_path):
-    ended = leaksweep("search", spec, *DECAY, "--set", "seed=0,1", *HERE, "--out", tmp_path / "o")
+    ended = leaksweep("edge", *along(spec), "--set", "seed=0,1", *HERE, "--out", tmp_path / "o")
     assert ended.code == 0, ended.err
     assert ended.out.lstrip().startswith(f"{NAME}: where along weight_decay the verdict changes")
     with (tmp_path / "o" / "edges.csv").open() as file:
@@ -71,9 +76,9 @@ def test_decay_moves_a_bit_from_half_a_unit_in_the_last_place_on(leaksweep, db, 
 
 
 def test_the_same_command_again_runs_nothing_and_says_the_same(leaksweep, db, spec):
-    first = leaksweep("search", spec, *DECAY, *HERE)
+    first = leaksweep("edge", *along(spec), *HERE)
     done = [(s.name, s.planned, s.done) for s in sweep_status(db)]
-    second = leaksweep("search", spec, *DECAY, *HERE)
+    second = leaksweep("edge", *along(spec), *HERE)
     assert second.out == first.out
     assert f"{NAME}: ran 0 trials in" in second.err
     assert done == [(NAME, done[0][2], done[0][2])]
@@ -83,7 +88,7 @@ def test_the_same_command_again_runs_nothing_and_says_the_same(leaksweep, db, sp
 def test_an_interrupted_edge_goes_on_from_what_is_recorded(leaksweep, db, spec, monkeypatch):
     from sweep.searching import edge
 
-    whole = leaksweep("search", spec, *DECAY, *HERE, "--name", "whole")
+    whole = leaksweep("edge", *along(spec), *HERE, "--name", "whole")
     calls = iter(range(1000))
 
     def stop(*arguments):
@@ -93,16 +98,16 @@ def test_an_interrupted_edge_goes_on_from_what_is_recorded(leaksweep, db, spec, 
 
     halved = edge._halved
     monkeypatch.setattr(edge, "_halved", stop)
-    assert leaksweep("search", spec, *DECAY, *HERE).code == 130
+    assert leaksweep("edge", *along(spec), *HERE).code == 130
     monkeypatch.setattr(edge, "_halved", halved)
-    ended = leaksweep("search", spec, *DECAY, *HERE)
+    ended = leaksweep("edge", *along(spec), *HERE)
     assert ended.out.splitlines()[2:] == whole.out.splitlines()[2:]
     recorded = {s.name: s.done for s in sweep_status(db)}
     assert recorded[NAME] == recorded["whole"]
 
 
 def test_no_edge_is_said_to_be_none(leaksweep, db, spec):
-    ended = leaksweep("search", spec, *DECAY[:3], "weight_decay=1e-3:1e-2", *HERE)
+    ended = leaksweep("edge", *along(spec, options=("--range", "1e-3:1e-2")), *HERE)
     assert (ended.code, ended.out) == (0, "")
     assert (
         f"{NAME}: no edge along weight_decay: the verdict is leaks at all of the values tried "
@@ -111,32 +116,79 @@ def test_no_edge_is_said_to_be_none(leaksweep, db, spec):
 
 
 def test_its_database_is_read_like_any_other(leaksweep, db, spec, tmp_path):
-    leaksweep("search", spec, *DECAY, *HERE)
+    leaksweep("edge", *along(spec), *HERE)
     assert leaksweep("export", "--out", tmp_path / "tables").code == 0
     assert leaksweep("report", "--out", tmp_path / "page.html").code == 0
     page = (tmp_path / "page.html").read_text()
-    assert "search repeat.toml --name mine-edge-weight_decay --edge weight_decay --range" in page
+    repeat = "edge weight_decay repeat.toml --name mine-edge-weight_decay --range 1e-10:0.01:log"
+    assert f"{repeat} --points 13 --tolerance 1e-06" in page
     ended = leaksweep("run", spec, "--name", NAME, *HERE)
     assert ended.code == 2
     assert "it was searched, and has no grid" in ended.err
 
 
+def test_points_and_tolerance_are_what_was_asked_for(leaksweep, db, spec, tmp_path):
+    words = ("--points", 3, "--tolerance", 0.5, "--out", tmp_path, *HERE)
+    ended = leaksweep("edge", *along(spec), *words)
+    assert ended.code == 0, ended.err
+    with (tmp_path / "edges.csv").open() as file:
+        (found,) = csv.DictReader(file)
+    below, above = float(found["below"]), float(found["above"])
+    assert 0.1 * above < above - below <= 0.5 * above
+    again = leaksweep("edge", *along(spec), *HERE)
+    assert again.code == 2
+    assert "its points is 3, not 13" in again.err
+
+
+@pytest.mark.slow
+def test_a_trial_over_the_limit_is_stopped_and_has_failed(leaksweep, db, spec):
+    slow = ("--set", "optimizer=faulty:Hangs", "--points", 2, "--steps", 40)
+    ended = leaksweep("edge", *along(spec), *slow, "--trial-timeout", 3, "--jobs", 1)
+    assert ended.code == 1
+    assert "2 of them failed. The table `failures`" in ended.err
+    assert [s.failed for s in sweep_status(db)] == [2]
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("axis", "words", "message"),
     [
-        (("--edge", "zero_grad"), "a verdict's edge is along lr, weight_decay, momentum"),
-        (("--edge", "eps"), "--edge eps: a verdict's edge is along lr, weight_decay, momentum"),
-        (("--edge", "lr", "--range", "momentum=0:0.9"), "--edge lr takes one range, that of lr"),
-        (("--edge", "lr", "--range", "lr=1:0.1"), "the first must be less than the second"),
-        (("--edge", "momentum", "--set", "optimizer=Adagrad"), "Adagrad has no momentum"),
-        ((*DECAY, "--objective", "max_drift"), "leave --objective and --sampler out"),
-        ((*DECAY, "--set", f"seed={','.join(map(str, range(1001)))}"), "1,001 settings; at most"),
-        ((*DECAY, "--backend", "dask"), "cluster takes batches"),
+        ("zero_grad", (), "A verdict's edge is along lr, weight_decay, momentum; 'zero_grad' came"),
+        ("eps", (), "A verdict's edge is along lr, weight_decay, momentum; 'eps' came"),
+        ("lr", ("--range", "1:0.1"), "the first must be less than the second"),
+        ("lr", ("--range", "lr=0.1:1"), "needs LO:HI, two numbers"),
+        ("lr", ("--set", "lr=1"), "has values from --set lr=..., too"),
+        (
+            "momentum",
+            ("--set", "optimizer=Adagrad"),
+            "There is no momentum in the settings of Adagrad.",
+        ),
+        (
+            "lr",
+            ("--set", f"seed={','.join(map(str, range(1001)))}"),
+            "each of 1,001 settings; at most 1,000",
+        ),
+        ("lr", ("--backend", "dask"), "a cluster takes trials in batches"),
+        ("lr", ("--points", "1"), "--points"),
+        ("lr", ("--points", "2000"), "--points takes whole numbers from 2 to 1,000; 2000 came"),
+        ("lr", ("--tolerance", "nan"), "--tolerance is a part of the value, between 0 and 1"),
+        ("lr", ("--tolerance", "1"), "such as 1e-06; 1 came"),
+        ("lr", ("--trial-timeout", "0"), "--trial-timeout"),
+        ("lr", ("--preset", "full"), "Both a spec"),
+        ("lr", ("--trials", "9"), "No such option"),
+        ("lr", ("--seed", "1"), "No such option"),
+        ("lr", ("--objective", "max_drift"), "No such option"),
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, tuple) else None,
 )
-def test_bad_use_is_told_before_anything_is_written(leaksweep, db, spec, tmp_path, words, message):
-    ended = leaksweep("search", spec, *words)
+def test_bad_use_is_told_before_anything_is_written(
+    leaksweep, db, spec, tmp_path, axis, words, message
+):
+    ended = leaksweep("edge", axis, spec, *words)
     assert ended.code == 2
     assert message in " ".join(ended.err.split())
     assert not (tmp_path / "new.db").exists()
+
+
+def test_a_search_has_no_edges(leaksweep, db, spec):
+    ended = leaksweep("search", spec, "--edge", "lr")
+    assert (ended.code, "No such option" in ended.err) == (2, True)

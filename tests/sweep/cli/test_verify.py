@@ -53,13 +53,13 @@ def test_in_other_formats_stdout_has_the_rows_alone(leaksweep, url, database):
 
 
 def test_elsewhere_it_says_what_is_not_as_recorded(leaksweep, url, database):
-    alter(database, "UPDATE environment SET platform = 'another', torch = '2.9.0'")
+    alter(database, "UPDATE environment SET cpu = 'another', torch = '2.9.0'")
     alter(database, "UPDATE trial SET final_loss = 0 WHERE id = 1")
     done = leaksweep("verify", "held", *HERE)
     assert done.code == 0
     assert done.out == (
         "Replayed 8 of 8 recorded trials: 8 agree (7 of them bit for bit). Not as recorded: "
-        "torch, platform. So verdicts and causes had to agree, and bits need not.\n"
+        "torch, cpu. So verdicts and causes had to agree, and bits need not.\n"
     )
 
 

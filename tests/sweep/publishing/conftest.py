@@ -17,8 +17,8 @@ _STORE = runpy.run_path(str(Path(__file__).parents[1] / "store" / "conftest.py")
 postgres_server, postgres_url = _STORE["postgres_server"], _STORE["postgres_url"]
 
 HERE = Environment("2.13.0", "3.11.9", "Linux", "cpu", 1, "0.1.0")
-THERE = replace(HERE, device="NVIDIA H200", threads=16)
-MEASURED = Measurement(10, 9, 1, 0.5, 0.1 + 0.2, 2.0, 0.15, 1.1, 0.9, False)
+THERE = replace(HERE, device="NVIDIA H200", threads=16, cpu="EPYC", blas_mode="MKL_CBWR=AVX2")
+MEASURED = Measurement(10, 9, 1, 0.5, 0.1 + 0.2, 2.0, 0.15, 1.1, 0.9, False, 0.9, 2.5)
 STILL = replace(MEASURED, leaked_steps=0, first_leak_step=None, total_drift=0.0, drift_ratio=0.0)
 ENDED = datetime(2026, 3, 29, 0, 30, 0, 123456, tzinfo=UTC)  # the hour that Europe skips
 
@@ -36,7 +36,7 @@ def made(seed=0, verdict=Verdict.LEAKS, measurement=MEASURED, **axes):
         optimizer_package="torch 2.13.0",
         verdict=verdict,
         measurement=None if failed else measurement,
-        causes=Causes(True, False, True, False, False) if leaks else None,
+        causes=Causes(True, False, True, False, False, "history+gradient") if leaks else None,
         sideways=None if failed else False,
         train_seconds=0.1 + 0.2,
         error="ValueError: '; DROP TABLE trials; --\n<b>\\" if failed else None,

@@ -16,14 +16,14 @@ from sweep.publishing.adopt import adopt_published, compared, planned_spec, read
 from sweep.publishing.publish import publish
 from sweep.searching.objective import Objective
 from sweep.searching.study import recorded_rows
-from sweep.store.models import TrialRow
+from sweep.store.models import EnvironmentRow, TrialRow
 from sweep.store.query import run_query, sweep_status
 from sweep.values.words import ZeroGrad
 
 DRIFT = [Objective.DRIFT_RATIO]
 COLUMNS = [
     *(c.name for c in TrialRow.__table__.columns if c.name not in ("id", "environment_id")),
-    *("torch", "python", "platform", "device", "threads", "leaksweep"),
+    *(c.name for c in EnvironmentRow.__table__.columns if c.name != "id"),
 ]
 ROWS = """
 SELECT {} FROM trial JOIN environment ON environment.id = trial.environment_id

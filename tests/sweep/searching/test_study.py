@@ -34,6 +34,10 @@ ROW = {
     "seed": 0,
     "optimizer_package": "torch 2.13.0",
     "verdict": "leaks",
+    "causes": "decay, history",
+    "unexplained": None,
+    "score": None,
+    "frozen_norm": 2.5,
     "frozen_steps": 10,
     "leaked_steps": 9,
     "first_leak_step": 1,
@@ -134,6 +138,7 @@ def test_a_study_takes_the_trial_with_its_state_and_value(changed, state, value)
 
 def test_attributes_name_the_causes_of_a_leak():
     assert attributes(ROW)["causes"] == ["by_history", "by_decay"]
+    assert attributes(ROW)["cause_sets"] == "decay, history"
     assert attributes(ROW | {"verdict": "holds", "by_history": None})["causes"] is None
     assert attributes(ROW | {"final_loss": math.nan})["final_loss"] is None
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, event, text
 from sweep.errors import DatabaseError
 from sweep.store.query import run_query
 from sweep.store.store import CHUNK, Store
-from sweep.values.outcome import Measurement, StepRecord
+from sweep.values.outcome import CAUSE_FLAGS, Measurement, StepRecord
 from sweep.values.words import GradState, Verdict
 
 STEPS = (
@@ -115,7 +115,9 @@ class TestWrite:
             "train_seconds": 0.25,
             **{name: getattr(setting, name) for name in setting.__slots__},
             **{name: getattr(measured, name) for name in measured.__slots__},
-            **{name: getattr(outcome.causes, name) for name in outcome.causes.__slots__},
+            **{name: getattr(outcome.causes, name) for name in CAUSE_FLAGS},
+            "causes": outcome.causes.sets,
+            "unexplained": None,
         }
         assert {name: recorded[name] for name in expected} == expected
 

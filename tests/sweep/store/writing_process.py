@@ -12,9 +12,9 @@ from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Verdict
 
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
-MEASUREMENT = Measurement(10, 5, 1, 0.5, 2.0, 4.0, 0.5, 1.1, 0.9, False)
+MEASUREMENT = Measurement(10, 5, 1, 0.5, 2.0, 4.0, 0.5, 1.1, 0.9, False, 0.75, 3.5)
 HELD = Measurement(10, 0, None, 0.0, 0.0, 4.0, 0.0, 1.1, 0.9, False)
-CAUSES = Causes(True, True, False, False, False)
+CAUSES = Causes(True, True, False, False, False, "history+decay")
 
 
 def planned(seed=0, **changes):

@@ -153,7 +153,7 @@ class TestWhereNothingElseDiffers:
     "statement",
     [
         "UPDATE environment SET torch = '2.9.0'",
-        "UPDATE environment SET platform = 'another'",
+        "UPDATE environment SET cpu = 'another'",
         "UPDATE environment SET device = 'cuda (H200)'",
         "UPDATE trial SET optimizer_package = 'torch 2.9.0'",
     ],

@@ -1,0 +1,235 @@
+"""`leaksweep edge`: where along a number of the setting the verdict changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
+from sweep.cli.screen import print_table, say
+from sweep.cli.search import (
+    Jobs,
+    Preset,
+    Processes,
+    Replaced,
+    SpecFile,
+    Steps,
+    WorkloadName,
+    check_backend,
+    grid_to_begin_from,
+    pinned,
+)
+from sweep.errors import EXIT_NOT_THERE
+from sweep.values.words import Axis, Backend, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.running.runner import Runner
+    from sweep.searching.edge import EdgeSearch, EdgesFound
+
+DIGITS = 9
+"""Enough to tell the sides of an edge apart."""
+
+
+def edge(
+    axis: Annotated[str, typer.Argument(metavar="AXIS", help="lr, weight_decay or momentum.")],
+    spec: SpecFile = None,
+    preset: Preset = None,
+    range_: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LO:HI[:log]",
+            help="From where to where along AXIS.",
+            show_default="as search",
+        ),
+    ] = None,
+    points: Annotated[
+        int,
+        typer.Option(metavar="N", min=2, help="Even values to begin with, for each setting."),
+    ] = 13,
+    tolerance: Annotated[
+        float,
+        typer.Option(metavar="PART", help="How near the two sides come, as a part of the value."),
+    ] = 1e-6,
+    set_: Replaced = None,
+    workload: WorkloadName = None,
+    steps: Steps = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The sweep's name in the database.",
+            show_default="such as full-edge-lr",
+        ),
+    ] = None,
+    db: Db = DEFAULT_DB,
+    jobs: Jobs = None,
+    backend: Processes = Backend.LOKY,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Stop a trial that takes longer; it has failed.",
+            show_default="no limit",
+        ),
+    ] = None,
+    trial_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIB",
+            help="Stop a trial that takes more memory; it has failed.",
+            show_default="no limit",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the edges: CSV, PNG, SVG.")
+    ] = None,
+) -> None:
+    """Find where along AXIS the verdict changes, for each setting of a grid and each seed.
+
+    The axis is sampled evenly, then halved wherever the verdict changes. The trials are a
+    sweep of their own; the same command again runs what it still lacks.
+
+    Example: leaksweep edge weight_decay --preset article --range 1e-9:0.1:log
+    """
+    from sweep.grid.spec_file import with_overrides
+    from sweep.running.limits import Limits
+    from sweep.running.runner import Runner
+    from sweep.searching.edge import EdgeSearch, check_axis
+    from sweep.searching.ranges import parse_ranges
+
+    check_axis(axis)
+    check_backend(backend)
+    (along,) = parse_ranges(
+        [axis if range_ is None else f"{axis}={range_}"], pinned=pinned(set_ or ())
+    )
+    grid = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
+    named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
+    runner = Runner(trials_at_once(jobs), backend, limits=Limits(trial_timeout, trial_memory))
+    _find(EdgeSearch(named, along, points, tolerance), db, runner, out)
+
+
+def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None:
+    """Finds the edges and prints them. Raises typer.Exit(1) where trials have failed."""
+    from sweep.cli.progress import shown_progress
+    from sweep.searching.edge import find_edges
+    from sweep.store.store import Store
+
+    search.lines()  # what is wrong is told before there is a database
+    runner.check()
+    with Store.open(db) as store, shown_progress(search.spec.name) as observe:
+        found = find_edges(store, db, search, runner, observe=observe)
+    _print(search, found, db, out)
+    failed = sum(row["verdict"] == Verdict.FAILED for _, row in found.points)
+    if failed:
+        say(f"{failed:,} of them failed. The table `failures` of `leaksweep export` says why.")
+        raise typer.Exit(EXIT_NOT_THERE)
+
+
+def _print(search: EdgeSearch, found: EdgesFound, db: str, out: Path | None) -> None:
+    """Prints every edge, and writes them with all points to ``out`` if that is given."""
+    from sweep.store.url import parse_url
+
+    axis, name = search.along.name, search.spec.name
+    edges = _edge_frame(search, found)
+    if found.edges:
+        alike = [str(a) for a in Axis if a in edges and edges[a].nunique() < 2]
+        shown = edges.drop(columns=alike)
+        rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
+        print_table(
+            list(map(str, shown.columns)),
+            rows,
+            title=f"{name}: where along {axis} the verdict changes",
+        )
+    else:
+        _say_all_the_same(search, found)
+    progress = found.progress
+    say(
+        f"{name}: ran {progress.finished:,} trials in {progress.seconds:.1f} s, "
+        f"{progress.planned:,} in all, recorded in {parse_url(db).shown}."
+    )
+    if out is not None:
+        _write(out, search, found, edges)
+
+
+def _edge_frame(search: EdgeSearch, found: EdgesFound) -> pd.DataFrame:
+    """A row an edge: the axes that stay, both sides with their verdicts, and the drift.
+
+    ``drift`` is how far the layer moved in the trial beside the edge that leaks; NaN where
+    neither does.
+    """
+    import pandas as pd
+
+    axis = search.along.name
+    rows = []
+    for edge in found.edges:
+        stays = {a.value: getattr(edge.below.setting, a) for a in Axis if a != axis}
+        sides = (edge.row_below, edge.row_above)
+        drift = [side["total_drift"] for side in sides if side["verdict"] == "leaks"]
+        rows.append(
+            stays
+            | {
+                "below": getattr(edge.below.setting, axis),
+                "above": getattr(edge.above.setting, axis),
+                "verdict_below": str(edge.row_below["verdict"]),
+                "verdict_above": str(edge.row_above["verdict"]),
+                "drift": drift[0] if drift else float("nan"),
+            }
+        )
+    measured = ("below", "above", "verdict_below", "verdict_above", "drift")
+    columns = [*(a.value for a in Axis if a != axis), *measured]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _say_all_the_same(search: EdgeSearch, found: EdgesFound) -> None:
+    verdicts = sorted({str(row["verdict"]) for _, row in found.points})
+    along = f"from {search.along.low:g} to {search.along.high:g}"
+    if len(verdicts) == 1:
+        said = f"the verdict is {verdicts[0]} at all of the values tried {along}"
+    else:
+        said = f"each setting keeps its verdict {along} ({', '.join(verdicts)})"
+    say(f"{search.spec.name}: no edge along {search.along.name}: {said}.")
+
+
+def _write(out: Path, search: EdgeSearch, found: EdgesFound, edges: pd.DataFrame) -> None:
+    from analysis.exceptions import NothingToDrawError
+    from analysis.figures.drawn_files import write_figure
+    from analysis.figures.verdict_edges import edge_figure
+    from analysis.whole_file import whole_file
+
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / "edges.csv") as unfinished:
+        edges.to_csv(unfinished, index=False)
+    written = [out / "edges.csv"]
+    try:
+        figure = edge_figure(_points(search, found), edges, search.along.name, log=search.along.log)
+        written += write_figure(figure, out / "edges")
+    except NothingToDrawError as nothing:
+        say(f"No figure: {nothing}.")
+    say(f"Wrote {', '.join(map(str, written))}.")
+
+
+def _points(search: EdgeSearch, found: EdgesFound) -> pd.DataFrame:
+    """A row a trial: the value along the axis, the verdict, the drift, and the optimizer."""
+    import pandas as pd
+
+    rows = [
+        {
+            "optimizer": planned.setting.optimizer,
+            "value": getattr(planned.setting, search.along.name),
+            "verdict": str(row["verdict"]),
+            "drift": row["total_drift"],
+        }
+        for planned, row in found.points
+    ]
+    return pd.DataFrame(rows)
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # NaN
+        return ""
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
