@@ -162,7 +162,7 @@ def _joined(name: str, parts: Sequence[pd.Series]) -> pd.Series:
     if not parts:
         return _of_kind(pd.Series([], dtype=object, name=name))
     if _KINDS[name] is Kind.WORD:
-        return _of_kind(pd.Series(pd.api.types.union_categoricals(parts), name=name))
+        return _of_kind(pd.Series(pd.api.types.union_categoricals(list(parts)), name=name))
     return _of_kind(pd.concat(parts, ignore_index=True).rename(name))
 
 

@@ -25,7 +25,7 @@ Masks = tuple[int, ...]
 MOST_BOXES = 50_000  # tried; beyond it there is no proof, as a second would not do
 MOST_SETS = 10  # values of an axis without order, of which every set is tried
 MOST_NODES = 2_000  # of the search for the cheapest cover
-_A_TERM, _A_LITERAL = 10_000, 100  # against a word that is named
+_A_TERM, _A_LITERAL, _A_WORD = 1_000_000, 1_000, 2  # against a "not" beyond its word
 _Column = tuple[int, Masks]
 
 
@@ -201,11 +201,14 @@ def _price(box: Masks, lattice: Lattice) -> int:
 
 
 def _named(mask: int, words: tuple[int, ...], ordered: bool) -> int:
-    """The words of a literal: the ends of a run, or a set's, or "not" and those of the rest."""
+    """What it takes to name a literal's words: the ends of a run, or a set's, or the others'.
+
+    Those come behind a "not", which is a word; of two that are as long, the one without it.
+    """
     if ordered:
-        return 2 - (mask & 1) - (mask >> len(words) - 1 & 1)
+        return _A_WORD * (2 - (mask & 1) - (mask >> len(words) - 1 & 1))
     inside = sum(count for place, count in enumerate(words) if mask >> place & 1)
-    return min(inside, sum(words) - inside + 1)
+    return min(_A_WORD * inside, _A_WORD * (sum(words) - inside + 1) + 1)
 
 
 def _reading_order(box: Masks, lattice: Lattice) -> list[int]:

@@ -59,8 +59,10 @@ def _evaluated(codes: pd.DataFrame, response: pd.Series) -> dict[str, float]:
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         [
-            optuna.trial.create_trial(params=params, distributions=dict(kinds), value=value)
-            for params, value in zip(codes.to_dict("records"), response, strict=True)
+            optuna.trial.create_trial(
+                params=dict(zip(kinds, row, strict=True)), distributions=dict(kinds), value=value
+            )
+            for row, value in zip(codes.to_numpy().tolist(), response, strict=True)
         ]
     )
     evaluator = optuna.importance.FanovaImportanceEvaluator(

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from analysis.load import load_trials
-from analysis.schema import SETTING_AXES, ENVIRONMENT_COLUMNS, TRIAL_COLUMNS
+from analysis.schema import ENVIRONMENT_COLUMNS, SETTING_AXES, TRIAL_COLUMNS
 
 HERE = Path(__file__).parent
 PRESETS = ("article", "full", "remedies", "atlas")

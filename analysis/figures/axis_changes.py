@@ -31,18 +31,18 @@ def leak_rate_by_axis(frame: pd.DataFrame) -> alt.TopLevelMixin:
     if not found:
         raise NothingToDrawError("no two settings that leak or hold differ in one axis alone")
     pairs = pd.concat(found, ignore_index=True)
-    number = counted(int(pairs["pairs"].sum()), "pair")
-    subtitle = f"Leak rate at both values, over {number} of settings that differ in this alone"
+    number = counted(int(pairs["pairs"].sum()), "pair of settings")
+    subtitle = f"Leak rates before and after, averaged over {number} that differ in it alone"
     return titled(_panels(pairs), title(overall_effects(frame)), subtitle)
 
 
 def title(effects: dict[str, float]) -> str:
     """The axes that matter most by ``total_effect``, as the table `importance` has it."""
-    named = [f"{axis} ({share_of(share, 1)})" for axis, share in effects.items() if share > 0][:2]
+    named = [(axis, share_of(share, 1)) for axis, share in effects.items() if share > 0]
     if not named:
         return "Changing one axis alone changes no verdict"
-    then = f", then {named[1]}" if len(named) > 1 else ""
-    return f"Changed alone, {named[0]} matters most{then}"
+    then = f", then {named[1][0]} ({named[1][1]})" if len(named) > 1 else ""
+    return f"Changed alone, {named[0][0]} matters most ({named[0][1]} of the variance){then}"
 
 
 def _settings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -60,21 +60,21 @@ def _settings(frame: pd.DataFrame) -> pd.DataFrame:
 def _changes(settings: pd.DataFrame, axis: str) -> Iterator[pd.DataFrame]:
     """For each change of an axis, its pairs by optimizer: their number and the sums of rates."""
     values = list(settings[axis].dropna().unique())
-    if len(values) > MOST_VALUES:
+    if not 1 < len(values) <= MOST_VALUES:
         return
     numeric = pd.api.types.is_numeric_dtype(settings[axis])
-    first, *others = sorted(values) if numeric else in_order(axis, map(str, values)) or [None]
+    ordered = sorted(values) if numeric else in_order(axis, map(str, values))
     same = settings.groupby([a for a in SETTING_AXES if a != axis], observed=True, dropna=False)
     rates = settings.assign(same=same.ngroup())
-    before = rates[rates[axis] == first].set_index("same")
-    for place, value in enumerate(others):
+    before = rates[rates[axis] == ordered[0]].set_index("same")
+    for place, value in enumerate(ordered[1:]):
         after = rates[rates[axis] == value].set_index("same")["rate"]
         both = before.join(after.rename("after"), on="same", how="inner")
         if both.empty:
             continue
         groups = both.assign(before=both["rate"]).groupby(both["optimizer"].astype(str))
         found = groups.agg(pairs=("rate", "size"), before=("before", "sum"), after=("after", "sum"))
-        words = [f"{each:.6g}" if numeric else str(each) for each in (first, value)]
+        words = [f"{each:.6g}" if numeric else str(each) for each in (ordered[0], value)]
         change = f"{place:02} {words[0]} → {words[1]}"
         yield found.rename_axis("optimizer").reset_index().assign(axis=axis, change=change)
 
@@ -86,9 +86,9 @@ def _panels(pairs: pd.DataFrame) -> Any:
 
 
 def _panel(axis: str, *, is_last: bool) -> Any:
-    """The changes of one axis, those of the chosen optimizers put together; the last has a scale."""
+    """The changes of one axis, of the chosen optimizers together; the last panel has a scale."""
     # A change is sorted as text, behind its place, which the label leaves out again.
-    label = alt.Axis(labelExpr="slice(datum.label, 3)", ticks=False, domain=False)
+    label = alt.Axis(labelExpr="slice(datum.label, 3)", ticks=False, domain=False, labelPadding=10)
     labelled = alt.Axis(format="%", values=_TICKS, title="leak rate")
     bare = alt.Axis(values=_TICKS, labels=False, ticks=False, domain=False, title=None)
     scale = alt.Scale(domain=[0, 1])

@@ -20,7 +20,7 @@ from analysis.figures.look import (
     titled,
 )
 from analysis.figures.phrases import counted, joined
-from analysis.schema import CLEARINGS, USUAL_FREEZES, in_order
+from analysis.schema import CLEARINGS, FREEZES, USUAL_FREEZES, in_order
 from analysis.tables.rates import rates
 
 MOST_ROWS = 30  # with more optimizers, those with the same rates share a row
@@ -56,7 +56,9 @@ def title(cells: pd.DataFrame) -> str:
     asked = [way for way in ways if way in USUAL_FREEZES] or ways
     cells = cells[cells["freeze"].isin(asked)]
     said = _said(cells)
-    return said if asked == ways else f"Frozen by {joined(asked, 'or')}: {said}"
+    if asked != ways:
+        return f"Frozen by {joined(asked, 'or')}: {said}"
+    return said[0].upper() + said[1:]
 
 
 def _said(cells: pd.DataFrame) -> str:
@@ -86,7 +88,7 @@ def _shared_rows(cells: pd.DataFrame) -> pd.Series:
     optimizers = in_order("optimizer", cells["optimizer"])
     if len(optimizers) <= MOST_ROWS:
         return cells["optimizer"]
-    names = {}
+    names: dict[str, str] = {}
     for group in _alike(cells, "optimizer", ["zero_grad", "schedule", "freeze"]):
         first = in_order("optimizer", group)[0]
         others = counted(len(group) - 1, "other")
@@ -95,26 +97,41 @@ def _shared_rows(cells: pd.DataFrame) -> pd.Series:
 
 
 def _shared_panels(cells: pd.DataFrame) -> pd.Series:
-    """The name of the panel that each cell is drawn in: its schedule and its ways of freezing."""
-    names = pd.Series("", cells.index)
+    """The name of the panel that each cell is drawn in: its schedules and its ways of freezing.
+
+    What has the same rates in every cell shares one; a line that names all there are is left out.
+    """
+    groups: dict[tuple[tuple[str, ...], object], list[str]] = {}
     for schedule, own in cells.groupby("schedule"):
-        shown = {}
-        for group in _alike(own, "freeze", ["optimizer", "zero_grad"]):
-            lines = in_order("freeze", group) if cells["freeze"].nunique() > 1 else []
-            lines = [schedule, *lines] if cells["schedule"].nunique() > 1 else lines
-            shown |= dict.fromkeys(group, "\n".join(map(str, lines)))
-        names[own.index] = own["freeze"].map(shown)
-    return names
+        for ways in _alike(own, "freeze", ["optimizer", "zero_grad"]):
+            rates_of_one = _pattern(own[own["freeze"] == ways[0]], ["optimizer", "zero_grad"])
+            groups.setdefault((tuple(ways), rates_of_one), []).append(str(schedule))
+    names: dict[tuple[str, str], str] = {}
+    for (freezes, _), schedules in groups.items():
+        lines = [
+            word
+            for axis, group in (("schedule", schedules), ("freeze", freezes))
+            for word in in_order(axis, group)
+            if len(group) < cells[axis].nunique()
+        ]
+        names |= {(schedule, way): "\n".join(lines) for schedule in schedules for way in freezes}
+    pairs = zip(cells["schedule"], cells["freeze"], strict=True)
+    return pd.Series([names[pair] for pair in pairs], cells.index)
 
 
 def _alike(cells: pd.DataFrame, axis: str, others: list[str]) -> list[list[str]]:
     """The values of ``axis`` in groups that have the same rates in every cell."""
-    groups: dict[frozenset[object], list[str]] = {}
+    groups: dict[object, list[str]] = {}
     for value, own in cells.groupby(axis):
-        rate = own["leak_rate"].fillna(-1)
-        pattern = frozenset(zip(*(own[name] for name in others), rate, strict=True))
-        groups.setdefault(pattern, []).append(str(value))
+        groups.setdefault(_pattern(own, others), []).append(str(value))
     return list(groups.values())
+
+
+def _pattern(cells: pd.DataFrame, axes: list[str]) -> frozenset[tuple[object, ...]]:
+    """The rates of cells with what tells them apart."""
+    return frozenset(
+        zip(*(cells[name] for name in axes), cells["leak_rate"].fillna(-1), strict=True)
+    )
 
 
 def _remarks(cells: pd.DataFrame) -> str:
@@ -126,7 +143,10 @@ def _remarks(cells: pd.DataFrame) -> str:
         rows = f"share one of {cells['row'].nunique()} rows"
         notes += f". {cells['optimizer'].nunique()} optimizers: those with the same rates {rows};"
         notes += " the table results names them"
-    return notes + (". A dash: none leaks or holds" if (cells["trials"] == 0).any() else "")
+    notes += ". A dash: none leaks or holds" if (cells["trials"] == 0).any() else ""
+    tried = cells.groupby(["row", "zero_grad", "panel"]).ngroups
+    whole = cells["row"].nunique() * cells["zero_grad"].nunique() * cells["panel"].nunique()
+    return notes + (". No cell: not run" if tried < whole else "")
 
 
 def _panels(cells: pd.DataFrame) -> Any:
@@ -157,9 +177,10 @@ def _panels(cells: pd.DataFrame) -> Any:
 
 
 def _placed(panels: pd.Series) -> pd.Series:
-    """The place of each panel: by schedule, then by its first way of freezing."""
+    """The place of each panel: by its first schedule, then by its first way of freezing."""
     lines = panels.str.split("\n")
-    order = in_order("schedule", lines.str[0]) + in_order("freeze", lines.explode())
+    schedules = in_order("schedule", (line for line in lines.explode() if line not in FREEZES))
+    order = [*schedules, *FREEZES]
     return lines.map(lambda own: [order.index(line) for line in own])
 
 

@@ -74,7 +74,9 @@ def log_axis(numbers: pd.Series) -> dict[str, Any]:
     """The scale and the axis of positive numbers, all ticks written in one way."""
     low, high = float(numbers.min()), float(numbers.max())
     written = "~g" if low >= 1e-3 and high <= 1e4 else ".0e"
-    axis = alt.Axis(format=written, tickCount=6, labelOverlap="greedy", gridOpacity=0.7)
+    axis = alt.Axis(
+        format=written, tickCount=4, labelOverlap="greedy", labelSeparation=6, gridOpacity=0.7
+    )
     return {"scale": alt.Scale(type="log", nice=False, padding=8), "axis": axis}
 
 

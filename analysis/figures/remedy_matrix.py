@@ -39,8 +39,10 @@ def remedies_matrix(frame: pd.DataFrame) -> alt.TopLevelMixin:
     pairs = table[(table["optimizer"] != EVERY) & (table["causes"] == EVERY)]
     if pairs.empty:
         raise NothingToDrawError("no two trials differ in a remedy alone, the first one leaking")
-    pairs = pairs.assign(remedy=pairs["axis"] + " → " + pairs["to"])
-    keys = ["frozen_by", "axis", "to", "remedy", "optimizer", "zero_grad"]
+    pairs = pairs.assign(
+        remedy=pairs["axis"] + " → " + pairs["to"], panel="frozen by " + pairs["frozen_by"]
+    )
+    keys = ["panel", "frozen_by", "axis", "to", "remedy", "optimizer", "zero_grad"]
     sums = pairs.groupby(keys, as_index=False)[list(_SUMS)].sum()
     subtitle = "Percent of leaks stopped (of how many), in pairs that differ in the remedy alone"
     return titled(_matrix(sums), title(sums), subtitle)
@@ -52,13 +54,14 @@ def title(pairs: pd.DataFrame) -> str:
     Of all leaks where the sweep has none of those.
     """
     usual = pairs["frozen_by"].str.split(", ").str[0].isin(USUAL_FREEZES)
-    sums = (pairs[usual] if usual.any() else pairs).groupby("remedy")[["pairs", "stopped"]].sum()
-    whole = list(sums.index[sums["stopped"] == sums["pairs"]])
+    asked = pairs[usual] if usual.any() else pairs
+    sums = asked.groupby("remedy")[["pairs", "stopped"]].sum()
+    whole: list[str] = sums.index[sums["stopped"] == sums["pairs"]].astype(str).tolist()
     if not whole:
-        best = (sums["stopped"] / sums["pairs"]).idxmax()
-        found = f"{best} stops most, {sums.at[best, 'stopped']:,} of {sums.at[best, 'pairs']:,}"
+        best = str((sums["stopped"] / sums["pairs"]).idxmax())
+        found = f"{best} stops most, {sums["stopped"][best]:,} of {sums["pairs"][best]:,}"
         return f"No remedy stops every leak it was tried on; {found}"
-    widest = sorted(whole, key=lambda name: (-sums.at[name, "pairs"], name))[:MOST_NAMED]
+    widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[:MOST_NAMED]
     if len(whole) == 1:
         return f"Only {whole[0]} stops every leak it was tried on"
     more = [f"{len(whole) - len(widest)} more"] if len(whole) > len(widest) else []
@@ -67,7 +70,8 @@ def title(pairs: pd.DataFrame) -> str:
 
 def _matrix(pairs: pd.DataFrame) -> Any:
     starts = in_order("zero_grad", pairs["zero_grad"])
-    ways = sorted(pairs["frozen_by"].unique(), key=lambda way: FREEZES.index(way.split(", ")[0]))
+    first = pairs["frozen_by"].str.split(", ").str[0].map(FREEZES.index)
+    panels = list(dict.fromkeys(pairs.assign(first=first).sort_values("first")["panel"]))
     base = alt.Chart().encode(
         x=alt.X("zero_grad:N", sort=starts, title="zero_grad of the leak", axis=BARE_AXIS),
         y=alt.Y("remedy:N", sort=_ordered(pairs), title=None, axis=BARE_AXIS),
@@ -76,18 +80,17 @@ def _matrix(pairs: pd.DataFrame) -> Any:
     cell = base.mark_rect(stroke="white").encode(
         color=alt.Color("rate:Q", scale=scale, legend=None),
         tooltip=[
-            alt.Tooltip(name, type="nominal")
-            for name in ("frozen_by", "remedy", "zero_grad", *_SUMS)
+            alt.Tooltip(name, type="nominal") for name in ("panel", "remedy", "zero_grad", *_SUMS)
         ],
     )
     ink = alt.condition("datum.rate > 0.6", alt.value("white"), alt.value(INK))
     text = base.mark_text(fontSize=SMALL_TEXT).encode(text="cell:N", color=ink)
     panel = alt.layer(cell, text).properties(width=alt.Step(86), height=alt.Step(18))
-    header = alt.Header(title=None, labelAnchor="start", labelExpr="'frozen by ' + datum.label")
-    rows = alt.Facet("frozen_by:N", sort=ways, header=header)
+    header = alt.Header(title=None, labelAnchor="start", labelLimit=400)
+    rows = alt.Facet("panel:N", sort=panels, header=header)
     chart = panel.facet(rows, data=inline(pairs), columns=1, spacing=8)
     return (
-        summed(chart.resolve_scale(y="independent"), _SUMS, ["frozen_by", "remedy", "zero_grad"])
+        summed(chart.resolve_scale(y="independent"), _SUMS, ["panel", "remedy", "zero_grad"])
         .transform_calculate(rate="datum.stopped / datum.pairs")
         .transform_calculate(percent=RATE_TEXT)
         .transform_calculate(cell="datum.percent + '  (' + datum.stopped + '/' + datum.pairs + ')'")

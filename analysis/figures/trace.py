@@ -73,22 +73,23 @@ def _panels(steps: pd.DataFrame) -> Any:
     """The loss, the changes above 0 on a log axis, and those of 0 on a strip of their own."""
     words = in_order("zero_grad", steps["zero_grad"].astype(str))
     kinds = [_KINDS[bool(frozen)] for frozen in steps["frozen"]]
-    drawn = steps.assign(kind=kinds)
-    data = inline(drawn[["optimizer", "zero_grad", "step", "kind", "loss", "max_change"]])
+    moving = steps.loc[steps["max_change"] > 0, "max_change"]
+    drawn = steps.assign(kind=kinds, placed=steps["max_change"].clip(lower=moving.min()))
+    shown = ["optimizer", "zero_grad", "step", "kind", "loss", "max_change", "placed"]
+    data = inline(drawn[shown])
     base = alt.Chart().transform_filter(IS_CHOSEN).encode(tooltip=_tooltip())
     hidden = alt.X("step:Q", title=None, axis=alt.Axis(labels=False, ticks=False, grid=False))
     positive = steps.loc[steps["loss"] > 0, "loss"]
     loss = base.mark_line(color=FAINT, strokeWidth=1.2).encode(
         x=hidden, y=alt.Y("loss:Q", title="loss", **log_axis(positive))
     )
-    moving = drawn[drawn["max_change"] > 0]["max_change"]
     changes = _points(base, hidden, "datum.max_change > 0").encode(
-        y=alt.Y("max_change:Q", title="largest change of any element", **log_axis(moving))
+        y=alt.Y("placed:Q", title="largest change of any element", **log_axis(moving))
     )
-    shown = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=3))
+    numbered = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=3))
     zero = alt.Axis(values=[0], labels=True, ticks=False, format="d", domain=False, grid=True)
-    still = _points(base, shown, "datum.max_change === 0").encode(
-        y=alt.Y("max_change:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=zero)
+    still = _points(base, numbered, "datum.max_change === 0").encode(
+        y=alt.Y(datum=0, title=None, scale=alt.Scale(domain=[-1, 1]), axis=zero)
     )
     heights = [(loss, 80), (changes, 140), (still, 16)]
     rows = [
@@ -101,17 +102,15 @@ def _panels(steps: pd.DataFrame) -> Any:
 
 
 def _points(base: Any, x: alt.X, which: str) -> Any:
+    """A point a step, of which only ``which`` is to be seen: the others keep its panel there."""
     kinds = alt.Scale(domain=list(_KINDS), range=[HUES[0], HUES[1]])
     shapes = alt.Scale(domain=list(_KINDS), range=["circle", "triangle-up"])
     legend = alt.Legend(title="step")
-    return (
-        base.transform_filter(which)
-        .mark_point(filled=True, size=18, opacity=0.85)
-        .encode(
-            x=x,
-            color=alt.Color("kind:N", scale=kinds, legend=legend),
-            shape=alt.Shape("kind:N", scale=shapes, legend=legend),
-        )
+    return base.mark_point(filled=True, size=18).encode(
+        x=x,
+        color=alt.Color("kind:N", scale=kinds, legend=legend),
+        shape=alt.Shape("kind:N", scale=shapes, legend=legend),
+        opacity=alt.condition(which, alt.value(0.85), alt.value(0)),
     )
 
 

@@ -110,7 +110,8 @@ def _shares(group: pd.DataFrame, is_searched: bool) -> Iterator[dict[str, Any]]:
     worst = _worst(group, varying)
     if not varying or not (differ or worst):
         return
-    main, explained = {}, None
+    main: dict[str, float] = {}
+    explained = None
     if differ and is_searched:
         main, explained = fanova(group[varying], group["leaks"])
     elif differ and len(group) == np.prod([values[axis] for axis in varying]):

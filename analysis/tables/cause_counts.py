@@ -9,9 +9,7 @@ from analysis.schema import CAUSE_FLAGS, as_words, counts
 NOT_KNOWN = "not known"
 CAUSED = ("causes", *CAUSE_FLAGS)
 """The columns that `cause_sets` reads."""
-_FLAG_WORDS = (("intrinsic", "by_intrinsic"),) + tuple(
-    (word, f"by_{word}") for word in ("decay", "gradient", "history")
-)
+_FLAG_WORDS = tuple((w, f"by_{w}") for w in ("intrinsic", "decay", "gradient", "history"))
 """Sources as ``causes`` has them, in its order, with their flags."""
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +25,12 @@ import pandas as pd
 from analysis.conditions import NULL, Between, Literal, OneOf, Rule
 from analysis.minimise import Cover, Lattice, Masks, Point, cover
 from analysis.schema import NUMERIC_AXES, counts, in_order
+from analysis.tables.spelled import assigned, first_few
 
 RULE_AXES = ("zero_grad", "momentum", "weight_decay", "freeze", "schedule", "lr")
 """The axes that a rule may use, in the order it names them; the optimizer is given."""
 MOST_TERMS = 6  # what anybody would read; the presets' longest rules have 5
 MOST_STEPS = 8  # of a number whose every value may be a threshold
-MOST_UNDECIDED = 3  # settings spelled out in a cell before the rest are only counted
 
 _Labels = npt.NDArray[np.bool_]
 
@@ -86,7 +87,7 @@ def rules(frame: pd.DataFrame) -> pd.DataFrame:
             one.trials,
             one.exceptions,
             one.minimal,
-            _listed(one.undecided),
+            first_few(one.undecided),
         )
         for key, one in found.items()
     ]
@@ -111,7 +112,7 @@ def find_rules(frame: pd.DataFrame) -> dict[tuple[str, str], FoundRule]:
     )
     folded = marked.groupby(keys, observed=True, dropna=False)[["leaks", "holds"]].sum()
     groups = folded.reset_index().groupby(["sweep", "optimizer"], observed=True)
-    return {key: find_rule(group) for key, group in groups}
+    return {cast("tuple[str, str]", key): find_rule(group) for key, group in groups}
 
 
 def find_rule(settings: pd.DataFrame) -> FoundRule:
@@ -224,7 +225,7 @@ class _Words:
 
     def places(self, column: pd.Series) -> npt.NDArray[np.int64]:
         place = {word: step for step, words in enumerate(self.steps) for word in words}
-        return column.astype(str).map(place).to_numpy(np.int64)
+        return np.array([place[word] for word in column.astype(str)], np.int64)
 
     def merged(self, does: Sequence[frozenset[object]]) -> tuple[_Words, list[int]]:
         """The axis with steps that do the same as one, and where each step went."""
@@ -263,7 +264,7 @@ class _Numbers:
         return (1,) * self.size
 
     def places(self, column: pd.Series) -> npt.NDArray[np.int64]:
-        return np.searchsorted(self.ends, column.fillna(NULL).to_numpy(float))
+        return np.searchsorted(self.ends, column.fillna(NULL).to_numpy(float)).astype(np.int64)
 
     def merged(self, does: Sequence[frozenset[object]]) -> tuple[_Numbers, list[int]]:
         """The axis with neighbours that do the same as one step, and where each step went."""
@@ -343,19 +344,7 @@ def _shortest(low: float, high: float) -> float:
     return low
 
 
-def _undecided(setting: Mapping[str, object]) -> str:
+def _undecided(setting: Mapping[Any, Any]) -> str:
     """A setting whose seeds disagree, with its counts."""
-    values = [(axis, setting[axis]) for axis in RULE_AXES if not pd.isna(setting[axis])]
-    described = " ".join(
-        f"{axis}={value:.12g}" if isinstance(value, float) else f"{axis}={value}"
-        for axis, value in values
-    )
-    leaks, holds = setting["leaks"], setting["holds"]
-    return f"{leaks} of {leaks + holds} leak at {described}"  # type: ignore[operator]
-
-
-def _listed(texts: Sequence[str]) -> str | None:
-    """The first few of ``texts``, the others counted; None for none."""
-    more = len(texts) - MOST_UNDECIDED
-    shown = "; ".join(texts[:MOST_UNDECIDED])
-    return (shown + (f"; and {more} more" if more > 0 else "")) or None
+    described = assigned((axis, setting[axis]) for axis in RULE_AXES)
+    return f"{setting['leaks']} of {setting['leaks'] + setting['holds']} leak at {described}"

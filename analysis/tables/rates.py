@@ -62,8 +62,8 @@ def by_setting(frame: pd.DataFrame) -> pd.DataFrame:
     rows = rates(frame, SETTING_KEYS).drop(columns="pools")
     leaks = frame[frame["verdict"] == "leaks"]
     medians = leaks.groupby(keys, observed=True, dropna=False)["drift_ratio"].median()
-    medians = as_words(medians.rename("median_drift_ratio").reset_index())
-    return rows.merge(medians, how="left", on=keys)
+    told = as_words(medians.rename("median_drift_ratio").reset_index())
+    return rows.merge(told, how="left", on=keys)
 
 
 def rates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -28,10 +28,10 @@ from analysis.schema import (
     in_order,
 )
 from analysis.tables.cause_counts import cause_sets
+from analysis.tables.spelled import assigned, first_few
 
 EVERY = "(all)"
 """In ``optimizer`` and ``causes``: the row that folds all of them."""
-MOST_LEFT = 3  # leaks left that are spelled out in a cell before the rest are only counted
 _POSITIVE = ">0"
 _NONE = -1
 _KEYS = ["sweep", "frozen_by", "optimizer", "zero_grad", "causes", "remedy"]
@@ -116,7 +116,8 @@ class _Settings:
     @classmethod
     def of(cls, trials: pd.DataFrame) -> _Settings:
         keys = ["sweep", *SETTING_KEYS]
-        place = trials.groupby(keys, observed=True, dropna=False).ngroup().to_numpy(np.int64)
+        groups = trials.groupby(keys, observed=True, dropna=False)
+        place = groups.ngroup().to_numpy().astype(np.int64)
         first = np.unique(place, return_index=True)[1]
         sets = _sets(trials[SEEDS] if SEEDS in trials else trials["seed"].astype(str))
         leaking, holding = (np.zeros(len(first), object) for _ in range(2))
@@ -164,7 +165,7 @@ class _Settings:
         varying = [axis for axis in axes if self.frame[axis].nunique(dropna=False) > 1]
         places = pairs["setting"].where(pairs["left"] > 0)
         texts = {
-            place: " ".join(filter(None, (_assigned(a, self.frame.at[place, a]) for a in varying)))
+            place: assigned((axis, self.frame.at[place, axis]) for axis in varying)
             for place in places.dropna().astype(int).unique()
         }
         return [texts.get(place) or "its only setting" for place in places]
@@ -214,14 +215,7 @@ def _counted(pairs: pd.DataFrame) -> pd.DataFrame:
 def _left_texts(left: pd.DataFrame) -> pd.DataFrame:
     """What is left in each group: the first few spelled out, the others counted."""
     distinct = left.drop_duplicates([*_KEYS, "label"])
-    groups = distinct.groupby(_KEYS, observed=True)
-    texts = groups.head(MOST_LEFT).groupby(_KEYS, observed=True)["label"].agg("; ".join)
-    more = groups.size() - MOST_LEFT
-    suffix = [f"; and {count} more" if count > 0 else "" for count in more]
-    return (texts + pd.Series(suffix, more.index)).rename("left_settings").reset_index()
-
-
-def _assigned(axis: str, value: str | float | None) -> str:
-    if pd.isna(value):
-        return ""
-    return f"{axis}={value:.12g}" if isinstance(value, float) else f"{axis}={value}"
+    texts = distinct.groupby(_KEYS, observed=True)["label"].agg(
+        lambda own: first_few(list(own)) or ""
+    )
+    return texts.rename("left_settings").reset_index()

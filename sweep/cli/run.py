@@ -10,7 +10,7 @@ import typer
 from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
-from sweep.values.words import Backend, Device, Verdict
+from sweep.values.words import Backend, Device
 from sweep.workloads.sizes import BUILT_IN
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sweep.running.runner import Runner
 
 DEFAULT_PRESET = "article"
+MOST_ROWS = 40
+"""Of the table at the end; more scroll out of sight."""
 LONG_RUN_S = 30.0
 """From how long on a run says how near it came to the cores' peak, which takes a second."""
 
@@ -189,14 +191,21 @@ def _of_peak(progress: Progress, runner: Runner) -> str:
 
 def _print_summary(name: str, db: str, progress: Progress, of_peak: str) -> int:
     """Prints the sweep's table and what this run did; returns how many trials have failed."""
-    from analysis.load import load_trials
-    from analysis.terminal import summary
+    from analysis.formats import for_readers
+    from analysis.tables import SUMMARIES, summary_table
     from sweep.store.url import parse_url
 
-    frame = load_trials(db, name)
-    table = summary(frame)
-    print_table(table.columns, table.rows, title=table.title)
-    failed = int((frame["verdict"] == Verdict.FAILED.value).sum())
+    rows = summary_table("results", db, name)
+    table = for_readers(rows, "results", SUMMARIES["results"].caption)
+    shown = [index for index, is_number in enumerate(table.numeric) if is_number]
+    print_table(
+        table.columns, table.rows[:MOST_ROWS], title=table.caption, numeric=frozenset(shown)
+    )
+    if len(rows) > MOST_ROWS:
+        say(
+            f"{len(rows) - MOST_ROWS:,} more rows are in the table `results` of `leaksweep export`."
+        )
+    failed = int(rows["failed"].sum())
     say(_closing_line(name, parse_url(db).shown, progress, of_peak))
     if failed:
         say(
