@@ -107,6 +107,6 @@ def _own_workload(name: str, seed: int) -> Workload:
     if not isinstance(workload, Workload):
         raise WorkloadError(
             f"The workload function {name!r} returned {type(workload).__name__}; "
-            f"it takes a seed and returns a sweep.Workload."
+            f"it takes a seed and returns a leaksweep.Workload."
         )
     return workload

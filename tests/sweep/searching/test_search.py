@@ -18,7 +18,7 @@ from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.words import Backend, Verdict
-from sweep.verifying import open_records, replayed
+from sweep.verifying import open_trials, replayed
 
 SETTINGS = "SELECT optimizer, lr, weight_decay, momentum, zero_grad, drift_ratio FROM trial"
 HERE = Runner(1, Backend.THREADING, stacked=False)
@@ -180,7 +180,7 @@ def test_trials_that_no_search_proposes_are_told(url, run, search_for):
 
 def test_every_trial_replays_to_the_same_bits(url, run, search_for):
     run(url, search_for(ranges=["lr", "beta2", "eps", "period"]), 8)
-    records = open_records(url)
+    records = open_trials(url)
     compared = list(replayed(records, records.numbers, HERE, allow_import=False))
     assert len(compared) == 8
     assert all(each.agrees and not each.bits for each in compared)

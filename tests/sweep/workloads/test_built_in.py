@@ -92,7 +92,7 @@ def test_a_users_own_function_finds_the_generators_seeded(own_module):
     [
         ("no_such_module:build", "cannot be imported: No module named 'no_such_module'"),
         ("own_work:missing", "cannot be imported: module 'own_work' has no attribute 'missing'"),
-        ("own_work:wrong", "returned NoneType; it takes a seed and returns a sweep.Workload"),
+        ("own_work:wrong", "returned NoneType; it takes a seed and returns a leaksweep.Workload"),
     ],
 )
 def test_a_function_that_is_no_workload_is_told_so(own_module, name, message):

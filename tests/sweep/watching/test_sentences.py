@@ -1,0 +1,300 @@
+"""What the summary says is so: of parameters in no optimizer, of tensors that left, of many.
+
+Reports: allenai/rslearn#217, huggingface/transformers#3532, discuss.pytorch.org/t/58156.
+"""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn, optim
+
+from sweep import watch
+from sweep.errors import LeakError
+
+ADAMW = partial(optim.AdamW, lr=1e-2)
+MOMENTUM = partial(optim.SGD, lr=0.1, momentum=0.9)
+
+
+class Net(nn.Module):
+    """A backbone and two heads, of which the second may be left out of the loss."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.backbone, self.head, self.other = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 1)
+
+    def forward(self, x, *, other=False):
+        hidden = torch.relu(self.backbone(x))
+        return self.head(hidden) + (self.other(hidden) if other else 0)
+
+
+def trained(model, *optimizers, steps=3, other=False, to_none=True, **options):
+    with watch(model, *optimizers, **options) as leaks:
+        for _ in range(steps):
+            model(torch.randn(4, 3), other=other).square().mean().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=to_none)
+    return leaks
+
+
+def test_of_a_frozen_backbone_that_no_optimizer_holds_it_says_just_that():
+    """The ordinary, correct set-up: freeze, and hand the optimizer the head alone."""
+    model = Net()
+    model.backbone.requires_grad_(False)
+    del model.other
+    model.forward = lambda x, other: model.head(model.backbone(x).relu())
+    said = trained(model, ADAMW(model.head.parameters())).summary()
+    assert "all 4" not in said
+    assert "in no optimizer" in said
+    assert "backbone" in said
+
+
+def test_a_module_that_should_train_and_is_in_no_optimizer_looks_different():
+    """The most expensive silent bug: it requires gradients, gets them, and nobody steps it."""
+    forgotten, frozen = Net(), Net()
+    frozen.head.requires_grad_(False)
+    said = {}
+    for name, model in {"forgotten": forgotten, "frozen": frozen}.items():
+        said[name] = trained(model, ADAMW(model.backbone.parameters())).summary()
+        assert "in no optimizer" in said[name]
+        assert "head" in said[name]
+    assert said["forgotten"] != said["frozen"]
+
+
+def test_what_trains_is_told_to_train():
+    model = Net()
+    said = trained(model, ADAMW(model.parameters()), other=True).summary()
+    assert "No leak" in said or "A gradient" in said or "fresh" in said
+    assert "in no optimizer" not in said
+
+
+def test_a_head_that_never_got_a_gradient_is_told():
+    model = Net()
+    said = trained(model, ADAMW(model.parameters())).summary()
+    assert "other" in said
+    assert "all 6" not in said
+
+
+def test_the_optimizer_built_before_a_layer_was_replaced_holds_what_left_the_model():
+    """https://github.com/huggingface/transformers/pull/3532"""
+    model = Net()
+    optimizer = ADAMW(model.parameters())
+    model.head = nn.Linear(4, 1)
+    said = trained(model, optimizer, other=True).summary()
+    assert "6 of 6" not in said
+    assert "all 6" not in said
+    assert "head.weight" in said or "head.*" in said or "head:" in said
+    assert "in no optimizer" in said
+
+
+def test_no_parameter_of_the_model_is_left_in_the_optimizer_and_it_says_so():
+    """The model was copied after its optimizer was built; nothing of it trains any more."""
+    model = Net()
+    optimizer = ADAMW(model.parameters())
+    with watch(model, optimizer) as leaks:
+        for name in ("backbone", "head", "other"):
+            old = getattr(model, name)
+            setattr(model, name, nn.Linear(old.in_features, old.out_features))
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+        for _ in range(3):
+            model(torch.randn(4, 3), other=True).sum().backward()
+            optimizer.step()
+    said = leaks.summary()
+    assert "6 of 6" not in said
+    assert "no longer" in said or "left" in said
+    assert "in no optimizer" in said
+
+
+def test_three_hundred_parameters_that_leak_are_told_on_a_screen():
+    model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(150)))
+    optimizer = optim.AdamW(model.parameters(), 1e-3)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    with watch(model, optimizer, causes=False) as leaks:
+        for _ in range(3):
+            optimizer.step()
+    lines = leaks.summary().splitlines()
+    assert len(lines) <= 25
+    assert "300" in leaks.summary()
+    assert len(leaks.table().parameter.unique()) == 300
+
+
+def test_the_blocks_of_a_transformer_are_one_line_with_a_wildcard():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attn = nn.ModuleDict({"q": nn.Linear(2, 2, bias=False)})
+            self.mlp = nn.Linear(2, 2, bias=False)
+
+    model = nn.ModuleDict({"blocks": nn.ModuleList(Block() for _ in range(24))})
+    optimizer = MOMENTUM(model.parameters())
+    with watch(model, optimizer) as leaks:
+        for step in range(3):
+            for block in model["blocks"]:
+                hidden = block.mlp(torch.randn(2, 2))
+                (hidden if step else hidden + block.attn["q"](torch.randn(2, 2))).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=False)
+    said = leaks.summary()
+    assert "blocks.*.attn.q" in said
+    assert "24" in said
+    assert "mlp" not in "\n".join(line for line in said.splitlines() if "attn.q" in line)
+    assert len(said.splitlines()) <= 12
+
+
+def test_of_two_optimizers_the_one_that_moved_it_is_named():
+    model = Net()
+    makes, judges = MOMENTUM(model.backbone.parameters()), ADAMW(model.head.parameters())
+    with watch(model, makes, judges) as leaks:
+        for step in range(3):
+            model.head.requires_grad_(step == 0)
+            model(torch.randn(4, 3)).square().mean().backward()
+            for optimizer in (makes, judges):
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=False)
+    said = leaks.summary()
+    assert "head" in said
+    assert "AdamW" in said
+    assert {leak.optimizer for leak in leaks.leaks} == {1}
+
+
+def test_one_that_two_optimizers_hold_is_told_of_each():
+    """https://github.com/Lu-Feng/SuperVLAD/issues/1"""
+    model = Net()
+    one, two = MOMENTUM(model.parameters()), ADAMW(model.head.parameters())
+    with watch(model, one, two) as leaks:
+        for step in range(3):
+            model(torch.randn(4, 3)).square().mean().backward()
+            one.step()
+            if step:
+                model.head.zero_grad(set_to_none=False)
+            two.step()
+            one.zero_grad()
+    found = {(leak.parameter, leak.optimizer) for leak in leaks.leaks}
+    assert found == {("head.weight", 1), ("head.bias", 1)}
+
+
+def test_a_step_of_an_optimizer_that_is_not_watched_is_told():
+    model = Net()
+    watched, other = ADAMW(model.head.parameters()), MOMENTUM(model.backbone.parameters())
+    with watch(model, watched) as leaks:
+        for _ in range(3):
+            model(torch.randn(4, 3)).square().mean().backward()
+            for optimizer in (other, watched):
+                optimizer.step()
+                optimizer.zero_grad()
+    said = leaks.summary()
+    assert "backbone" in said
+    assert "not watched" in said or "unwatched" in said
+
+
+def test_what_moves_between_steps_is_told_and_is_no_leak():
+    """An EMA, a hand, a schedule-free ``eval()``."""
+    model = Net()
+    optimizer = ADAMW(model.parameters())
+    with watch(model, optimizer, frozen=["backbone"]) as leaks:
+        for _ in range(3):
+            model.backbone.requires_grad_(False)
+            model(torch.randn(4, 3), other=True).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            with torch.no_grad():
+                model.backbone.weight.mul_(0.99)
+    assert leaks.leaks == ()
+    said = leaks.summary()
+    assert "backbone.weight" in said
+    assert "between steps" in said
+
+
+@pytest.mark.parametrize("named", [["bn"], ["vq"], None])
+def test_buffers_of_frozen_modules_that_forward_moves_are_told(named):
+    """https://github.com/lucidrains/vector-quantize-pytorch/issues/68"""
+
+    class VQ(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("codebook", torch.randn(4, 3))
+
+        def forward(self, x):
+            nearest = torch.cdist(x, self.codebook).argmin(1)
+            with torch.no_grad():
+                self.codebook[nearest] = 0.9 * self.codebook[nearest] + 0.1 * x.detach()
+            return x + (self.codebook[nearest] - x).detach()
+
+    model = nn.ModuleDict(
+        {"enc": nn.Linear(3, 3), "vq": VQ(), "bn": nn.BatchNorm1d(3), "out": nn.Linear(3, 1)}
+    )
+    model["bn"].requires_grad_(False)
+    optimizer = ADAMW(model.parameters())
+    with watch(model, optimizer, frozen=named) as leaks:
+        for _ in range(3):
+            x = model["bn"](model["vq"](model["enc"](torch.randn(8, 3))))
+            model["out"](x).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    said = leaks.summary()
+    assert leaks.leaks == ()
+    if named == ["vq"]:
+        assert "vq.codebook" in said
+    else:
+        assert "bn.running_mean" in said or "bn.*" in said or "bn: " in said
+    assert "buffer" in said
+
+
+def test_frozen_takes_the_name_of_a_buffer():
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    optimizer = ADAMW(model[1].parameters())
+    with watch(model, optimizer, frozen=["0.running_mean"]) as leaks:
+        for _ in range(2):
+            model(torch.randn(8, 3)).square().mean().backward()
+            optimizer.step()
+    assert "0.running_mean" in leaks.summary()
+
+
+WHY = {
+    "no optimizer": (lambda model: [model.backbone, model.head], "in no optimizer"),
+    "never a gradient": (lambda model: [model.backbone, model.head, model.other], "gradient"),
+    "lr 0": (lambda model: [model.backbone, model.head, model.other], "lr"),
+}
+
+
+@pytest.mark.parametrize("why", WHY)
+def test_trainable_says_what_should_move_and_does_not_and_why(why):
+    model = Net()
+    holds, word = WHY[why]
+    groups = [{"params": part.parameters()} for part in holds(model)]
+    optimizer = optim.AdamW(groups, lr=1e-2, weight_decay=0.0)
+    if why == "lr 0":
+        optimizer.param_groups[2]["lr"] = 0.0
+    leaks = trained(model, optimizer, other=why != "never a gradient", trainable=["other"])
+    with pytest.raises(LeakError, match="other") as raised:
+        leaks.raise_if_any()
+    assert word in str(raised.value)
+    assert word in leaks.summary()
+
+
+def test_trainable_that_trains_raises_nothing():
+    model = Net()
+    leaks = trained(model, ADAMW(model.parameters()), other=True, trainable=["head", "backbone.*"])
+    leaks.raise_if_any()
+
+
+def test_a_summary_shows_itself_in_a_notebook():
+    model = Net()
+    leaks = trained(model, MOMENTUM(model.parameters()), to_none=False)
+    html = leaks._repr_html_()
+    assert "other.weight" in html or "other" in html
+    assert "<script" not in html
+
+
+def test_a_name_with_html_in_it_is_escaped_in_a_notebook():
+    weight = nn.Parameter(torch.ones(2))
+    optimizer = MOMENTUM([weight])
+    with watch({"<b>bold</b>": weight}, optimizer) as leaks:
+        for step in range(2):
+            weight.grad = torch.ones(2) if step == 0 else torch.zeros(2)
+            optimizer.step()
+    assert "<b>bold" not in leaks._repr_html_()
