@@ -135,7 +135,7 @@ def markdown_text(table: ReadersTable) -> str:
 
 def latex_text(table: ReadersTable) -> str:
     r"""A LaTeX table, for a preamble with ``\usepackage{booktabs}``."""
-    longest = [max(map(len, cells), default=0) for cells in zip(*table.rows, strict=True)]
+    longest = [max(map(len, cells)) for cells in zip(table.columns, *table.rows, strict=True)]
     wide = sum(length > MOST_LETTERS for length in longest)
     kinds = [
         f"p{{{0.55 / wide:.2f}\\linewidth}}" if length > MOST_LETTERS else "r" if numeric else "l"
@@ -216,7 +216,8 @@ def percent(rate: float) -> str:
 
 def _is_same(column: pd.Series) -> bool:
     """Whether a column says nothing of a row: empty, or the same in each of several rows."""
-    return bool(column.isna().all() or (len(column) > 1 and column.nunique(dropna=False) == 1))
+    several = len(column) > 1 and column.nunique(dropna=False) == 1
+    return bool(several or (len(column) and column.isna().all()))
 
 
 def _is_numeric(column: pd.Series) -> bool:

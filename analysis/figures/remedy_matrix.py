@@ -59,7 +59,8 @@ def title(pairs: pd.DataFrame) -> str:
     whole: list[str] = sums.index[sums["stopped"] == sums["pairs"]].astype(str).tolist()
     if not whole:
         best = str((sums["stopped"] / sums["pairs"]).idxmax())
-        found = f"{best} stops most, {sums["stopped"][best]:,} of {sums["pairs"][best]:,}"
+        stopped, tried = sums["stopped"][best], sums["pairs"][best]
+        found = f"{best} stops most, {stopped:,} of {tried:,}"
         return f"No remedy stops every leak it was tried on; {found}"
     widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[:MOST_NAMED]
     if len(whole) == 1:

@@ -132,7 +132,7 @@ def headline(frame: pd.DataFrame) -> list[str]:
     conclusive = int(number.get("leaks", 0) + number.get("holds", 0))
     if not conclusive:
         return ["No trial leaks or holds: nothing can be said."]
-    told = f"{number['leaks']:,} of {counted(conclusive, 'trial')} leak."
+    told = f"{number.get('leaks', 0):,} of {counted(conclusive, 'trial')} leak."
     return [told, *_cause_sentences(leaks)]
 
 

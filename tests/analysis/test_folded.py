@@ -19,6 +19,7 @@ from analysis.tables import SUMMARIES, summary_table
 
 LEAK = {"verdict": "leaks", "max_drift": 0.5, "drift_ratio": 0.25, "by_history": True}
 FOLDED = [table for table in SUMMARIES.values() if FOLDABLE.issuperset(table.needs)]
+COUNTED = ("trials", "leaks", "leak_rate", "holds", "inert", "failed", "diverged", "max_drift")
 DRIFTS = st.sampled_from([None, 0.0, 0.5, 2.0, float("inf")])
 ROWS = st.fixed_dictionaries(
     {
@@ -41,6 +42,24 @@ ROWS = st.fixed_dictionaries(
 )
 
 
+VIEWS = {
+    "leak_rate_by_optimizer": "by_optimizer",
+    "leak_rate_by_zero_grad": "by_zero_grad",
+    "leak_rate_by_setting": "by_setting",
+}
+
+
+def check_view(view, table, url):
+    """What SQL says of rates is what the tables say, in whatever order."""
+    path = url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection:
+        rows = pd.read_sql_query(f"SELECT * FROM {view}", connection)
+    shared = [name for name in rows.columns if name in table]
+    keys = [name for name in shared if name not in COUNTED]
+    ordered = (frame[shared].sort_values(keys).reset_index(drop=True) for frame in (rows, table))
+    pd.testing.assert_frame_equal(*ordered, check_dtype=False, check_exact=True)
+
+
 def check_folded(table, url):
     folded = table.make(load_folded(url, columns=table.needs))
     pd.testing.assert_frame_equal(folded, table.make(load_trials(url, columns=table.needs)))
@@ -58,6 +77,8 @@ def test_every_table_is_the_same_of_folded_trials(tmp_path, database, sweeps):
     url = database(**{f"s{place}": rows for place, rows in enumerate(sweeps)})
     for table in FOLDED:
         check_folded(table, url)
+    for view, name in VIEWS.items():
+        check_view(view, summary_table(name, url), url)
 
 
 def test_trials_that_agree_are_one_row_with_their_number(database):

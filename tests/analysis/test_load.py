@@ -153,7 +153,7 @@ def test_loading_does_not_write(database, tmp_path):
 
 def test_analysis_imports_neither_torch_nor_sweep():
     code = (
-        "import sys, analysis.export, analysis.terminal;"
+        "import sys, analysis.export, analysis.tables;"
         "sys.exit(any(name.split('.')[0] in ('torch', 'sweep') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

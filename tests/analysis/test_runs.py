@@ -1,5 +1,5 @@
-from analysis.schema import COUNT
 from analysis.runs import load_runs
+from analysis.schema import COUNT
 
 
 def test_what_trials_ran_with_is_a_row_with_their_number_and_time(database):
