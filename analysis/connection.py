@@ -135,7 +135,7 @@ def _reading(address: str) -> sqlite3.Connection:
         plain = {name for (name,) in connection.execute(_PLAIN)}
         for table, columns in _COLUMNS.items():
             if table not in plain:
-                raise sqlite3.DatabaseError(f"{table} is no plain table of it")
+                raise sqlite3.DatabaseError(f"it has no plain table {table}")
             _add_what_is_lacking(connection, table, columns)
     except BaseException:
         connection.close()
@@ -147,12 +147,11 @@ def _add_what_is_lacking(
     connection: sqlite3.Connection, table: str, columns: tuple[str, ...]
 ) -> None:
     """Puts a view before a table of an older schema, with null in the columns that it lacks."""
-    there = {
-        name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{table}')")
-    }
+    found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    there = {name for (name,) in found}
     lacking = ", ".join(f"NULL AS {name}" for name in columns if name not in there)
     if lacking:
-        select = f"SELECT *, {lacking} FROM main.{table}"
+        select = f"SELECT *, {lacking} FROM main.{table}"  # noqa: S608 names of ours
         connection.execute(f"CREATE TEMP VIEW {table} AS {select}")
 
 

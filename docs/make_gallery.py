@@ -58,7 +58,7 @@ def gallery(docs: Path) -> str:
         if drawn:
             lines += [f"## `{preset}`", "", f"{descriptions[preset]}.", ""]
             lines += [f"    leaksweep run --preset {preset}"]
-            lines += [f"    leaksweep export --sweep {preset} --figures", ""]
+            lines += [f"    leaksweep export {preset} --figures", ""]
         for name in drawn:
             caption = FIGURES[name].caption
             lines += [f"![{name}](figures/{preset}/{name}.png)", "", caption, ""]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
-from sweep.peak import training_gigaflop
 from sweep.running.runner import Runner
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
@@ -31,14 +30,12 @@ class Progress:
             does again do not count.
         ran: outcomes of this run so far, by verdict.
         seconds: how long this run has taken.
-        gigaflop: the matrix products of this run's training, as `training_gigaflop` counts.
     """
 
     planned: int
     recorded: int
     ran: Mapping[Verdict, int]
     seconds: float
-    gigaflop: float = 0.0
 
     @property
     def finished(self) -> int:
@@ -68,11 +65,10 @@ def run_sweep(
     sweep = claim(store, grid)
     started = time.monotonic()
     ran: Counter[Verdict] = Counter()
-    gigaflop = 0.0
     recorded = _recorded(store, sweep, retry_failed)
 
     def progress() -> Progress:
-        return Progress(grid.size, recorded, ran, time.monotonic() - started, gigaflop)
+        return Progress(grid.size, recorded, ran, time.monotonic() - started)
 
     observe(progress())
     if recorded < grid.size:
@@ -81,7 +77,6 @@ def run_sweep(
             for outcome in outcomes:
                 writer.put(outcome)
                 ran[outcome.verdict] += 1
-                gigaflop += training_gigaflop(outcome)
                 observe(progress())
     return progress()
 

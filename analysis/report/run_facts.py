@@ -68,7 +68,7 @@ def repeat(record: SweepRecord) -> Repeat:
     run = "run repeat.toml" if searched is None else _search(searched, record.planned, name)
     commands = (
         f"leaksweep {run} --db sqlite:///repeat.db",
-        f"leaksweep report --sweep {name} --db sqlite:///repeat.db",
+        f"leaksweep report {name} --db sqlite:///repeat.db",
     )
     return Repeat(commands, spec_toml(spec))
 

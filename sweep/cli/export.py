@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
-from sweep.cli.screen import say
+from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.output import Format
+from sweep.cli.screen import say, telling
 from sweep.errors import MisuseError
 
 
 def export(
+    sweep: SweepName = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(
         "results/summary"
     ),
-    sweep: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One sweep; all if left out.")
-    ] = None,
     format: Annotated[  # noqa: A002
         str,
         typer.Option(
-            metavar="FORMATS", help="csv, json, markdown, latex, parquet; joined by commas."
+            metavar="FORMATS",
+            help="One or several of csv, json, markdown, latex and parquet, joined by commas.",
         ),
-    ] = "csv",
+    ] = Format.CSV.value,
     every: Annotated[
         bool,
         typer.Option(
@@ -51,7 +51,8 @@ def export(
 
     formats = tuple(name.strip() for name in format.split(","))
     try:
-        files = export_tables(db, out, sweep=sweep, formats=formats, raw=raw, every=every)
+        with telling("Reading the trials and making the tables..."):
+            files = export_tables(db, out, sweep=sweep, formats=formats, raw=raw, every=every)
     except OSError as error:
         raise MisuseError(f"Cannot write to {out}: {error.strerror or error}.") from error
     for file in files:
@@ -69,7 +70,9 @@ def _export_figures(db: str, out: Path, sweep: str | None) -> None:
     """Writes the figures beside the tables, and says of each that is left out why."""
     from analysis.figures.drawn_files import export_figures
 
-    for files in export_figures(db, out, sweep=sweep):
+    with telling("Drawing the figures..."):
+        drawn = list(export_figures(db, out, sweep=sweep))
+    for files in drawn:
         for path in files.paths:
             typer.echo(path)
         if not files.paths:

@@ -104,8 +104,8 @@ source AS (
 SELECT source,
        CASE moves_it WHEN 1 THEN 'yes' WHEN 0 THEN 'no'
            ELSE coalesce('not known: ' || unexplained, 'not asked: ' || verdict) END AS is_a_cause,
-       causes, what_it_is, id AS trial_id, verdict, first_leak_step, leaked_steps, frozen_steps, max_drift,
-       setting
+       causes, what_it_is, id AS trial_id, verdict, first_leak_step, leaked_steps, frozen_steps,
+       max_drift, setting
 FROM chosen CROSS JOIN source ORDER BY place"""
 
 _TRACE = """\
@@ -142,7 +142,8 @@ QUERIES = (
         "What moved this layer?",
         "One source a row, for one trial: whether it is in one of the smallest sets of sources "
         "that move the layer at the trial's first leak, which the column causes has, each alone "
-        "or joined by + where only together. Give a trial_id; left empty, it is the first trial that leaks.",
+        "or joined by + where only together. Give a trial_id; left empty, it is the first trial "
+        "that leaks.",
         _CAUSES_OF_ONE,
     ),
     CannedQuery(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sweep.errors import DatabaseError, NotThereError, nearest
 from sweep.store.postgres_reader import query_postgres
 from sweep.store.result import QueryResult
-from sweep.store.sqlite_reader import query_sqlite
+from sweep.store.sqlite_query import query_sqlite
 from sweep.store.url import parse_url
 from sweep.values.words import Verdict
 

@@ -22,9 +22,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweep.errors import DatabaseError
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
-from sweep.store.failures import database_error, primary_code
+from sweep.store.failures import check_is_file, database_error, primary_code
 from sweep.store.migrate import migrate
 from sweep.store.models import StepRow, SweepRow, TrialRow
 from sweep.store.rows import environment_row, step_rows, trial_row
@@ -238,9 +237,8 @@ def _explained(url: DatabaseUrl, doing: str) -> Iterator[None]:
 
 
 def _make_folder(path: Path, url: DatabaseUrl) -> None:
-    """Makes the folder of a SQLite file. Raises DatabaseError where a folder has its name."""
-    if path.is_dir():
-        raise DatabaseError(f"{url.shown} is a folder; name a file in it.", url=url.shown)
+    """Makes the folder of a SQLite file. Raises DatabaseError where something else has its name."""
+    check_is_file(url, path)
     path.parent.mkdir(parents=True, exist_ok=True)
 
 

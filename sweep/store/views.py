@@ -107,7 +107,7 @@ def _rates_by(name: str, key: str, meaning: str) -> View:
         f"CAST(sum({name}) AS BIGINT) AS {name}" for name in _COUNTS if name not in _NO_SUMS
     )
     select = (
-        f"SELECT sweep, {key}, count(*) AS settings,\n       {sums},\n"  # noqa: S608 constants
+        f"SELECT sweep, {key}, count(*) AS settings,\n       {sums},\n"
         f"       CAST(sum(leaks) AS DOUBLE PRECISION) / nullif(sum(trials), 0) AS leak_rate,\n"
         f"       max(max_drift) AS max_drift\nFROM {_SETTINGS} GROUP BY sweep, {key}"
     )

@@ -80,7 +80,7 @@ class Measurement:
         initial_loss, final_loss: the loss of the first and of the last forward pass.
         diverged: a loss or a parameter became non-finite.
         score: of the trained model on held-out data, larger is better; None without one.
-        frozen_norm: L2 norm of the layer after training.
+        frozen_norm: L2 norm of the layer at the start of its first frozen step.
     """
 
     frozen_steps: int

@@ -9,7 +9,7 @@ from typing import Any
 from sweep.store.rows import step_rows, trial_row
 from sweep.values.outcome import CAUSE_FLAGS, Outcome
 from sweep.values.words import Verdict
-from sweep.verifying.recorded_trial import FLAGS, SHOWN, STEP, SURROUNDINGS, RecordedTrial
+from sweep.verifying.recorded_trial import FLAGS, SHOWN_COLUMNS, STEP, SURROUNDINGS, RecordedTrial
 from sweep.verifying.trial_again import surroundings
 
 ON_EVERY_MACHINE = frozenset({"verdict", "error", "sideways", "causes", *CAUSE_FLAGS})
@@ -70,14 +70,16 @@ def compare(record: RecordedTrial, outcome: Outcome) -> Comparison:
 
 
 def _comparable(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns of `SHOWN` that mean today what they meant when the trial was recorded.
+    """The columns of `SHOWN_COLUMNS` that mean today what they meant when the trial was recorded.
 
     Before there was a column ``causes``, the flags said which sources move the layer alone.
     """
     said = any(there[name] is not None for name in _SETS)
     if said or all(now[name] is None for name in _SETS):
-        return SHOWN
-    return tuple(name for name in SHOWN if name not in {*_SETS, *CAUSE_FLAGS} - {"despite_none"})
+        return SHOWN_COLUMNS
+    return tuple(
+        name for name in SHOWN_COLUMNS if name not in {*_SETS, *CAUSE_FLAGS} - {"despite_none"}
+    )
 
 
 _SETS = ("causes", "unexplained")

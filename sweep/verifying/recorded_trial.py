@@ -11,16 +11,16 @@ from sweep.values.words import Axis
 
 PLAN = ("workload", "steps", "options", "fingerprint", *(axis.value for axis in Axis))
 """The columns that say which trial it was."""
-SHOWN = (
+SHOWN_COLUMNS = (
     *("verdict", "error", "moved", "sideways"),
     *(field.name for field in fields(Measurement)),
     *("causes", "unexplained", *CAUSE_FLAGS),
 )
 """The columns that say what it showed, which is what a replay is held against."""
-OF_TRIAL = (*PLAN, *SHOWN, "optimizer_package")
+OF_TRIAL = (*PLAN, *SHOWN_COLUMNS, "optimizer_package")
 """All of these that are columns of ``trial``."""
-ENVIRONMENT = tuple(field.name for field in fields(Environment))
-SURROUNDINGS = (*ENVIRONMENT, "optimizer_package")
+ENVIRONMENT_COLUMNS = tuple(field.name for field in fields(Environment))
+SURROUNDINGS = (*ENVIRONMENT_COLUMNS, "optimizer_package")
 """What decides the bits of an outcome besides the trial itself, by column."""
 FLAGS = ("moved", "diverged", "sideways", *CAUSE_FLAGS)
 """The columns that are true or false."""
@@ -37,7 +37,7 @@ class RecordedTrial:
         name: what messages call it, such as "Trial 7".
         where: where it was read from, for people.
         number: its number there.
-        columns: those of `PLAN`, `SHOWN` and `SURROUNDINGS`, by name; null where an older
+        columns: those of `PLAN`, `SHOWN_COLUMNS` and `SURROUNDINGS`, by name; null where an older
             schema has none, and a surrounding that a file has no column for is not there.
         steps: its rows of ``step``, in order; none unless it was traced.
     """

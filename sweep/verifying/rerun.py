@@ -15,7 +15,7 @@ from sweep.verifying.recorded_trial import RecordedTrial
 from sweep.verifying.trial_again import trial_again
 from sweep.verifying.trial_sources import TrialSource
 
-CHUNK = 500
+READ_AT_ONCE = 500
 """Trials read at once."""
 
 
@@ -64,8 +64,8 @@ class _Replay:
 
     def trials(self) -> Iterator[PlannedTrial]:
         """The trials to run."""
-        for start in range(0, len(self._numbers), CHUNK):
-            for record in self._source.read(self._numbers[start : start + CHUNK]):
+        for start in range(0, len(self._numbers), READ_AT_ONCE):
+            for record in self._source.read(self._numbers[start : start + READ_AT_ONCE]):
                 planned = self._planned(record)
                 if planned is not None and self._first_to_wait(planned, record):
                     yield planned

@@ -12,7 +12,13 @@ from typing import Any, Protocol
 from sweep.errors import NotThereError
 from sweep.store.query import columns_of, run_query, sweep_id
 from sweep.store.url import parse_url
-from sweep.verifying.recorded_trial import ENVIRONMENT, OF_TRIAL, STEP, WATCHED, RecordedTrial
+from sweep.verifying.recorded_trial import (
+    ENVIRONMENT_COLUMNS,
+    OF_TRIAL,
+    STEP,
+    WATCHED,
+    RecordedTrial,
+)
 
 _NUMBERS = "SELECT trial.id FROM trial WHERE trial.workload <> '{watched}' {of_sweep} ORDER BY 1"
 _ROWS = """
@@ -87,7 +93,7 @@ class _Database:
 
 def _of_database(url: str, numbers: Sequence[int]) -> list[RecordedTrial]:
     listed = ", ".join(f"{number:d}" for number in numbers)
-    columns = [*_there(url, "trial", OF_TRIAL), *_there(url, "environment", ENVIRONMENT)]
+    columns = [*_there(url, "trial", OF_TRIAL), *_there(url, "environment", ENVIRONMENT_COLUMNS)]
     steps: dict[int, list[Mapping[str, Any]]] = {}
     for number, *step in _rows(url, _STEPS.format(columns=", ".join(STEP), numbers=listed)):
         steps.setdefault(number, []).append(dict(zip(STEP, step, strict=True)))
@@ -96,7 +102,7 @@ def _of_database(url: str, numbers: Sequence[int]) -> list[RecordedTrial]:
             name=f"Trial {number}",
             where=parse_url(url).shown,
             number=number,
-            columns=dict(zip((*OF_TRIAL, *ENVIRONMENT), values, strict=True)),
+            columns=dict(zip((*OF_TRIAL, *ENVIRONMENT_COLUMNS), values, strict=True)),
             steps=tuple(steps.get(number, ())),
         )
         for number, *values in _rows(url, _ROWS.format(columns=", ".join(columns), numbers=listed))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 2**29
 """Of the file once it is unpacked: a million trials take 330 MB."""
-MOST_ROWS = 2_000_000
-CHUNK = 2000
+MOST_TRIALS = 2_000_000
+ROWS_AT_ONCE = 2000
 """Rows held at once."""
 
 _SINCE_LEAKSWEEP_0003 = frozenset({"causes", "unexplained", "score", "frozen_norm"})
@@ -84,14 +84,14 @@ class TrialsFile:
                 keep_default_na=False,
                 index_col=False,
                 usecols=lambda name: name in _TYPES,
-                chunksize=CHUNK,
+                chunksize=ROWS_AT_ONCE,
             )
             rows = 0
             for frame in frames:
                 _check_columns(self._path, frame)
                 rows += len(frame)
-                if rows > MOST_ROWS:
-                    raise MisuseError(f"{self._path} has more than {MOST_ROWS:,} rows.")
+                if rows > MOST_TRIALS:
+                    raise MisuseError(f"{self._path} has more than {MOST_TRIALS:,} rows.")
                 yield frame
 
 

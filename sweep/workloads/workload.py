@@ -16,6 +16,9 @@ from sweep.errors import WorkloadError, nearest
 Loss = Callable[[nn.Module, Any, int], Tensor]
 """``loss(model, data, step)``: the scalar to call ``backward`` on; ``step`` counts from 0."""
 
+Score = Callable[[nn.Module, Any], float]
+"""``score(model, data)``: how good the trained model is on data held out; larger is better."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -28,6 +31,12 @@ class Workload:
         frozen: names as in ``model.named_parameters()``, at least one.
         detached_loss: the same forward pass with the frozen layer's output detached, for a
             model that does it itself; where it is None, forward hooks do it.
+        score: how good the model is, asked for after training, in evaluation mode and without
+            grads; None where it has no score.
+        replicates: how many workloads this one is, stacked along the first dimension of every
+            parameter; see `sweep.trial.stack`.
+        each_loss: for a stack, the loss of each replicate at the latest forward pass, given
+            what ``loss`` was.
 
     Raises WorkloadError for a name that the model lacks, with the nearest names.
     """
@@ -37,6 +46,9 @@ class Workload:
     loss: Loss
     frozen: tuple[str, ...]
     detached_loss: Loss | None = None
+    score: Score | None = None
+    replicates: int = 1
+    each_loss: Callable[[nn.Module, Any, int], list[float]] | None = None
 
     def __post_init__(self) -> None:
         if not self.frozen:

@@ -2,6 +2,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from analysis.exceptions import (
 from analysis.load import load_trials
 from analysis.schema import ENVIRONMENT_COLUMNS, READABLE, TRIAL_COLUMNS
 
+OLDER = sorted((Path(__file__).parents[1] / "data").glob("leaksweep_*.sqlite3"))[:2]
 LEAK = {"verdict": "leaks", "max_drift": 0.1, "drift_ratio": 1 / 3, "by_history": True}
 FAILED = {"verdict": "failed", "error": "ValueError: bad", "optimizer": "Adagrad"}
 
@@ -116,13 +118,51 @@ def test_a_file_that_is_no_database_is_a_clear_message(tmp_path):
 def test_another_programs_database_is_a_clear_message(tmp_path):
     path = tmp_path / "empty.db"
     path.touch()
-    with pytest.raises(UnreadableDatabaseError, match="trial is no plain table of it"):
+    with pytest.raises(UnreadableDatabaseError, match="it has no plain table trial"):
         load_trials(f"sqlite:///{path}")
 
 
 def test_text_that_is_no_url_is_a_clear_message():
     with pytest.raises(UnreadableDatabaseError, match="not a valid URL"):
-        load_trials("results/sweep.db")
+        load_trials("postgresql://host:port/x")
+
+
+def test_a_path_is_as_good_as_a_url(database, tmp_path, monkeypatch):
+    database(s=[{}])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.db").rename("my%20runs.db")
+    assert len(load_trials("my%20runs.db")) == len(load_trials("sqlite:///my%2520runs.db")) == 1
+    with pytest.raises(DatabaseMissingError, match=r"There is no database at my runs\.db"):
+        load_trials("sqlite:///my%20runs.db")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW step AS WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x FROM a) "
+        "SELECT x AS trial_id FROM a",
+        "CREATE VIRTUAL TABLE step USING fts5(trial_id)",
+        "CREATE TABLE step (trial_id, step AS (hex(zeroblob(trial_id))))",
+    ],
+)
+def test_what_could_run_for_ever_in_the_place_of_a_table_is_refused(database, tmp_path, statement):
+    url = database(s=[{}])
+    with closing(sqlite3.connect(tmp_path / "sweep.db")) as connection:
+        connection.execute("DROP TABLE step")
+        connection.execute(statement)
+        connection.commit()
+    with pytest.raises(UnreadableDatabaseError, match="it has no plain table step"):
+        load_trials(url)
+
+
+@pytest.mark.parametrize("kept", OLDER, ids=lambda path: path.stem)
+def test_an_older_schema_is_read_with_null_in_what_it_lacks(kept):
+    before = kept.read_bytes()
+    frame = load_trials(str(kept), columns=["verdict", "causes", "score", "cpu", "torch"])
+    assert len(frame) == 7
+    assert frame[["causes", "score", "cpu"]].isna().all(axis=None)
+    assert frame[["verdict", "torch"]].notna().all(axis=None)
+    assert kept.read_bytes() == before
 
 
 def test_a_driver_that_is_not_installed_is_named_with_its_extra():
@@ -134,7 +174,7 @@ def test_a_table_without_the_columns_is_a_clear_message(tmp_path):
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("CREATE TABLE sweep (id, name); CREATE TABLE trial (id)")
-    with pytest.raises(UnreadableDatabaseError, match=r"no such column: trial\.sweep_id"):
+    with pytest.raises(UnreadableDatabaseError, match="it has no plain table environment"):
         load_trials(f"sqlite:///{path}")
 
 

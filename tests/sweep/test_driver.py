@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
+from here import Here
 
 from sweep.driver import Progress, run_sweep
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
-from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.values.outcome import Environment, Measurement, Outcome
-from sweep.values.words import Backend, Verdict
+from sweep.values.words import Verdict
 
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
 HELD = Measurement(10, 0, None, 0.0, 0.0, 4.0, 0.0, 1.1, 0.9, False)
@@ -74,8 +74,7 @@ def rows(tmp_path):
 
 
 def run(store, grid, trainer=None, **options):
-    runner = Runner(1, Backend.THREADING, run_trial=trainer or Trainer())
-    return run_sweep(store, grid, runner, **options)
+    return run_sweep(store, grid, Here(trainer or Trainer()), **options)
 
 
 def test_every_setting_is_recorded_once(store, rows):
@@ -157,7 +156,7 @@ def test_an_optimizer_that_raises_fails_its_trials_and_no_others(store, rows):
         zero_grad = ["none", "zero"]
     """
     mixed = Grid(from_toml(text, source="the test", name="mine"))
-    progress = run_sweep(store, mixed, Runner(1, Backend.THREADING))
+    progress = run_sweep(store, mixed, Here())
     assert progress.ran == {Verdict.HOLDS: 2, Verdict.FAILED: 2}
     assert rows("SELECT DISTINCT optimizer, error FROM trial ORDER BY optimizer") == [
         ("SGD", None),

@@ -16,16 +16,16 @@ from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Backend, Freeze, ZeroGrad
+from sweep.values.words import Freeze, ZeroGrad
 from sweep.verifying import Difference, open_trials, replayed, sample
-from sweep.verifying.recorded_trial import PLAN, SHOWN, SURROUNDINGS
+from sweep.verifying.recorded_trial import PLAN, SHOWN_COLUMNS, SURROUNDINGS
 
 LEAKING = Setting("SGD", 0.1, 0.1, 0.9, ZeroGrad.ZERO)
 HOLDING = Setting("Adam", 0.1, 0.0, 0.9, ZeroGrad.NONE, freeze=Freeze.GRAD_NONE)
 INERT = Setting("SGD", 0.0, 0.0, 0.0, ZeroGrad.ZERO)
 FAILING = Setting("faulty:RaisesAtStep7", 0.1, 0.0, 0.0, ZeroGrad.NONE)
 SWEEPS = {"mixed": [LEAKING, HOLDING, INERT], "traced": [LEAKING], "bad": [FAILING]}
-HERE = Runner(1, Backend.THREADING, trace=True)
+HERE = Runner(1, trace=True)
 
 
 def trial(setting):
@@ -115,7 +115,7 @@ class TestWhereNothingElseDiffers:
     def test_every_column_that_a_trial_shows_is_compared(self, url):
         columns = {name for (name,) in execute(url, "SELECT name FROM pragma_table_info('trial')")}
         not_shown = {*PLAN, *SURROUNDINGS, "train_seconds", "finished_at"}
-        assert set(SHOWN) == columns - not_shown - {"id", "sweep_id", "environment_id"}
+        assert set(SHOWN_COLUMNS) == columns - not_shown - {"id", "sweep_id", "environment_id"}
 
     def test_the_last_bit_of_a_number_counts(self, url):
         ((loss,),) = execute(url, "SELECT final_loss FROM trial WHERE sweep_id = 2")
@@ -258,7 +258,7 @@ class TestSample:
 def file(url, tmp_path):
     """Writes the trials of `mixed` to a CSV file, as results/make_reference.py does."""
 
-    def write(name="trials.csv.gz", columns=(*PLAN, *SHOWN, *SURROUNDINGS), add=()):
+    def write(name="trials.csv.gz", columns=(*PLAN, *SHOWN_COLUMNS, *SURROUNDINGS), add=()):
         rows = execute(
             url,
             f"SELECT {', '.join(columns)} FROM trial JOIN environment "
@@ -288,7 +288,7 @@ class TestAFile:
 
     def test_without_columns_of_the_environment_verdict_and_causes_are_compared(self, url, file):
         execute(url, "UPDATE trial SET final_loss = 9.0")
-        comparisons = verified(url, file=file(columns=(*PLAN, *SHOWN, "optimizer_package")))
+        comparisons = verified(url, file=file(columns=(*PLAN, *SHOWN_COLUMNS, "optimizer_package")))
         assert all(each.agrees for each in comparisons)
         assert all([d.column for d in each.bits] == ["final_loss"] for each in comparisons)
         assert {d.recorded for each in comparisons for d in each.elsewhere} == {None}
@@ -334,7 +334,7 @@ class TestAFile:
         self, url, file, monkeypatch, content, message
     ):
         monkeypatch.setattr("sweep.verifying.trials_file.MOST_BYTES", 8000)
-        monkeypatch.setattr("sweep.verifying.trials_file.MOST_ROWS", 11)
+        monkeypatch.setattr("sweep.verifying.trials_file.MOST_TRIALS", 11)
         path = file()
         with gzip.open(path, "at") as opened:
             opened.write(content)
@@ -355,7 +355,7 @@ class TestAFile:
         assert not all(each.agrees for each in comparisons)
 
     def test_a_sample_of_it_is_read_in_order(self, url, file, monkeypatch):
-        monkeypatch.setattr("sweep.verifying.trials_file.CHUNK", 2)
+        monkeypatch.setattr("sweep.verifying.trials_file.ROWS_AT_ONCE", 2)
         path = file()
         whole = open_trials(url, file=path).read([1, 2, 3])
         source = open_trials(url, file=path)
@@ -375,6 +375,6 @@ class TestAFile:
 
     def test_a_file_without_trials_has_none(self, url, tmp_path):
         path = tmp_path / "none.csv"
-        path.write_text(",".join((*PLAN, *SHOWN, "optimizer_package")) + "\n")
+        path.write_text(",".join((*PLAN, *SHOWN_COLUMNS, "optimizer_package")) + "\n")
         with pytest.raises(NotThereError, match=r"There is no trial in .*none\.csv"):
             open_trials(url, file=path)

@@ -1,39 +1,32 @@
-"""How near a sweep came to what this machine's cores can do: arithmetic done, and its peak."""
+"""What this machine's cores can do at most, and the arithmetic that a trial takes."""
 
 from __future__ import annotations
 
 import time
 
-from sweep.values.outcome import Outcome
-from sweep.workloads.sizes import BUILT_IN
+from sweep.workloads.sizes import WorkloadSize
 
 SIDE = 1024
 """Rows and columns of the matrices whose products are the peak: large enough, still in cache."""
 
 
-def training_gigaflop(outcome: Outcome) -> float:
-    """The GFLOP of the matrix products of one trial's training; 0 where they are not known.
+def gigaflop_a_trial(size: WorkloadSize, frozen_steps: int, attached_steps: int) -> float:
+    """The GFLOP of the matrix products of one trial's training.
 
     A step counts as one forward and one backward pass, with a grad of the frozen layer's
-    weight where the layer is attached: what any training loop has to do. Passes that an
-    optimizer's closure adds, grads that a way of freezing drops, and the replays that find
-    causes are not counted. A failed trial and a workload of one's own count as 0.
+    weight where the layer is attached: what any training loop has to do. The replays that find
+    causes are not counted.
     """
-    size, measurement = BUILT_IN.get(outcome.planned.workload), outcome.measurement
-    if size is None or measurement is None:
-        return 0.0
     first = 2 * size.examples * size.features * size.hidden
     second = 2 * size.examples * size.hidden * size.classes
-    frozen = measurement.frozen_steps
-    attached = outcome.planned.steps - frozen
-    return (attached * (2 * first + 3 * second) + frozen * (first + 2 * second)) / 1e9
+    attached = attached_steps * (2 * first + 3 * second)
+    return (attached + frozen_steps * (first + 2 * second)) / 1e9
 
 
 def peak_gigaflop_per_second(processes: int, seconds: float = 0.5) -> float:
     """GFLOP/s of float32 matrix products by ``processes`` at once, one thread each, in sum.
 
-    Each multiplies for ``seconds``. The processes are joblib's, those of a sweep that has just
-    run among them.
+    Each multiplies for ``seconds``, in a process of joblib's.
     """
     from joblib import Parallel, delayed, parallel_config
 
