@@ -23,6 +23,7 @@ from sweep.cli.options import (
 from sweep.cli.screen import print_table, say
 from sweep.cli.table import print_summary
 from sweep.errors import EXIT_NOT_THERE, MisuseError
+from sweep.running.fork_server import running
 from sweep.values.words import Backend, Device
 from sweep.workloads.sizes import BUILT_IN
 
@@ -89,6 +90,8 @@ def run(
 
     Example: leaksweep run --preset article --set lr=1,0.1 --name mine
     """
+    if backend is Backend.PROCESSES and not dry_run:
+        running()
     from sweep.grid import Grid
     from sweep.grid.spec_file import with_overrides
     from sweep.running.limits import Limits

@@ -43,7 +43,7 @@ def check(scheduler: str | None) -> None:
 
 
 @contextmanager
-def opened(scheduler: str | None, jobs: int) -> Iterator[Client]:
+def opened_cluster(scheduler: str | None, jobs: int) -> Iterator[Client]:
     """A client of the cluster at ``scheduler``, or of one started here with ``jobs`` workers.
 
     What was started ends with the context. Raises as `check` does.
