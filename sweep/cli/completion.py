@@ -49,9 +49,9 @@ def optimizers(incomplete: str) -> list[str]:
 
 def tables(incomplete: str) -> list[str]:
     """The summary tables."""
-    from analysis.tables import TABLES
+    from analysis.tables import SUMMARIES
 
-    return _beginning(incomplete, TABLES)
+    return _beginning(incomplete, SUMMARIES)
 
 
 def assignments(incomplete: str) -> list[str]:

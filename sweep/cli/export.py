@@ -22,9 +22,15 @@ def export(
         str,
         typer.Option(
             metavar="FORMATS",
-            help="One or several of csv, markdown, latex and parquet, joined by commas.",
+            help="One or several of csv, json, markdown, latex and parquet, joined by commas.",
         ),
     ] = Format.CSV.value,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Write tables without rows, too, and those too long for a reader."
+        ),
+    ] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="Write the figures, too, as PNG and SVG.")
     ] = False,
@@ -35,20 +41,26 @@ def export(
 ) -> None:
     """Write the summary tables as files, one a table and format.
 
-    Texts that begin like a spreadsheet formula get a ' in front in CSV files, unless --raw.
+    A table without rows has no file. Markdown and LaTeX are for readers: numbers are rounded,
+    what is the same in every row stands in the caption, and tables of more than 60 rows are left
+    out. Texts that begin like a spreadsheet formula get a ' in front in CSV files, unless --raw.
 
     Example: leaksweep export --out summary --format csv,markdown --figures
     """
-    from analysis.export import export as export_tables
+    from analysis.export import export_tables
 
     formats = tuple(name.strip() for name in format.split(","))
     try:
         with telling("Reading the trials and making the tables..."):
-            written = export_tables(db, out, sweep=sweep, formats=formats, raw=raw)
+            files = export_tables(db, out, sweep=sweep, formats=formats, raw=raw, every=every)
     except OSError as error:
         raise MisuseError(f"Cannot write to {out}: {error.strerror or error}.") from error
-    for path in written:
-        typer.echo(path)
+    for file in files:
+        if not file.reason:
+            typer.echo(file.path)
+    for file in files:
+        if file.reason:
+            say(f"Left out {file.path.name}: {file.reason}; --all writes it.")
     if figures:
         _export_figures(db, out, sweep)
     say(f"Wrote the summary tables{' and figures' if figures else ''} to {out}.")

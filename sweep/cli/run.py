@@ -21,9 +21,10 @@ from sweep.cli.options import (
     trials_at_once,
 )
 from sweep.cli.screen import print_table, say
+from sweep.cli.table import print_summary
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.running.fork_server import running
-from sweep.values.words import Backend, Device, Verdict
+from sweep.values.words import Backend, Device
 from sweep.workloads.sizes import BUILT_IN
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from sweep.running.runner import Runner
 
 DEFAULT_PRESET = "article"
+MOST_ROWS = 40
+"""Of the table at the end; more scroll out of sight."""
 
 
 def run(
@@ -170,14 +173,14 @@ def _run(grid: Grid, db: str, runner: Runner, retry_failed: bool) -> int:
 
 def _print_summary(name: str, db: str, progress: Progress) -> int:
     """Prints the sweep's table and what this run did; returns how many trials have failed."""
-    from analysis.load import load_trials
-    from analysis.terminal import summary
+    from analysis.tables import SUMMARIES, summary_table
     from sweep.store.url import parse_url
 
-    frame = load_trials(db, name)
-    table = summary(frame)
-    print_table(table.columns, table.rows, title=table.title)
-    failed = int((frame["verdict"] == Verdict.FAILED.value).sum())
+    rows = summary_table("results", db, name)
+    print_summary(rows, "results", SUMMARIES["results"].caption, most=MOST_ROWS)
+    if len(rows) > MOST_ROWS:
+        say(f"{len(rows) - MOST_ROWS:,} more rows: leaksweep table results {name}")
+    failed = int(rows["failed"].sum())
     say(_closing_line(name, parse_url(db).shown, progress))
     if failed:
         say(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,13 +12,11 @@ import typer
 from sweep.cli import completion
 from sweep.cli.options import DEFAULT_DB, Db, SweepName
 from sweep.cli.output import Format, print_rows
-from sweep.cli.screen import say, telling
+from sweep.cli.screen import print_table, say, telling
 from sweep.errors import MisuseError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from analysis.tables import Table
 
 
 def table(
@@ -47,34 +43,39 @@ def table(
 
     Example: leaksweep table by_optimizer --format markdown
     """
-    from analysis.exceptions import UnknownChoiceError
-    from analysis.tables import TABLES
+    from analysis.tables import SUMMARIES, summary_table
 
-    if name not in TABLES:
-        raise UnknownChoiceError("table", name, tuple(TABLES))
-    chosen = TABLES[name]
     with telling("Reading the trials..."):
-        rows = chosen.make(chosen.read(db, sweep))
-    if format in (Format.LATEX, Format.PARQUET):
-        _write(rows, chosen, format, raw)
+        rows = summary_table(name, db, sweep)
+    caption = SUMMARIES[name].caption
+    if format is Format.TABLE:
+        print_summary(rows, name, caption)
+    elif format in (Format.CSV, Format.JSON):
+        print_rows(list(map(str, rows.columns)), _plain(rows), format, raw=raw)
     else:
-        columns = list(map(str, rows.columns))
-        print_rows(columns, _plain(rows), format, raw=raw, title=chosen.caption)
+        _write(rows, name, caption, format)
     if rows.empty:
         say(f"The table {name} has no rows: nothing that it is about is recorded.")
 
 
-def _write(rows: pd.DataFrame, table: Table, format: Format, raw: bool) -> None:  # noqa: A002
+def print_summary(rows: pd.DataFrame, name: str, caption: str, *, most: int | None = None) -> None:
+    """Prints a summary table for people, of very many rows the first ``most``."""
+    from analysis.formats import for_readers
+
+    table = for_readers(rows, name, caption)
+    numeric = frozenset(place for place, is_number in enumerate(table.numeric) if is_number)
+    print_table(table.columns, table.rows[:most], title=table.caption, numeric=numeric)
+
+
+def _write(rows: pd.DataFrame, name: str, caption: str, format: Format) -> None:  # noqa: A002
     """Writes on stdout what `leaksweep export` would put into a file."""
-    from analysis.formats import FORMATS
+    from analysis.formats import FileFormat, written
 
     if format is Format.PARQUET and sys.stdout.isatty():
-        raise MisuseError(f"Parquet is not for a terminal: add > {table.name}.parquet")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / table.name
-        FORMATS[format].write(rows, table, path, raw)
-        sys.stdout.flush()
-        sys.stdout.buffer.write(path.read_bytes())
+        raise MisuseError(f"Parquet is not for a terminal: add > {name}.parquet")
+    content = written(rows, name, caption, FileFormat(format))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
 
 
 def _plain(rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from analysis.formats import FileFormat
+from sweep.cli.output import Format
+
 
 def test_a_table_is_printed_for_one_sweep_or_all(leaksweep, url):
     every = list(
@@ -24,8 +27,11 @@ def test_what_is_printed_has_what_the_file_has(leaksweep, url, tmp_path, name):
     written = (tmp_path / f"by_zero_grad{suffix}").read_text()
     printed = leaksweep("table", "by_zero_grad", "held", "--format", name).out
     assert [line for line in printed.splitlines() if "zero" in line] != []
-    if name != "markdown":  # for a terminal's reader it has no caption, and more digits
-        assert printed == written
+    assert printed == written
+
+
+def test_every_format_of_files_is_one_of_the_command_line():
+    assert list(Format) == ["table", *FileFormat]
 
 
 def test_parquet_goes_into_a_pipe_and_not_to_a_terminal(leaksweep, url, monkeypatch):
