@@ -35,9 +35,9 @@ START = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The URLs of a database with a sweep, and of a storage with its study."""
+    """A database with a sweep, and a journal with its study."""
     folder = tmp_path_factory.mktemp("dashboard")
-    url, storage = f"sqlite:///{folder / 'sweep.db'}", f"sqlite:///{folder / 'optuna.db'}"
+    url, storage = f"sqlite:///{folder / 'sweep.db'}", str(folder / "optuna.log")
     with Store.open(url) as store:
         grid = Grid(from_toml(SPEC, source="the test", name=NAME))
         run_sweep(store, grid, Runner(1))
