@@ -81,6 +81,12 @@ class Family:
         held = {id(p): p for group in self.groups for p in group["params"]}
         return list(held.values())
 
+    @property
+    def is_stepping(self) -> bool:
+        """Whether one of its steps is under way."""
+        self.settle()
+        return self._is_open
+
     def listen(self, listener: Listener) -> None:
         """Tells ``listener`` of every step from now on."""
         self._listener = listener

@@ -152,7 +152,10 @@ class Observation:
             self._guard.one(subject.parameter, listen)
 
     def _is_watched(self, optimizer: Optimizer) -> bool:
-        return any(optimizer is member for member in self.members)
+        """Whether it is a watched one, or steps inside the step of one."""
+        if any(optimizer is member for member in self.members):
+            return True
+        return any(family.is_stepping for family in self._families)
 
     def _moved_outside(self, moved: Iterable[int]) -> None:
         keys = set(moved)

@@ -155,8 +155,12 @@ def _how_far(fared: Sequence[Fared]) -> str:
 def _cause(entry: Entry) -> str:
     if entry.causes in (None, UNKNOWN):
         return f"{UNKNOWN} ({entry.unexplained})" if entry.unexplained else UNKNOWN
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in sorted(entry.shares.items()))
+    shares = ", ".join(f"{name} {_percent(share)}" for name, share in sorted(entry.shares.items()))
     return f"{entry.causes} ({shares})" if len(entry.shares) > 1 else f"{entry.causes}"
+
+
+def _percent(share: float) -> str:
+    return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _rows(group: Group) -> str:
@@ -259,7 +263,9 @@ def _never_reached(account: Account) -> Iterator[str]:
     empty = [e for e in held if e.total_steps and e.steps.get(State.NONE) == e.total_steps]
     yield from _listed([e for e in empty if e.requires_grad], account, "{} never got a gradient")
     yield from _listed(
-        [e for e in empty if not e.requires_grad], account, "{} {are} frozen (requires_grad=False)"
+        [e for e in empty if not e.requires_grad],
+        account,
+        "{} never got a gradient (requires_grad=False)",
     )
     stuck = [e for e in held if e.reached and not e.moved.get(State.FRESH)]
     yield from _listed(
