@@ -99,7 +99,7 @@ def rows_by_hook() -> Training:
 
 
 def pruned_filters() -> Training:
-    """A convolution, two of whose filters are zeroed after step 2, with their grads from then on."""
+    """A convolution, two of whose filters are zeroed after step 2, and their grads from then on."""
     mask = torch.ones(4, 1, 1, 1)
     mask[list(PRUNED)] = 0
 
