@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweep import Workload, watch
+from leaksweep import Workload, watch
 from sweep.watching import Watch
 
 NOISE, PIXELS, HIDDEN, BATCH, STEPS = 16, 64, 64, 64, 40

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweep import Workload, watch
+from leaksweep import Workload, watch
 from sweep.watching import Watch
 
 PIXELS, HIDDEN, CLASSES, BATCH = 64, 32, 10, 64

@@ -1,8 +1,7 @@
 """How results are made: grid, trial, probe, driver, store, command line.
 
-For a training loop of one's own: ``from sweep import watch``. For a workload of one's own:
-``from sweep import Workload``. Both are imported when asked for and bring torch; ``import
-sweep`` alone does not.
+What a program of one's own imports is in `leaksweep`. ``from sweep import watch`` and
+``Workload`` are the same; both are imported when asked for and bring torch.
 """
 
 from __future__ import annotations

@@ -135,6 +135,24 @@ class LeakError(LeaksweepError, AssertionError):
         self.parameters = parameters
 
 
+LONGEST_ERROR = 2000
+"""Characters of a stranger's error that are kept."""
+
+
+def error_text(error: BaseException, *, longest: int = LONGEST_ERROR) -> str:
+    """The type and message of ``error``, whatever its ``str`` does, cut at ``longest``.
+
+    >>> error_text(KeyError("lr"))
+    "KeyError: 'lr'"
+    """
+    name = type(error).__name__
+    try:
+        text = f"{name}: {error}".rstrip(": ")
+    except Exception:  # noqa: BLE001  # a stranger's __str__ may raise anything
+        return name
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def nearest(name: str, valid: Iterable[str], *, most: int = 2) -> list[str]:
     """The valid names closest to ``name``, best first, at most ``most``; case is ignored.
 

@@ -118,10 +118,10 @@ sys.addaudithook(_guard)
 
 COMMANDS = """
 set -e
-"$PYTHON" -m sweep run --workload small --steps 2 --set optimizer=SGD --name offline --jobs 2
-"$PYTHON" -m sweep export --out summary
-"$PYTHON" -m sweep report --out report.html
-"$PYTHON" -m sweep verify offline --sample 2 --backend threading
+"$PYTHON" -m leaksweep run --workload small --steps 2 --set optimizer=SGD --name offline --jobs 2
+"$PYTHON" -m leaksweep export --out summary
+"$PYTHON" -m leaksweep report --out report.html
+"$PYTHON" -m leaksweep verify offline --sample 2 --backend threading
 """
 
 

@@ -21,7 +21,7 @@ _TOOLTIP = ("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedul
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
+class DrawnObjective:
     """A column that is drawn, and whether more of it is what is looked for."""
 
     name: str
@@ -33,7 +33,7 @@ class Objective:
         return f"{self.name}, {'more' if self.larger else 'less'} is looked for"
 
 
-def pareto_front(points: pd.DataFrame, x: Objective, y: Objective) -> alt.TopLevelMixin:
+def pareto_front(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> alt.TopLevelMixin:
     """Trials by two objectives; the Pareto front is a line through its trials.
 
     ``points`` has a row a trial: the objectives, ``kind`` (of `KINDS`) and the axes. Those far
@@ -51,7 +51,7 @@ def pareto_front(points: pd.DataFrame, x: Objective, y: Objective) -> alt.TopLev
     return finished(_layers(drawn, x, y), title(on_front, x, y), "; ".join(notes))
 
 
-def title(on_front: pd.DataFrame, x: Objective, y: Objective) -> str:
+def title(on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> str:
     """The two ends of the front, as a sentence."""
     first, last = (_extreme(on_front, each) for each in (y, x))
     if first.equals(last):
@@ -62,11 +62,11 @@ def title(on_front: pd.DataFrame, x: Objective, y: Objective) -> str:
     )
 
 
-def _extreme(points: pd.DataFrame, objective: Objective) -> pd.Series:
+def _extreme(points: pd.DataFrame, objective: DrawnObjective) -> pd.Series:
     return points.sort_values(objective.name, ascending=not objective.larger).iloc[0]
 
 
-def _near(points: pd.DataFrame, on_front: pd.DataFrame, objective: Objective) -> pd.Series:
+def _near(points: pd.DataFrame, on_front: pd.DataFrame, objective: DrawnObjective) -> pd.Series:
     """Which points are no farther from the front than it is long, by the objective.
 
     A single trial that nearly diverged would leave the front no room.
@@ -82,7 +82,7 @@ def _thinned(points: pd.DataFrame) -> pd.DataFrame:
     return points if is_front else points.iloc[:: max(1, -(-len(points) // MOST_POINTS))]
 
 
-def _layers(points: pd.DataFrame, x: Objective, y: Objective) -> Any:
+def _layers(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> Any:
     shown = [name for name in _TOOLTIP if name in points]
     data = inline(points[[x.name, y.name, "kind", *shown]])
     places = {

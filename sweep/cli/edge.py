@@ -94,7 +94,7 @@ def edge(
     The axis is sampled evenly, then halved wherever the verdict changes. The trials are a
     sweep of their own; the same command again runs what it still lacks.
 
-    Example: leaksweep edge weight_decay --preset article --range 1e-9:0.1:log
+    Example: leaksweep edge weight_decay --preset article --workload small --range 1e-9:0.1:log
     """
     from sweep.grid.spec_file import with_overrides
     from sweep.running.limits import Limits

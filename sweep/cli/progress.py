@@ -18,8 +18,11 @@ PLAIN_LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def shown_progress(name: str) -> Iterator[Observer]:
-    """An observer for `run_sweep` that shows how far the sweep of that name is."""
+def shown_progress(name: str, *, shown: bool = True) -> Iterator[Observer]:
+    """An observer for `run_sweep` that shows how far the sweep of that name is, if ``shown``."""
+    if not shown:
+        yield lambda _: None
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _plain_lines(name)

@@ -195,7 +195,8 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
     """Searches, and prints what was found. Raises typer.Exit(1) where trials have failed."""
     from sweep.cli.searched import print_found
     from sweep.searching.samplers import check_sampler
-    from sweep.searching.search import claim, quiet_optuna, rebuilt
+    from sweep.searching.search import claim_search, rebuilt
+    from sweep.searching.study import quiet_optuna
     from sweep.store.store import Store
 
     with quiet_optuna():
@@ -203,7 +204,7 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
         space = search.space()
         check_sampler(search.sampler, search.objectives, space)
         with Store.open(db) as store:
-            claim(store, search)
+            claim_search(store, search)
             study = rebuilt(db, search, space)
             _say_where_it_stands(search, study)
             done = _searched(store, search, space, study, runner, trials)
@@ -221,13 +222,13 @@ def _searched(
 ) -> Searched:
     """Runs the search; says what was kept if it is interrupted."""
     from sweep.cli.progress import shown_progress
-    from sweep.searching.search import claim, run_search
+    from sweep.searching.search import claim_search, run_search
 
     with shown_progress(search.spec.name) as observe:
         try:
             return run_search(store, search, space, study, runner, trials=trials, observe=observe)
         except KeyboardInterrupt:
-            there = store.tally(claim(store, search).id).total()
+            there = store.tally(claim_search(store, search).id).total()
             ran = there - len(study.rows)
             say(
                 f"{search.spec.name}: {ran:,} of {trials:,} trials had finished; {there:,} are "

@@ -103,7 +103,7 @@ def _write(
 
     from analysis.exceptions import NothingToDrawError
     from analysis.figures.drawn_files import write_figure
-    from analysis.figures.pareto import Objective, pareto_front
+    from analysis.figures.pareto import DrawnObjective, pareto_front
     from analysis.formulas import defused
     from analysis.whole_file import whole_file
 
@@ -114,7 +114,7 @@ def _write(
     with whole_file(written[0]) as unfinished:
         safe.to_csv(unfinished, index=False)
     if len(search.objectives) > 1:
-        y, x = (Objective(o.value, o.direction == "maximize") for o in search.objectives[:2])
+        y, x = (DrawnObjective(o.value, o.direction == "maximize") for o in search.objectives[:2])
         try:
             figure = pareto_front(_points(search, chosen, ours, theirs), x, y)
             written += write_figure(figure, out / "front")

@@ -17,7 +17,7 @@ from sweep.errors import MisuseError
 from sweep.values.words import Axis, Backend
 
 if TYPE_CHECKING:
-    from sweep.verifying import Comparison, Record
+    from sweep.verifying import Comparison, RecordedTrial
 
 LINE_EVERY_S = 10.0
 EXIT_SOME_DIFFER = 1
@@ -26,7 +26,7 @@ COLUMNS = ("trial", "setting", "column", "recorded", "now")
 
 def verify(
     sweep: Annotated[
-        str | None, typer.Argument(metavar="SWEEP", help="One sweep; all if left out.")
+        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; all if left out.")
     ] = None,
     size: Annotated[
         int | None,
@@ -50,7 +50,7 @@ def verify(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--trials", metavar="FILE.csv[.gz]", help="Read trials from this file."),
+        typer.Option("--from", metavar="FILE.csv[.gz]", help="Read trials from this file."),
     ] = None,
     allow_import: Annotated[
         bool,
@@ -70,17 +70,17 @@ def verify(
     """
     from sweep.running.limits import Limits
     from sweep.running.runner import Runner
-    from sweep.verifying import open_records, replayed, sample
+    from sweep.verifying import open_trials, replayed, sample
 
     if file is not None and sweep is not None:
-        raise MisuseError("A file of trials has no sweeps in it; leave out SWEEP or --trials.")
+        raise MisuseError("A file of trials has no sweeps in it; leave out SWEEP or --from.")
     limits = Limits(trial_timeout, trial_memory)
-    records = open_records(db, sweep=sweep, file=file)
-    numbers = sample(records.numbers, size, seed)
+    source = open_trials(db, sweep=sweep, file=file)
+    numbers = sample(source.numbers, size, seed)
     runner = Runner(trials_at_once(jobs), backend, trace=file is None, limits=limits, tell=say)
     runner.check()
-    comparisons = replayed(records, numbers, runner, allow_import=allow_import)
-    tally = _Tally(len(numbers), len(records.numbers))
+    comparisons = replayed(source, numbers, runner, allow_import=allow_import)
+    tally = _Tally(len(numbers), len(source.numbers))
     disagreeing = [each for each in _shown(comparisons, tally) if not each.agrees]
     disagreeing.sort(key=lambda each: each.record.number)
     if disagreeing or format is not Format.TABLE:
@@ -158,7 +158,7 @@ def _rows(comparison: Comparison) -> Iterator[tuple[Any, ...]]:
         yield (*trial, each.column, _exact(each.recorded), _exact(each.now))
 
 
-def _setting(record: Record) -> str:
+def _setting(record: RecordedTrial) -> str:
     pairs = [(axis.value, record.columns[axis]) for axis in Axis]
     return " ".join(f"{axis}={value}" for axis, value in pairs if value is not None)
 

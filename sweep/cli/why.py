@@ -16,8 +16,8 @@ from sweep.values.words import Axis, GradState, Verdict
 if TYPE_CHECKING:
     from sweep.explain import Explanation
     from sweep.explain.explanation import ReplayedStep
-    from sweep.explain.recorded import Recorded
     from sweep.trial.probe import Change
+    from sweep.verifying import RecordedTrial
 
 WIDTH = 88
 
@@ -45,22 +45,24 @@ def why(
 ) -> None:
     """Say why a setting leaks or holds: each source's share, and what would change it.
 
-    The first leaking step is replayed from the same bits with one source left on at a time.
-    Its share is the L2 norm of that movement over that of the movement as it was. Sources
-    strengthen or oppose each other, so shares need not add up to 100%. Each remedy named
-    was run.
+    The first leaking step is replayed from the same bits with each subset of its sources. The
+    causes are the smallest that move the layer: decay, history (each alone), or history+decay
+    (only together). A share is the L2 norm of that movement over that of the step as it was.
+    Sources strengthen or oppose each other, so shares need not add up to 100%. Each remedy
+    named was run.
 
     Example: leaksweep why optimizer=Adam lr=1 weight_decay=0.5 zero_grad=zero
     """
     from sweep.explain import explain
     from sweep.explain.asked import asked_trial
-    from sweep.explain.recorded import recorded_trial
+    from sweep.verifying.trial_again import trial_again
+    from sweep.verifying.trial_sources import recorded_trial
 
     recorded = None
     if len(what) == 1 and what[0].isdecimal():
         _check_alone(workload, steps)
-        recorded = recorded_trial(db, int(what[0]), allow_import=allow_import)
-        planned = recorded.planned
+        recorded = recorded_trial(db, int(what[0]))
+        planned = trial_again(recorded, allow_import=allow_import)
     else:
         planned = asked_trial(what, workload=workload, steps=steps)
     say("Training it, and the same with one axis changed at a time...")
@@ -89,7 +91,7 @@ def _print(explanation: Explanation) -> None:
     typer.echo()
     _paragraph(_headline(explanation))
     if replayed is not None and replayed.whole.moved:
-        _print_shares(replayed, has_decay=bool(planned.setting.weight_decay))
+        _print_shares(replayed)
     typer.echo()
     for paragraph in in_words(explanation):
         _paragraph(paragraph)
@@ -105,9 +107,11 @@ def _headline(explanation: Explanation) -> str:
         return f"{verdict}: {layer} moved on none of {seen.frozen_steps} frozen steps."
     replayed = explanation.replayed
     grad = "" if replayed is None else f", where its grad was {_grad(replayed)}"
+    causes = explanation.outcome.causes
     return (
         f"{verdict}: {layer} moved on {seen.leaked_steps} of {seen.frozen_steps} frozen steps, "
-        f"first on step {seen.first_leak_step}{grad}."
+        f"first on step {seen.first_leak_step}{grad}. "
+        f"Causes: {'not found' if causes is None else causes.sets}."
     )
 
 
@@ -117,43 +121,35 @@ def _grad(replayed: ReplayedStep) -> str:
     return {GradState.NONE: "None", GradState.ZERO: "zero"}[replayed.grad.state]
 
 
-def _print_shares(replayed: ReplayedStep, *, has_decay: bool) -> None:
-    from sweep.explain.explanation import Source, ratio
-
-    rows = [
-        (f"{share.source} alone", share.change, share.of_whole)
-        for share in replayed.shares
-        if has_decay or share.source is not Source.DECAY
-    ]
-    title, whole = f"Step {replayed.step}", replayed.whole
-    if replayed.movements.whole.moved:
-        without = replayed.movements.without_grad
-        rows.append(("all, as it was", whole, 1.0))
-        rows.append(("all, with the grad set to None", without, ratio(without.l2, whole.l2)))
-    else:
+def _print_shares(replayed: ReplayedStep) -> None:
+    moved, title = replayed.movements, f"Step {replayed.step}"
+    if moved is None:
+        return
+    rows = [*replayed.shares, replayed.share("all", moved.whole)]
+    if replayed.supposed:
         title += ", had the grad been zeros"
-        rows.append(("all", whole, 1.0))
+    else:
+        rows[-1] = replayed.share("all, as it was", moved.whole)
+        rows.append(replayed.share("all, with the grad set to None", moved.without_grad))
     print_table(
         ("source", "largest change", "share"),
-        [(name, _size(change), _percent(share)) for name, change, share in rows],
+        [(each.name, _size(each.change), _percent(each.of_whole)) for each in rows],
         title=title,
         numeric=frozenset({1, 2}),
     )
 
 
-def _print_agreement(recorded: Recorded, explanation: Explanation) -> None:
-    from sweep.explain.recorded import differences
+def _print_agreement(recorded: RecordedTrial, explanation: Explanation) -> None:
+    from sweep.verifying.comparison import compare
 
-    outcome = explanation.outcome
-    seen = outcome.measurement
-    first = seen.first_leak_step if seen else None
-    agrees = (recorded.verdict, recorded.first_leak_step) == (outcome.verdict.value, first)
-    there = recorded.verdict
-    if recorded.first_leak_step is not None:
-        there += f" from step {recorded.first_leak_step} on"
-    changed = [f"{n} {t} there, {h} here" for n, (t, h) in differences(recorded, outcome).items()]
+    compared = compare(recorded, explanation.outcome)
+    there, first = recorded.columns["verdict"], recorded.columns["first_leak_step"]
+    if first is not None:
+        there = f"{there} from step {first} on"
+    differs = any(each.column in ("verdict", "first_leak_step") for each in compared.bits)
+    changed = [f"{e.column} {e.recorded} there, {e.now} here" for e in compared.elsewhere]
     environment = "; ".join(changed) or "the environment is the same"
-    _paragraph(f"Recorded: {there}. This run {'agrees' if agrees else 'differs'}; {environment}.")
+    _paragraph(f"Recorded: {there}. This run {'differs' if differs else 'agrees'}; {environment}.")
 
 
 def _paragraph(text: str) -> None:

@@ -1,6 +1,6 @@
 """Why did this setting leak, or hold, and what would change that?
 
-`asked` and `recorded` say which trial is meant, `derive` replays it and tries its
+`asked` says which trial is meant, `derive` replays it and tries its
 neighbours, `explanation` is what comes of that, and `prose` says it in plain English.
 """
 

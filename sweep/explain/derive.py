@@ -4,35 +4,41 @@ from __future__ import annotations
 
 from functools import partial
 
-from sweep.explain.explanation import Explanation, ReplayedStep
+import torch
+from torch import Tensor
+
+from sweep.explain.explanation import Explanation, MetGrad, ReplayedStep
 from sweep.explain.variants import remedies, risks
-from sweep.trial.causes import difference, movements
+from sweep.trial.causes import Movements, Parameters, difference, movements, tried
 from sweep.trial.modes import one_thread
-from sweep.trial.replay import ZERO_GRAD, Replay
-from sweep.trial.training import Training
+from sweep.trial.probe import Change
+from sweep.trial.replay import Replay, Reruns, fill
+from sweep.trial.training import Start, Training
 from sweep.trial.trial import run_trial
+from sweep.trial.witness import Witness, copies
 from sweep.values import schedule
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
-from sweep.values.words import Verdict
-from sweep.workloads.built_in import build_workload
+from sweep.values.words import GradState, Verdict
 
 
 def explain(planned: PlannedTrial, *, device: str = "cpu") -> Explanation:
     """Why ``planned`` leaks or holds. Trains it some ten times over; records nothing.
 
-    Never raises what the trial raises: a trial that fails is explained by its error.
+    Never raises what the trial raises, nor what a replay of it raises: a trial that fails is
+    explained by its error, and what cannot be replayed is left open, with the reason.
     """
     outcome = run_trial(planned, device=device)
     if outcome.verdict in (Verdict.FAILED, Verdict.INERT):
         return Explanation(planned, outcome)
     step = _step_to_replay(outcome)
-    with one_thread():
-        layer = tuple(build_workload(planned.workload, planned.setting.seed, device).frozen)
-        replayed = None if step is None else _replayed(planned, step, frozenset(layer), device)
-    leaks = outcome.verdict is Verdict.LEAKS
-    variants = (remedies if leaks else risks)(planned, device) if replayed else ()
-    return Explanation(planned, outcome, layer, replayed, variants)
+    if step is None:
+        return Explanation(planned, outcome)
+    lived = _Lived(planned, outcome, step, partial(Training, device=device))
+    replayed, unexplained = lived.replayed()
+    tried = remedies if outcome.verdict is Verdict.LEAKS else risks
+    variants = tried(planned, device)
+    return Explanation(planned, outcome, lived.layer, replayed, unexplained, variants)
 
 
 def _step_to_replay(outcome: Outcome) -> int | None:
@@ -47,13 +53,80 @@ def _step_to_replay(outcome: Outcome) -> int | None:
     return next(iter(later or frozen), None)
 
 
-def _replayed(planned: PlannedTrial, step: int, layer: frozenset[str], device: str) -> ReplayedStep:
-    replay = Replay(planned, partial(Training, device=device))
-    before = replay.before(step)
-    return ReplayedStep(
-        step=step,
-        grad=replay.met_grad(step),
-        movements=movements(replay, step, layer),
-        with_zeros=difference(before, replay.after(step, ZERO_GRAD), layer),
-        attached=difference(before, replay.after_attached(step), layer),
-    )
+class _Lived:
+    """One step of a trial, lived through once more, and what comes of its replays."""
+
+    def __init__(self, planned: PlannedTrial, outcome: Outcome, step: int, start: Start) -> None:
+        self._planned, self._outcome, self._step, self._start = planned, outcome, step, start
+        self.layer: tuple[str, ...] = ()
+
+    def replayed(self) -> tuple[ReplayedStep | None, str | None]:
+        """The step; or None, and why it cannot be lived through."""
+        with one_thread():
+            return tried(self._replayed)
+
+    def _replayed(self) -> ReplayedStep:
+        training = self._start(self._planned)
+        self.layer = tuple(training.frozen_parameters)
+        training.advance_to(self._step)
+        before, left = copies(training.frozen_parameters), _grads(training)
+        found: list[list[Tensor | None]] = []
+        training.interfere = lambda: found.append(_grads(training))
+        training.run(self._step)
+        stale = all(map(_same_grad, left, found[-1]))
+        as_it_was = difference(before, copies(training.frozen_parameters))
+        moved, unexplained = self._movements(Witness.of(training, before, [training.grad]))
+        attached = None
+        if training.grad is GradState.NONZERO:
+            attached, _ = tried(lambda: self._attached(before))
+        return ReplayedStep(
+            step=self._step,
+            grad=MetGrad(training.grad, stale),
+            as_it_was=as_it_was,
+            movements=moved,
+            unexplained=unexplained,
+            attached=attached,
+        )
+
+    def _movements(self, witness: Witness) -> tuple[Movements | None, str | None]:
+        """What the sources of the step do, or why that cannot be told."""
+        if self._outcome.unexplained is not None:
+            return None, self._outcome.unexplained
+        (grad,) = witness.grads
+        leaks = self._outcome.verdict is Verdict.LEAKS
+        if grad is GradState.NONZERO and not leaks:
+            return None, None
+        reruns = Reruns(self._planned, self._start, witness)
+        if grad is GradState.NONE and not leaks:
+            return tried(lambda: self._supposed(reruns))
+        return tried(lambda: movements(Replay(reruns)))
+
+    def _supposed(self, reruns: Reruns) -> Movements:
+        """What the sources would do, were the grad zeros and not None."""
+        Replay(reruns).there()  # the step repeats, or nothing is said
+        supposed = Reruns(self._planned, self._start, reruns.witness, fill)
+        return movements(Replay(supposed, supposed=GradState.ZERO))
+
+    def _attached(self, before: Parameters) -> Change:
+        """What the step does where the schedule does not freeze it."""
+        training = self._start(self._planned)
+        training.advance_to(self._step)
+        training.schedule = schedule.parse("never")
+        training.run(self._step)
+        return difference(before, copies(training.frozen_parameters))
+
+
+def _grads(training: Training) -> list[Tensor | None]:
+    frozen = training.frozen_parameters.values()
+    return [None if p.grad is None else p.grad.detach().clone() for p in frozen]
+
+
+def _same_grad(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    if one.layout is torch.sparse_coo and other.layout is torch.sparse_coo:
+        one, other = one.coalesce(), other.coalesce()
+        return torch.equal(one.indices(), other.indices()) and torch.equal(
+            one.values(), other.values()
+        )
+    return one.layout is other.layout and torch.equal(one, other)

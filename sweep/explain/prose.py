@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from sweep.explain.explanation import Explanation, ReplayedStep, Share, Source, Variant
+from sweep.explain.explanation import Explanation, ReplayedStep, Variant
+from sweep.trial.causes import INTRINSIC, Movements, Sources
 from sweep.trial.probe import Change
-from sweep.values.words import GradState, Verdict
+from sweep.values.outcome import Causes
+from sweep.values.words import GradState, Source, Verdict
 
 ROUNDING = 1.001
 """By how much a movement may exceed the sum of its parts before that means something."""
+
+WORDS: Mapping[str, str] = {
+    Source.HISTORY: "history",
+    Source.DECAY: "weight decay",
+    Source.GRADIENT: "the gradient",
+    INTRINSIC: "a term of its own",
+}
+"""Sources as people read them."""
+
+_WITHOUT = {
+    Source.HISTORY: "in a new optimizer, whose counters begin anew,",
+    Source.DECAY: "without weight decay",
+    Source.GRADIENT: "with the grad zeroed",
+}
 
 
 def in_words(explanation: Explanation) -> tuple[str, ...]:
@@ -23,23 +39,28 @@ def in_words(explanation: Explanation) -> tuple[str, ...]:
             "The layer never moved, not even on the steps that left it attached, so that it "
             "kept still on frozen ones proves nothing. Try a larger lr, or more steps.",
         )
-    if replayed is None:
+    if not (seen := explanation.outcome.measurement) or not seen.frozen_steps:
         return ("No step is frozen, so nothing can leak. Choose a schedule that freezes some.",)
-    if verdict is Verdict.LEAKS:
-        what = (_why_it_leaks(explanation, replayed), *_remedies(explanation.variants))
+    leaks = verdict is Verdict.LEAKS
+    if replayed is None:
+        what = f"The step cannot be lived through again: {explanation.unexplained}."
     else:
-        what = (_why_it_holds(explanation, replayed), *_risks(explanation.variants))
-    return (*what, *_sideways(explanation))
+        what = (_why_it_leaks if leaks else _why_it_holds)(explanation, replayed)
+    neighbours = (_remedies if leaks else _risks)(explanation.variants)
+    return (what, *neighbours, *_sideways(explanation))
 
 
 def _why_it_leaks(explanation: Explanation, replayed: ReplayedStep) -> str:
-    name, without_grad = _name(explanation), replayed.movements.without_grad
-    text = f"{_met(explanation, replayed)}. {_sources(replayed, would=False)}"
+    name, moved = _name(explanation), replayed.movements
+    met = _met(explanation, replayed)
+    if moved is None:
+        return f"{met}. What moves it could not be found: {replayed.unexplained}."
+    text = f"{met}. {_sources(replayed, moved, would=False)}"
     if replayed.grad.state is GradState.NONE:
-        if replayed.movements.whole == replayed.with_zeros:
-            text += f" {name} reads None as zero: zeros in its place give the same movement."
-    elif without_grad.moved:
-        text += f" Even with its grad set to None it would move by up to {_size(without_grad)}."
+        return text
+    if moved.without_grad.moved:
+        text += f" Even with its grad set to None {name} would move it by up to "
+        text += f"{_size(moved.without_grad)}."
     return text
 
 
@@ -56,39 +77,71 @@ def _met(explanation: Explanation, replayed: ReplayedStep) -> str:
     return f"{grad} is a fresh one: freeze={freeze} lets it through to {name}"
 
 
-def _sources(replayed: ReplayedStep, *, would: bool) -> str:
-    """Which sources move the layer alone, and how far, as a sentence."""
-    moving = [share for share in replayed.shares if share.change.moved]
-    moves, still = ("would move", "would still move") if would else ("moves", "still moves")
-    whole = _size(replayed.whole)
-    if not moving:
-        return f"No source {moves} it alone; it takes several at once to move it by {whole}."
-    if [share.source for share in moving] == [Source.INTRINSIC]:
-        return (
-            f"With its history cleared and no weight decay it {still}, by up to {whole}: the "
-            f"optimizer has a term of its own."
-        )
-    if len(moving) == 1 and moving[0].change == replayed.whole:
-        return f"{_capital(moving[0].source)} alone {moves} it, by up to {whole}."
-    first, *others = moving
-    parts = [f"{_capital(first.source)} alone {moves} it by up to {_share(first)}"]
-    parts += [f"{share.source} alone by {_share(share)}" for share in others]
-    return f"{_listed(parts, 'and')}.{_more_than_the_sum(replayed, moves)}"
+def _sources(replayed: ReplayedStep, moved: Movements, *, would: bool) -> str:
+    """The smallest sets of sources that move the layer, and how far, as sentences."""
+    sets = sorted(moved.sets.items(), key=lambda each: _by_size(each[1]), reverse=True)
+    together = [_only_together(sources) for sources, _ in sets if len(sources) > 1]
+    if moved.intrinsic.moved:
+        said = [_its_own(replayed, moved, would=would), *_changes_that(replayed, sets)]
+        return " ".join([*said, *together])
+    if len(sets) == 1 and sets[0][1] == moved.whole:
+        extents = [f", by up to {_size(moved.whole)}"]
+    else:
+        extents = [f" by up to {_share(replayed, change)}" for _, change in sets]
+    (sources, _), *others = sets
+    parts = [f"{_moving(sources, would=would)}{extents[0]}"]
+    for (sources, _), extent in zip(others, extents[1:], strict=True):
+        parts.append(f"{_names(sources)} {'alone' if len(sources) == 1 else 'together'}{extent}")
+    more = _more_than_the_sum(moved, "would move" if would else "moves")
+    return " ".join([f"{_capital(_listed(parts, 'and'))}.", *together, *more])
 
 
-def _more_than_the_sum(replayed: ReplayedStep, moves: str) -> str:
+def _moving(sources: Sources, *, would: bool) -> str:
+    if len(sources) == 1:
+        return f"{_names(sources)} alone {'would move' if would else 'moves'} it"
+    return f"{_names(sources)} {'would move' if would else 'move'} it only together"
+
+
+def _only_together(sources: Sources) -> str:
+    """What each of the sources does without the others, which is nothing."""
+    if len(sources) > 2:
+        return "No two of them move it."
+    one, other = (source for source in Source if source in sources)
+    return (
+        f"{_capital(_WITHOUT[one])} {WORDS[other]} moves nothing, and {_WITHOUT[other]} "
+        f"{WORDS[one]} moves nothing."
+    )
+
+
+def _its_own(replayed: ReplayedStep, moved: Movements, *, would: bool) -> str:
+    zeroed = ", its grad zeroed" if Source.GRADIENT in moved.alone else ""
+    still = "would still move" if would else "still moves"
+    return (
+        f"With its history cleared{zeroed} and no weight decay it {still}, by up to "
+        f"{_size(moved.intrinsic)}: the optimizer has a term of its own."
+    )
+
+
+def _changes_that(replayed: ReplayedStep, sets: Sequence[tuple[Sources, Change]]) -> Iterator[str]:
+    if sets:
+        parts = [f"{_names(s)} by up to {_share(replayed, c)}" for s, c in sets]
+        yield f"That movement is changed by {_listed(parts, 'and')}."
+
+
+def _more_than_the_sum(moved: Movements, moves: str) -> Iterator[str]:
     """Independent movements cannot exceed their sum; where they do, one scales another."""
-    alone = sum(share.change.l2 for share in replayed.shares)
-    if replayed.whole.l2 <= alone * ROUNDING:
-        return ""
-    whole = _size(replayed.whole)
-    return f" With every source on it {moves} by up to {whole}, more than that: one scales another."
+    if moved.whole.l2 > sum(change.l2 for change in moved.sets.values()) * ROUNDING:
+        yield (
+            f"With every source on it {moves} by up to {_size(moved.whole)}, more than that: one "
+            f"scales another."
+        )
 
 
-def _share(share: Share) -> str:
-    if math.isnan(share.of_whole):
-        return _size(share.change)
-    return f"{_size(share.change)} ({share.of_whole:.0%} of the whole)"
+def _share(replayed: ReplayedStep, change: Change) -> str:
+    of_whole = replayed.share("", change).of_whole
+    return (
+        _size(change) if math.isnan(of_whole) else f"{_size(change)} ({of_whole:.0%} of the whole)"
+    )
 
 
 def _remedies(variants: Sequence[Variant]) -> Iterator[str]:
@@ -105,33 +158,56 @@ def _remedies(variants: Sequence[Variant]) -> Iterator[str]:
 
 
 def _why_it_holds(explanation: Explanation, replayed: ReplayedStep) -> str:
-    name, layer, step = _name(explanation), _layer(explanation), replayed.step
+    name, layer, moved = _name(explanation), _layer(explanation), replayed.movements
+    on_step = f"On step {replayed.step} the grad of {layer}"
     if replayed.grad.state is GradState.NONZERO:
-        return (
-            f"On step {step} the grad of {layer} is not zero. What keeps it still is "
-            f"freeze={explanation.planned.setting.freeze}: were the step attached, the layer would "
-            f"move by up to {_size(replayed.attached)}."
-        )
+        return f"{on_step} is not zero. What keeps it still is {_freezing(explanation, replayed)}."
     if replayed.grad.state is GradState.ZERO:
+        still = _still(explanation, replayed)
+        return f"{on_step} is a tensor of zeros, so {name} does update it. {still}"
+    if moved is None:
         return (
-            f"On step {step} the grad of {layer} is a tensor of zeros, so {name} does update it. "
-            f"What keeps it still is that nothing else moves it: {_nothing_else(explanation)}."
+            f"{on_step} is None, so {name} leaves it alone. What zeros in its place would do could "
+            f"not be found: {replayed.unexplained}."
         )
-    if replayed.with_zeros.moved:
+    if moved.whole.moved:
+        would = _sources(replayed, moved, would=True)
         return (
-            f"What keeps {layer} still is that its grad is None. Were it zeros on step {step}, "
-            f"{_uncapital(_sources(replayed, would=True))}"
+            f"What keeps {layer} still is that its grad is None. Were it zeros on step "
+            f"{replayed.step}, {would[:1].lower()}{would[1:]}"
         )
     return (
-        f"On step {step} the grad of {layer} is None, so {name} leaves it alone. Zeros in its "
-        f"place would not move it either: {_nothing_else(explanation)}."
+        f"{on_step} is None, so {name} leaves it alone. Zeros in its place would not move it "
+        f"either: {_nothing_else(explanation, moved)}."
     )
 
 
-def _nothing_else(explanation: Explanation) -> str:
-    if explanation.planned.setting.weight_decay:
+def _freezing(explanation: Explanation, replayed: ReplayedStep) -> str:
+    freeze = f"freeze={explanation.planned.setting.freeze}"
+    if replayed.attached is None:
+        return freeze
+    moves = _size(replayed.attached)
+    return f"{freeze}: were the step attached, the layer would move by up to {moves}"
+
+
+def _still(explanation: Explanation, replayed: ReplayedStep) -> str:
+    """Why an update with zeros does nothing."""
+    moved = replayed.movements
+    if moved is None:
+        return f"What its sources do one by one could not be found: {replayed.unexplained}."
+    if moved.sets or moved.intrinsic.moved:
+        return f"Its sources cancel. {_sources(replayed, moved, would=True)}"
+    nothing = _nothing_else(explanation, moved)
+    return f"What keeps it still is that nothing else moves it: {nothing}."
+
+
+def _nothing_else(explanation: Explanation, moved: Movements) -> str:
+    if Source.DECAY in moved.alone:
         return "neither history nor weight decay does, replayed alone"
-    return "history does not, replayed alone, and there is no weight decay"
+    decay = "there is no weight decay"
+    if explanation.planned.setting.weight_decay:
+        decay = "weight decay has changed nothing so far"
+    return f"history does not, replayed alone, and {decay}"
 
 
 def _risks(variants: Sequence[Variant]) -> Iterator[str]:
@@ -152,7 +228,11 @@ def _sideways(explanation: Explanation) -> Iterator[str]:
 
 
 def _with_results(variants: Sequence[Variant]) -> list[str]:
-    return [f"{_changes(variant)} ({_result(variant)})" for variant in variants]
+    """The variants, those that showed the same together."""
+    by_result: dict[str, list[str]] = {}
+    for variant in variants:
+        by_result.setdefault(_result(variant), []).append(_changes(variant))
+    return [f"{_listed(named, 'and')} ({result})" for result, named in by_result.items()]
 
 
 def _result(variant: Variant) -> str:
@@ -160,10 +240,20 @@ def _result(variant: Variant) -> str:
         return "the layer never moves at all"
     if variant.verdict is Verdict.FAILED:
         return "the trial fails"
-    if not variant.moved_by:
-        return "several sources move it together"
-    verb = "moves" if len(variant.moved_by) == 1 else "move"
-    return f"{_listed(variant.moved_by, 'and')} {verb} it"
+    if variant.causes is None:
+        return "it leaks all the same"
+    return _movers(variant.causes)
+
+
+def _movers(causes: Causes) -> str:
+    """What moves the layer, of its causes' column.
+
+    >>> _movers(Causes(True, True, False, False, False, sets="decay, history"))
+    'weight decay and history move it'
+    """
+    sets = [named.split("+") for named in (causes.sets or "").split(", ")]
+    movers = [" with ".join(WORDS[source] for source in sources) for sources in sets]
+    return f"{_listed(movers, 'and')} {'moves' if len(movers) == 1 else 'move'} it"
 
 
 def _changes(variant: Variant) -> str:
@@ -188,8 +278,12 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _uncapital(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _names(sources: Sources) -> str:
+    return _listed([WORDS[source] for source in Source if source in sources], "and")
+
+
+def _by_size(change: Change) -> float:
+    return change.l2 if math.isfinite(change.l2) else math.inf
 
 
 def _listed(items: Sequence[str], conjunction: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from sweep.explain.explanation import Variant, sources_of
+from sweep.explain.explanation import Variant
 from sweep.grid import refusal
 from sweep.optimizers import registry
 from sweep.trial.trial import run_trial
@@ -79,7 +79,7 @@ def _run(planned: PlannedTrial, changes: Changes, device: str) -> Variant:
     return Variant(
         changes=tuple(f"{axis}={_shown(value)}" for axis, value in changed.items()),
         verdict=outcome.verdict,
-        moved_by=sources_of(outcome.causes),
+        causes=outcome.causes,
     )
 
 

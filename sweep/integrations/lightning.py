@@ -16,7 +16,7 @@ class WatchLeaks(Callback):
     def __init__(self, *, raises: bool = False, **options: Unpack[WatchOptions]) -> None:
         """``raises`` ends ``fit`` with a LeakError if anything leaked; else a warning is logged.
 
-        ``options`` are those of `sweep.watch`.
+        ``options`` are those of `leaksweep.watch`.
         """
         self._training = TrainingWatch(options, raises=raises)
 
@@ -26,7 +26,7 @@ class WatchLeaks(Callback):
         return self._training.leaks
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts the hooks on. Raises what `sweep.watch` raises."""
+        """Puts the hooks on. Raises what `leaksweep.watch` raises."""
         self._training.begin(pl_module, *trainer.optimizers)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

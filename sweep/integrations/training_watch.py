@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class WatchOptions(TypedDict, total=False):
-    """The options of `sweep.watch`, which says what they mean."""
+    """The options of `leaksweep.watch`, which says what they mean."""
 
     frozen: Iterable[str] | None
     zeros_count: bool
@@ -48,7 +48,7 @@ class TrainingWatch:
     def begin(self, model: Watchable, *optimizers: Optimizer) -> None:
         """Puts the hooks on; takes them off first where an earlier training broke off.
 
-        Raises what `sweep.watch` raises.
+        Raises what `leaksweep.watch` raises.
         """
         self.stop()
         found = watch(model, *optimizers, **self._options)

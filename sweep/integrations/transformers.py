@@ -23,7 +23,7 @@ class WatchLeaks(TrainerCallback):
     def __init__(self, *, raises: bool = False, **options: Unpack[WatchOptions]) -> None:
         """``raises`` ends ``train`` with a LeakError if anything leaked; else a warning is logged.
 
-        ``options`` are those of `sweep.watch`.
+        ``options`` are those of `leaksweep.watch`.
         """
         self._training = TrainingWatch(options, raises=raises)
 
@@ -46,7 +46,7 @@ class WatchLeaks(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
     ) -> None:
-        """Puts the hooks on. Raises what `sweep.watch` raises."""
+        """Puts the hooks on. Raises what `leaksweep.watch` raises."""
         model: nn.Module = given["model"]
         self._training.begin(model, _unwrapped(given["optimizer"]))
 

@@ -15,7 +15,7 @@ def _row(name: str, **declared: object) -> OptimizerEntry:
         collection="heavyball",
         distribution="heavyball",
         install="leaksweep[atlas]",
-        surroundings="sweep.optimizers.surroundings:eager_heavyball",
+        surroundings=f"{__package__}.surroundings:eager_heavyball",
         **declared,  # type: ignore[arg-type]  # the dataclass checks the names at import
     )
 

@@ -30,7 +30,7 @@ _LOW_RANK = {
     "group_options": {"rank": 2, "update_proj_gap": 10, "scale": 1.0, "projection_type": "std"}
 }
 
-_LONE_GROUP = {"surroundings": "sweep.optimizers.surroundings:lone_process_group"}
+_LONE_GROUP = {"surroundings": f"{__package__}.surroundings:lone_process_group"}
 
 _FUSED = "moves the parameters inside backward; its step() raises NotImplementedError"
 

@@ -25,9 +25,9 @@ from pydantic import (
 
 from sweep.errors import LeaksweepError, MisuseError
 from sweep.grid.spec import MAX_SEED, MAX_STEPS, MAX_TEXT
-from sweep.searching.study import CAUSES, MEASURES, attributes
+from sweep.searching.study import MEASURED_COLUMNS, attributes
 from sweep.values import schedule
-from sweep.values.outcome import Causes, Environment, Measurement, Outcome
+from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, Verdict, ZeroGrad
 
@@ -127,8 +127,8 @@ class _Attributes(BaseModel):
             raise ValueError("a trial that did not fail has frozen_steps and diverged")
         if leaks != bool(self.leaked_steps):
             raise ValueError("a trial leaks if, and only if, it has leaked_steps")
-        if set(self.causes or ()) - set(CAUSES):
-            raise ValueError(f"causes are {', '.join(CAUSES)}")
+        if set(self.causes or ()) - set(CAUSE_FLAGS):
+            raise ValueError(f"causes are {', '.join(CAUSE_FLAGS)}")
         return self
 
 
@@ -158,10 +158,10 @@ def outcome(number: int, parameters: Mapping[str, Any], said: Mapping[str, Any])
 
 def _outcome(planned: PlannedTrial, told: _Attributes) -> Outcome:
     failed, leaks = told.verdict is Verdict.FAILED, told.verdict is Verdict.LEAKS
-    measures = {name: getattr(told, name) for name in MEASURES}
+    measures = {name: getattr(told, name) for name in MEASURED_COLUMNS}
     causes = None
     if leaks and told.causes is not None:
-        flags = {name: name in told.causes for name in CAUSES}
+        flags = {name: name in told.causes for name in CAUSE_FLAGS}
         causes = Causes(**flags, sets=told.cause_sets)
     return Outcome(
         planned=planned,

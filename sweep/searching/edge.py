@@ -24,7 +24,7 @@ from sweep.grid.spec import Spec
 from sweep.grid.spec_file import with_overrides
 from sweep.running.runner import Runner
 from sweep.searching.ranges import UNASKED, Range
-from sweep.searching.search import KIND, claim
+from sweep.searching.search import KIND, claim_search
 from sweep.searching.study import rows_so_far
 from sweep.store.store import Store
 from sweep.store.writer import Writer
@@ -34,7 +34,7 @@ from sweep.values.words import Verdict
 POINTS = 13
 TOLERANCE = 1e-6
 MOST_LINES = 1000
-MOST_POINTS = 1000
+MOST_FIRST_POINTS = 1000
 
 Row = Mapping[str, Any]
 """What a trial showed: ``fingerprint``, ``verdict``, ``total_drift``."""
@@ -50,7 +50,7 @@ def check_axis(axis: str) -> None:
 class EdgeSearch:
     """What is looked for: where along ``along`` the verdicts of the settings of ``spec`` change.
 
-    It is to `sweep.searching.search.claim` what a search is.
+    It is to `sweep.searching.search.claim_search` what a search is.
 
     Attributes:
         points: values of the first, even sampling; changes that are nearer to each other than
@@ -58,7 +58,7 @@ class EdgeSearch:
         tolerance: how far apart the two sides of a change may be in the end, as a part of the
             larger one.
 
-    Raises MisuseError for fewer points than 2 or more than `MOST_POINTS`, and for a tolerance
+    Raises MisuseError for fewer points than 2 or more than `MOST_FIRST_POINTS`, and for a tolerance
     that is not between 0 and 1.
     """
 
@@ -69,9 +69,9 @@ class EdgeSearch:
 
     def __post_init__(self) -> None:
         check_axis(self.along.name)
-        if not 2 <= self.points <= MOST_POINTS:
+        if not 2 <= self.points <= MOST_FIRST_POINTS:
             raise MisuseError(
-                f"--points takes whole numbers from 2 to {MOST_POINTS:,}; {self.points} came."
+                f"--points takes whole numbers from 2 to {MOST_FIRST_POINTS:,}; {self.points} came."
             )
         if not 0 < self.tolerance < 1:
             raise MisuseError(
@@ -168,11 +168,11 @@ def find_edges(
 ) -> EdgesFound:
     """Runs what is not recorded yet, round by round; commits as it goes.
 
-    Raises MisuseError as `EdgeSearch.lines` and `claim` do, and what `Store` raises; what was
-    finished by then, or by an interruption, is kept.
+    Raises MisuseError as `EdgeSearch.lines` and `claim_search` do, and what `Store` raises;
+    what was finished by then, or by an interruption, is kept.
     """
     lines = search.lines()
-    sweep = claim(store, search)
+    sweep = claim_search(store, search)
     known: dict[str, Row] = {row["fingerprint"]: row for row in rows_so_far(url, sweep.name)}
     there, ran, started = len(known), Counter[Verdict](), time.monotonic()
     tried = [search.samples() for _ in lines]

@@ -32,7 +32,7 @@ from sweep.searching.objective import Objective, values
 from sweep.searching.ranges import Range
 from sweep.searching.samplers import Sampler, make_sampler
 from sweep.searching.space import Space
-from sweep.searching.study import frozen_trial, quiet_optuna, rows_so_far
+from sweep.searching.study import frozen_trial, rows_so_far
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
 from sweep.values.outcome import Outcome
@@ -140,7 +140,7 @@ class Claims(Protocol):
         """The spec to record."""
 
 
-def claim(store: Store, search: Claims) -> RecordedSweep:
+def claim_search(store: Store, search: Claims) -> RecordedSweep:
     """The searched sweep of the spec's name, recorded with no trial planned if it is new.
 
     Raises MisuseError for a sweep of that name that is no search, or another one.
@@ -173,7 +173,7 @@ def run_search(
     ``study`` is told of each as it finishes. Raises as `sweep.driver.run_sweep` does; what
     was finished by then, or by an interruption, is kept.
     """
-    sweep = claim(store, search)
+    sweep = claim_search(store, search)
     there = len(study.rows)
     store.record_sweep(sweep.name, sweep.spec, there + trials)
     started, ran = time.monotonic(), Counter[Verdict]()
@@ -273,6 +273,3 @@ def _difference(recorded: str, spec: str) -> str:
 
 def _shown(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-__all__ = ["Loaded", "Search", "Searched", "claim", "quiet_optuna", "rebuilt", "run_search"]

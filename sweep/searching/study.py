@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-CAUSES = CAUSE_FLAGS
-MEASURES = tuple(field.name for field in fields(Measurement))
-COLUMNS = (
+MEASURED_COLUMNS = tuple(field.name for field in fields(Measurement))
+STUDIED_COLUMNS = (
     *("id", "fingerprint", "workload", "steps", *(axis.value for axis in Axis), "options"),
-    *("optimizer_package", "verdict", *MEASURES, "causes", "unexplained", *CAUSES, "sideways"),
+    *("optimizer_package", "verdict", *MEASURED_COLUMNS),
+    *("causes", "unexplained", *CAUSE_FLAGS, "sideways"),
     *("train_seconds", "error", "finished_at"),
 )
 """The columns of ``trial`` that `recorded_rows` reads and `frozen_trial` needs."""
@@ -38,13 +38,13 @@ LOG_FROM = 10.0
 """Numbers whose largest is so many times their smallest are spaced by their logarithm."""
 
 _NUMBERS = (Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM)
-_FLAGS = frozenset({"diverged", "sideways", *CAUSES})
+_FLAGS = frozenset({"diverged", "sideways", *CAUSE_FLAGS})
 _SELECT = "SELECT {columns} FROM trial WHERE sweep_id = {sweep:d} ORDER BY finished_at, id"
 _SWEEP = "SELECT id, name FROM sweep"
 
 
 def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
-    """The trials of the sweep of that name, in the order in which they finished, by `COLUMNS`.
+    """The sweep's trials by `STUDIED_COLUMNS`, in the order in which they finished.
 
     Flags are booleans and times in UTC, whichever database has them. Raises NotThereError
     where there is no such sweep, and what `sweep.store.query.run_query` raises.
@@ -52,7 +52,8 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     sweep_status(url, sweep)  # raises, with the nearest names, where there is none
     with run_query(url, _SWEEP) as found:
         number = next(int(key) for key, name in found if name == sweep)
-    columns = ", ".join(f"trial.{name}" for name in COLUMNS)  # PostgreSQL has a word `freeze`
+    # Qualified, as PostgreSQL has a word `freeze`.
+    columns = ", ".join(f"trial.{name}" for name in STUDIED_COLUMNS)
     with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:
         return [_typed(row) for row in rows]
 
@@ -145,11 +146,11 @@ def attributes(row: Mapping[str, Any]) -> dict[str, Any]:
         "options": row["options"],
         "optimizer_package": row["optimizer_package"],
         "verdict": str(row["verdict"]),
-        "causes": [cause for cause in CAUSES if row[cause]] if found else None,
+        "causes": [cause for cause in CAUSE_FLAGS if row[cause]] if found else None,
         "cause_sets": row["causes"],
         "unexplained": row["unexplained"],
         "sideways": row["sideways"],
-        **{measure: _number(row[measure]) for measure in MEASURES},
+        **{measure: _number(row[measure]) for measure in MEASURED_COLUMNS},
         "error": row["error"],
     }
 
@@ -172,7 +173,7 @@ def quiet_optuna() -> Iterator[None]:
 
 
 def _typed(row: Sequence[Any]) -> dict[str, Any]:
-    typed = dict(zip(COLUMNS, row, strict=True))
+    typed = dict(zip(STUDIED_COLUMNS, row, strict=True))
     for name in _FLAGS:
         typed[name] = None if typed[name] is None else bool(typed[name])
     typed["finished_at"] = _utc(typed["finished_at"])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 
-from alembic import command
+from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, inspect, text
 
 from sweep.errors import DatabaseError
 from sweep.store.engine import READS_ONLY, writing_engine
-from sweep.store.revision import VERSION_TABLE, SchemaState, schema_state
+from sweep.store.models import Base
+from sweep.store.revision import HEAD, VERSION_TABLE, SchemaState, schema_state
 from sweep.store.url import Backend, DatabaseUrl
+from sweep.store.views import create_statements, drop_statements
 
 SCRIPTS = Path(__file__).with_name("migrations")
 
@@ -40,7 +43,7 @@ def migrate(url: DatabaseUrl, *, busy_timeout_s: float) -> None:
             return
         if state is SchemaState.OLDER and url.path is not None:
             back_up(url.path)
-        _upgrade(connection)
+        upgrade(connection)
         _check_foreign_keys(connection, url)
 
 
@@ -71,11 +74,23 @@ def _lock(connection: Connection, url: DatabaseUrl) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Runs the revisions up to ``to`` inside the connection's own transaction."""
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    config.attributes["run"] = partial(_run_revisions, connection)
+    command.upgrade(config, to)
+
+
+def _run_revisions(connection: Connection) -> None:
+    """Runs the revisions that Alembic has found, and remakes the views."""
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+    for statement in drop_statements():  # a table under a view cannot be changed
+        connection.execute(text(statement))
+    context.run_migrations()
+    if context.get_context().get_current_revision() == HEAD:
+        for statement in create_statements():
+            connection.execute(text(statement))
 
 
 def _check_foreign_keys(connection: Connection, url: DatabaseUrl) -> None:

@@ -85,6 +85,11 @@ class Probe:
             for name, before in self._before.items()
         }
 
+    def copies(self) -> dict[str, Tensor]:
+        """The copies of `before_step`, by name; the next one makes others."""
+        held, self._before = self._before, {}
+        return held
+
     def moved_rows(self, name: str) -> list[int]:
         """The rows of a parameter that have moved since `before_step`, of those it was about."""
         moved = moved_elements(self._before[name], self._now(name))

@@ -1,218 +1,250 @@
 """One step of a trial, lived through again from the same bits with sources switched off.
 
 A trial is deterministic, so the moment before a step is reached by training up to it once
-more: nothing of an optimizer has to be copied, wherever it keeps its state. Only to clear
-that state is an optimizer built anew, over parameters whose bits are put back.
+more: nothing of an optimizer has to be copied, wherever it keeps its state. To clear that
+state, an optimizer is built anew over a model built anew, which is given the moment's bits.
+Nothing is said unless the step, replayed as it was, gives the bits that the trial saw.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from sweep.trial.probe import change_between
+from sweep.trial.causes import Parameters, Sources, UnexplainedError, difference
+from sweep.trial.moment import Moment
 from sweep.trial.training import Start, Training
-from sweep.values import schedule
+from sweep.trial.witness import Witness, apart, copies, digests
 from sweep.values.setting import PlannedTrial
-from sweep.values.words import GradState
-from sweep.workloads.seeding import generators_now
+from sweep.values.words import GradState, Source
 
-Parameters = dict[str, Tensor]
-"""Copies of a model's parameters, by name."""
+NOT_REPEATED = "the replay did not repeat the trial's own bits"
+NO_SWITCH = "weight decay cannot be switched off with the state kept"
+NOTHING_OFF: Sources = frozenset()
 
-
-class Grad(Enum):
-    """What the frozen parameters' grads are made before the replayed step."""
-
-    AS_IT_WAS = auto()
-    PRESENT = auto()  # as it was, but zeros where it was None
-    ZERO = auto()
-    NONE = auto()
+ChangeGrad = Callable[[nn.Parameter], None]
+"""What is done to a frozen parameter's grad between backward and step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Which sources of movement a replayed step has.
+def leave(parameter: nn.Parameter) -> None:
+    """Leaves the grad as it is."""
 
-    Attributes:
-        grad: what is done to the frozen parameters' grads.
-        history: the optimizer keeps its state; else it is built anew.
-        decay: weight decay stays as it is; else it is 0.
+
+def drop(parameter: nn.Parameter) -> None:
+    """Sets the grad to None."""
+    parameter.grad = None
+
+
+def fill(parameter: nn.Parameter) -> None:
+    """Puts zeros where the grad is None."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+
+
+def zero(parameter: nn.Parameter) -> None:
+    """Makes zeros of a grad that is there; a sparse one lists the rows that it listed."""
+    if parameter.grad is not None:
+        parameter.grad = _zeros(parameter.grad.detach())
+
+
+class Reruns:
+    """One step of a training, run as often as asked, without the sources asked for.
+
+    Each distinct run is made once. What comes back are the frozen parameters just after it, of
+    a whole stack where it is one. Each run raises `UnexplainedError` where the step does not
+    begin as it did in the trial, and whatever the optimizer raises.
     """
 
-    grad: Grad
-    history: bool
-    decay: bool
+    def __init__(
+        self, planned: PlannedTrial, start: Start, witness: Witness, first: ChangeGrad = leave
+    ) -> None:
+        """Runs nothing yet.
 
+        ``start`` begins each training, of the trial or of one like it; ``first`` is done to the
+        frozen parameters' grads in every run, before any source is switched off.
+        """
+        self.planned = planned
+        self.witness = witness
+        self._start = start
+        self._first = first
+        self._moment: Moment | None = None
+        self._done: dict[object, Parameters] = {}
+        self._ends: dict[object, tuple[bytes, ...]] = {}
 
-@dataclass(frozen=True, slots=True)
-class MetGrad:
-    """What the optimizer found in the frozen parameters' grads.
+    def without(self, off: Sources) -> Parameters:
+        """After the step without the sources ``off``."""
+        if off not in self._done:
+            self._done[off] = self._run(off)
+        return self._done[off]
 
-    ``stale`` is whether they were left there by an earlier step, bit for bit.
-    """
+    def without_grad(self) -> Parameters:
+        """After the step as it was, but with the grads set to None."""
+        if drop not in self._done:
+            self._done[drop] = self._after(self._kept(), drop)
+        return self._done[drop]
 
-    state: GradState
-    stale: bool
+    def with_decay_switched_off(self, off: Sources) -> Parameters:
+        """After the step by a new optimizer, built with decay, which is switched off in it."""
+        training = self._new(decay=True)
+        switch_decay_off(training)
+        return self._after(training, _to_grads(off))
 
+    def end(self) -> tuple[bytes, ...]:
+        """A hash of every parameter after the step as it was, for each trial."""
+        self.without(NOTHING_OFF)
+        return self._ends[NOTHING_OFF]
 
-AS_IT_WAS = Sources(grad=Grad.AS_IT_WAS, history=True, decay=True)
-NO_GRAD = replace(AS_IT_WAS, grad=Grad.NONE)
-ZERO_GRAD = replace(AS_IT_WAS, grad=Grad.ZERO)
-NOTHING = Sources(grad=Grad.ZERO, history=False, decay=False)
-HISTORY_ALONE = replace(NOTHING, history=True)
-DECAY_ALONE = replace(NOTHING, decay=True)
-GRADIENT_ALONE = replace(NOTHING, grad=Grad.PRESENT)
+    def end_without_decay(self, *, switched: bool) -> tuple[bytes, ...]:
+        """The same of a training without weight decay from its start.
+
+        The optimizer is built without it, or it is ``switched`` off before the first step.
+        """
+        if switched not in self._ends:
+            training = self._start(self.planned if switched else _without_decay(self.planned))
+            if switched:
+                switch_decay_off(training)
+            training.advance_to(self.witness.step)
+            training.run(self.witness.step)
+            self._ends[switched] = self._digests(training)
+        return self._ends[switched]
+
+    def _run(self, off: Sources) -> Parameters:
+        if Source.HISTORY in off:
+            training = self._new(decay=Source.DECAY not in off)
+        else:
+            training = self._kept()
+            if Source.DECAY in off:
+                switch_decay_off(training)
+        after = self._after(training, _to_grads(off))
+        if off == NOTHING_OFF:
+            self._ends[off] = self._digests(training)
+        return after
+
+    def _kept(self) -> Training:
+        """A training just before the step, with the history it has by then."""
+        training = self._start(self.planned)
+        training.advance_to(self.witness.step)
+        if self._moment is None:
+            self._moment = Moment.of(training.workload.model)
+        if difference(self.witness.before, copies(training.frozen_parameters)).moved:
+            raise UnexplainedError(NOT_REPEATED)
+        return training
+
+    def _new(self, *, decay: bool) -> Training:
+        """A training just before the step whose optimizer is new, with or without decay.
+
+        Its parameters are new, too: an optimizer may keep what it knows of them anywhere.
+        """
+        self.without(NOTHING_OFF)
+        return self._start(self.planned if decay else _without_decay(self.planned), self._moment)
+
+    def _after(self, training: Training, change: ChangeGrad) -> Parameters:
+        def interfere() -> None:
+            for parameter in training.frozen_parameters.values():
+                self._first(parameter)
+                change(parameter)
+
+        training.begin(self.witness.step)
+        training.interfere = interfere
+        training.backward()
+        if training.losses and not _same(training.losses[0], self.witness.loss):
+            raise UnexplainedError(NOT_REPEATED)
+        training.step()
+        return copies(training.frozen_parameters)
+
+    def _digests(self, training: Training) -> tuple[bytes, ...]:
+        return digests(training.workload.model.parameters(), len(self.witness.grads))
 
 
 class Replay:
-    """The steps of one trial, each as often as asked, with the sources asked for.
+    """A step as one trial lived through it: by itself, or as a replicate of a stack.
 
-    Each distinct replay is run once and remembered.
+    It is a `sweep.trial.causes.Replayable`.
     """
 
-    def __init__(self, planned: PlannedTrial, start: Start = Training) -> None:
-        """Runs nothing yet; ``start`` begins each training of the trial, or of one like it."""
-        self.planned = planned
-        self._start = start
-        self._moments: dict[int, _Moment] = {}
-        self._after: dict[tuple[int, Sources], Parameters] = {}
-        self._rebuildable: dict[bool, Training] = {}  # by whether they have weight decay
-        self._switches_decay_off: dict[int, bool] = {}
+    def __init__(self, reruns: Reruns, number: int = 0, supposed: GradState | None = None) -> None:
+        """The step of the replicate of that ``number``.
+
+        ``supposed`` is what the grad is in all of ``reruns``, where it is not as the trial saw
+        it: such a step is not held against the trial.
+        """
+        self._reruns = reruns
+        self._witness = reruns.witness
+        self._number = number
+        self._supposed = supposed
+        self._grad = supposed or reruns.witness.grads[number]
+
+    def there(self) -> Sources:
+        """The sources that the step had. Raises `UnexplainedError` if it is not repeated."""
+        if self._supposed is None and not self._repeats():
+            raise UnexplainedError(NOT_REPEATED)
+        found = {Source.HISTORY}
+        if self._grad is GradState.NONZERO:
+            found.add(Source.GRADIENT)
+        if self._reruns.planned.setting.weight_decay and self._decay_acts():
+            found.add(Source.DECAY)
+        return frozenset(found)
+
+    def before(self) -> Parameters:
+        """The frozen parameters just before the step."""
+        return self._own(self._witness.before)
+
+    def without(self, off: Sources) -> Parameters:
+        """Those just after it, run without the sources ``off``."""
+        kept_state = Source.HISTORY not in off
+        if kept_state and Source.DECAY in off and not self._decay_switches_off():
+            raise UnexplainedError(NO_SWITCH)
+        return self._own(self._reruns.without(off))
+
+    def without_grad(self) -> Parameters:
+        """Those just after it, run as it was but with their grads set to None."""
+        return self._own(self._reruns.without_grad())
+
+    def _repeats(self) -> bool:
+        return self._reruns.end()[self._number] == self._witness.after[self._number]
+
+    def _decay_acts(self) -> bool:
+        """Whether weight decay changes anything: of a new optimizer's step, or up to this one."""
+        return self._acts_anew() or self._end(switched=False) != self._witness.after[self._number]
+
+    def _acts_anew(self) -> bool:
+        """Whether weight decay changes the step of a new optimizer."""
+        with_decay = self._reruns.without(self._cleared)
+        return self._differs(with_decay, self._reruns.without(self._cleared | {Source.DECAY}))
+
+    def _decay_switches_off(self) -> bool:
+        """Whether switching decay off leaves what an optimizer that was built without it does.
+
+        Tried, not assumed, on a new optimizer; where decay does nothing in a new one, over a
+        whole training up to the step.
+        """
+        if not self._acts_anew():
+            return self._end(switched=True) == self._end(switched=False)
+        switched = self._reruns.with_decay_switched_off(self._cleared)
+        return not self._differs(switched, self._reruns.without(self._cleared | {Source.DECAY}))
 
     @property
-    def has_decay(self) -> bool:
-        """Whether the setting has any weight decay to switch off."""
-        return bool(self.planned.setting.weight_decay)
+    def _cleared(self) -> Sources:
+        """History off, and the gradient where there is one: what is left is weight decay."""
+        gradient = {Source.GRADIENT} if self._grad is GradState.NONZERO else set()
+        return frozenset({Source.HISTORY} | gradient)
 
-    def before(self, step: int) -> Parameters:
-        """Every parameter just before ``step``."""
-        return self._moment(step).parameters
+    def _end(self, *, switched: bool) -> bytes:
+        return self._reruns.end_without_decay(switched=switched)[self._number]
 
-    def after(self, step: int, sources: Sources) -> Parameters:
-        """Every parameter just after ``step``, run with ``sources``.
+    def _differs(self, one: Parameters, other: Parameters) -> bool:
+        return difference(self._own(one), self._own(other)).moved
 
-        Raises whatever the optimizer raises, as in the trial itself.
-        """
-        if not self.has_decay:
-            sources = replace(sources, decay=True)  # one replay where both would be the same
-        key = (step, sources)
-        if key not in self._after:
-            self._after[key] = self._run(step, sources)
-        return self._after[key]
-
-    def at(self, step: int) -> Training:
-        """A training just before ``step``, with the history it has by then; the caller's own."""
-        training = self._start(self.planned)
-        training.advance_to(step)
-        if step not in self._moments:
-            self._moments[step] = _Moment.of(training.workload.model)
-        return training
-
-    def keep(self, step: int, sources: Sources, training: Training) -> None:
-        """Remembers what ``training`` came to, which ran ``step`` with ``sources`` elsewhere."""
-        self._after.setdefault((step, sources), _copies(training.workload.model))
-
-    def after_attached(self, step: int) -> Parameters:
-        """Every parameter just after ``step``, had the schedule not frozen it."""
-        training = self.at(step)
-        training.schedule = schedule.parse("never")
-        return _run(training, step, Grad.AS_IT_WAS)
-
-    def met_grad(self, step: int) -> MetGrad:
-        """What the optimizer found in the frozen parameters' grads on ``step``."""
-        training = self.at(step)
-        found: list[dict[str, Tensor | None]] = []
-        frozen = training.frozen_parameters
-        training.interfere = lambda: found.append({n: _cloned(p.grad) for n, p in frozen.items()})
-        training.run(step)
-        left = self._moment(step).grads
-        stale = all(_same_grad(left[name], grad) for name, grad in found[-1].items())
-        return MetGrad(training.grad, stale)
-
-    def decay_switches_off(self, step: int) -> bool:
-        """Whether weight decay can be switched off in an optimizer that keeps its state.
-
-        Tried, not assumed: a new optimizer whose decay is switched off must do on ``step``,
-        bit for bit, what one that was built without decay does. An optimizer that keeps its
-        decay out of the parameter groups fails this.
-        """
-        if not self.has_decay:
-            return True
-        if step not in self._switches_decay_off:
-            training = self._anew_at(step, decay=True)
-            _switch_decay_off(training)
-            switched = _run(training, step, Grad.ZERO)
-            built = self.after(step, NOTHING)
-            self._switches_decay_off[step] = all(
-                not change_between(switched[name], built[name]).moved for name in built
-            )
-        return self._switches_decay_off[step]
-
-    def _run(self, step: int, sources: Sources) -> Parameters:
-        if not sources.history:
-            return _run(self._anew_at(step, decay=sources.decay), step, sources.grad)
-        training = self.at(step)
-        if not sources.decay:
-            _switch_decay_off(training)
-        after = _run(training, step, sources.grad)
-        self._rebuildable.setdefault(True, training)
-        return after
-
-    def _moment(self, step: int) -> _Moment:
-        if step not in self._moments:
-            self.after(step, AS_IT_WAS)  # most callers ask for it next
-        return self._moments[step]
-
-    def _anew_at(self, step: int, *, decay: bool) -> Training:
-        """The training just before ``step``, its optimizer built anew with or without decay.
-
-        One training serves every replay of a kind: its bits are put back each time.
-        """
-        moment = self._moment(step)
-        if decay not in self._rebuildable:
-            planned = self.planned if decay else _without_decay(self.planned)
-            self._rebuildable[decay] = self._start(planned)
-        training = self._rebuildable[decay]
-        moment.restore(training.workload.model)
-        training.build_optimizers()  # it may look at the parameters, and draw at random
-        moment.put_back_generators()
-        return training
+    def _own(self, parameters: Parameters) -> Parameters:
+        replicates = len(self._witness.grads)
+        return {name: apart(p, replicates)[self._number] for name, p in parameters.items()}
 
 
-def _run(training: Training, step: int, grad: Grad) -> Parameters:
-    training.interfere = _interference(training, grad)
-    training.run(step)
-    return _copies(training.workload.model)
-
-
-def _interference(training: Training, grad: Grad) -> Callable[[], None]:
-    """What to do between backward and step, so that the frozen grads are as ``grad`` says."""
-    frozen = training.frozen_parameters.values()
-
-    def drop() -> None:
-        for parameter in frozen:
-            parameter.grad = None
-
-    def zero() -> None:
-        for parameter in frozen:
-            like = parameter if parameter.grad is None else parameter.grad
-            parameter.grad = torch.zeros_like(like)
-
-    def fill() -> None:
-        for parameter in frozen:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-
-    interferences = {Grad.NONE: drop, Grad.ZERO: zero, Grad.PRESENT: fill}
-    return interferences.get(grad, lambda: None)
-
-
-def _switch_decay_off(training: Training) -> None:
+def switch_decay_off(training: Training) -> None:
     """Sets the weight decay in force in every parameter group, where there is one, to 0."""
     key = training.entry.decay_key
     for optimizer in (training.main, training.own):
@@ -221,47 +253,23 @@ def _switch_decay_off(training: Training) -> None:
                 group[key] = 0.0
 
 
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _to_grads(off: Sources) -> ChangeGrad:
+    return zero if Source.GRADIENT in off else leave
+
+
 def _without_decay(planned: PlannedTrial) -> PlannedTrial:
     return replace(planned, setting=replace(planned.setting, weight_decay=0.0))
 
 
-def _copies(model: nn.Module) -> Parameters:
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """A model's parameters, buffers and grads, and the generators, to go back to."""
-
-    parameters: Parameters
-    buffers: Parameters
-    grads: dict[str, Tensor | None]
-    put_back_generators: Callable[[], None]
-
-    @classmethod
-    def of(cls, model: nn.Module) -> _Moment:
-        return cls(
-            parameters=_copies(model),
-            buffers={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
-            grads={name: _cloned(p.grad) for name, p in model.named_parameters()},
-            put_back_generators=generators_now(),
-        )
-
-    def restore(self, model: nn.Module) -> None:
-        """Puts the tensors back into ``model``, which has the same names."""
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(self.parameters[name])
-                parameter.grad = _cloned(self.grads[name])
-            for name, buffer in model.named_buffers():
-                buffer.copy_(self.buffers[name])
-
-
-def _cloned(grad: Tensor | None) -> Tensor | None:
-    return None if grad is None else grad.detach().clone()
-
-
-def _same_grad(one: Tensor | None, other: Tensor | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return torch.equal(one, other)
+def _zeros(grad: Tensor) -> Tensor:
+    if grad.layout is not torch.sparse_coo:
+        return torch.zeros_like(grad)
+    listed = grad.coalesce()
+    values = torch.zeros_like(listed.values())
+    return torch.sparse_coo_tensor(
+        listed.indices(), values, listed.shape, is_coalesced=True, check_invariants=False
+    )

@@ -7,22 +7,23 @@ compared is the whole stack, and what is seen of it is taken apart.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from sweep.trial.causes import attribute
+from sweep.trial.causes import Parameters, attribute
 from sweep.trial.modes import one_thread
 from sweep.trial.probe import Change, changes_along, moved_elements, together
-from sweep.trial.replay import Parameters, Replay, Sources
+from sweep.trial.replay import Replay, Reruns
 from sweep.trial.sideways import others_side_by_side
 from sweep.trial.stack import StackedNet, build_stack
 from sweep.trial.tally import Tally
-from sweep.trial.training import Training
+from sweep.trial.training import Start, Training
 from sweep.trial.trial import finished, run_trial
+from sweep.trial.witness import Witness, copies
 from sweep.values.outcome import Causes, Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState
@@ -53,26 +54,29 @@ def _train(trials: Sequence[PlannedTrial], trace: bool, device: str) -> list[Out
     )
     training = start(trials[0])
     layer = training.frozen_parameters
-    tallies = [Tally(trace) for _ in trials]
+    tallies, witnesses = [Tally(trace) for _ in trials], dict[int, Witness]()
     for step in range(trials[0].steps):
         training.begin(step)
         training.backward()
-        before, grads = _copies(layer), _grad_states(layer.values(), len(trials))
+        before, grads = copies(layer), _grad_states(layer.values(), len(trials))
         training.step()
         seen = zip(tallies, _losses(training), grads, _changes(before, layer), strict=True)
         for tally, loss, grad, change in seen:
             tally.add(step, frozen=training.frozen, losses=[loss], grad=grad, change=change)
+        if any(tally.first_leak_step == step for tally in tallies):
+            witnesses[step] = Witness.of(training, before, grads)
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)
     finite = _are_finite(training)
-    replay = Replay(trials[0], start)
-    sideways = _sideways(replay, tallies)
-    causes = _causes(replay, tallies, frozenset(layer))
+    reruns = {step: Reruns(trials[0], start, seen) for step, seen in witnesses.items()}
+    sideways = _sideways(trials[0], start, tallies)
+    causes = _causes(reruns, tallies)
     return [
         finished(
             planned,
             tallies[i],
-            causes=causes[i],
+            causes=causes[i][0],
+            unexplained=causes[i][1],
             sideways=sideways[i],
             finite=finite[i],
             seconds=seconds,
@@ -82,38 +86,21 @@ def _train(trials: Sequence[PlannedTrial], trace: bool, device: str) -> list[Out
     ]
 
 
-class _Replicate:
-    """The replayed steps of a stack, as one of its replicates lives them."""
-
-    def __init__(self, stack: Replay, number: int) -> None:
-        self._stack, self._number = stack, number
-
-    def before(self, step: int) -> Parameters:
-        return self._own(self._stack.before(step))
-
-    def after(self, step: int, sources: Sources) -> Parameters:
-        return self._own(self._stack.after(step, sources))
-
-    def decay_switches_off(self, step: int) -> bool:
-        return self._stack.decay_switches_off(step)
-
-    def _own(self, parameters: Parameters) -> Parameters:
-        return {name: parameter[self._number] for name, parameter in parameters.items()}
-
-
-def _causes(replay: Replay, tallies: Sequence[Tally], layer: frozenset[str]) -> list[Causes | None]:
+def _causes(
+    reruns: Mapping[int, Reruns], tallies: Sequence[Tally]
+) -> list[tuple[Causes | None, str | None]]:
     return [
-        None
+        (None, None)
         if tally.first_leak_step is None
-        else attribute(_Replicate(replay, number), tally.first_leak_step, layer)
+        else attribute(Replay(reruns[tally.first_leak_step], number))
         for number, tally in enumerate(tallies)
     ]
 
 
-def _sideways(replay: Replay, tallies: Sequence[Tally]) -> list[bool]:
+def _sideways(planned: PlannedTrial, start: Start, tallies: Sequence[Tally]) -> list[bool]:
     differ = torch.zeros(len(tallies), dtype=torch.bool)
     met_grad = tallies[0].first_grad_step  # all have grads or none has: they share the tensor
-    for pairs in others_side_by_side(replay, met_grad) if met_grad is not None else ():
+    for pairs in others_side_by_side(planned, start, met_grad) if met_grad is not None else ():
         for real, other in pairs:
             differ |= moved_elements(real, other).flatten(1).any(dim=1).cpu()
         if differ.all():
@@ -124,10 +111,6 @@ def _sideways(replay: Replay, tallies: Sequence[Tally]) -> list[bool]:
 def _losses(training: Training) -> list[float]:
     net = cast("StackedNet", training.workload.model)  # build_stack's
     return net.losses(training.workload.data[1])
-
-
-def _copies(layer: dict[str, nn.Parameter]) -> Parameters:
-    return {name: parameter.detach().clone() for name, parameter in layer.items()}
 
 
 def _changes(before: Parameters, layer: dict[str, nn.Parameter]) -> list[Change]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sweep.trial.probe import change_between
-from sweep.trial.replay import AS_IT_WAS, NO_GRAD, Replay
-from sweep.trial.training import Training
+from sweep.trial.training import Start, Training
+from sweep.values.setting import PlannedTrial
 from sweep.workloads.seeding import generators_now
 
 STEPS_WATCHED = 5
@@ -22,36 +22,36 @@ STEPS_WATCHED = 5
 for adaptive clipping (pytorch_optimizer.adagc), whose first clipped step may come later."""
 
 
-def moves_others(replay: Replay, step: int) -> bool:
+def moves_others(planned: PlannedTrial, start: Start, step: int) -> bool:
     """Whether the other parameters would have moved differently, had the grad been None.
 
     ``step`` is the first frozen step on which the frozen parameters' grads are not None.
     """
     return any(
         change_between(real, other).moved
-        for pairs in others_side_by_side(replay, step)
+        for pairs in others_side_by_side(planned, start, step)
         for real, other in pairs
     )
 
 
-def others_side_by_side(replay: Replay, step: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
+def others_side_by_side(
+    planned: PlannedTrial, start: Start, step: int
+) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """After ``step`` and each of the few after it, the other parameters of two trainings.
 
     The second training has the frozen parameters' grads set to None on frozen steps. After
     each step its frozen parameters are put where the first's are, so that nothing but the
-    optimizer can tell the two apart. What the first step comes to is left with ``replay``:
-    a leak is mostly found on that very step.
+    optimizer can tell the two apart.
     """
-    real, other = replay.at(step), replay.at(step)
+    real, other = start(planned), start(planned)
+    real.advance_to(step)
+    other.advance_to(step)
     other.interfere = lambda: _drop_grads_if_frozen(other)
-    for current in range(step, min(step + STEPS_WATCHED, replay.planned.steps)):
+    for current in range(step, min(step + STEPS_WATCHED, planned.steps)):
         put_back = generators_now()
         real.run(current)
         put_back()
         other.run(current)
-        if current == step:
-            replay.keep(step, AS_IT_WAS, real)
-            replay.keep(step, NO_GRAD, other)
         yield [
             (parameter.detach(), other.other_parameters[name].detach())
             for name, parameter in real.other_parameters.items()

@@ -7,6 +7,7 @@ step and then interferes. It observes nothing: that is the probe's part.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
 from sweep.trial.freezing import WAYS, Grouping, attached_forward
+from sweep.trial.moment import Moment
 from sweep.values import schedule
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, ZeroGrad
@@ -43,11 +45,17 @@ class Training:
     """
 
     def __init__(
-        self, planned: PlannedTrial, device: str = "cpu", build: BuildWorkload = build_workload
+        self,
+        planned: PlannedTrial,
+        at: Moment | None = None,
+        device: str = "cpu",
+        build: BuildWorkload = build_workload,
     ) -> None:
         """Seeds every generator, builds the workload with ``build``, then the optimizer.
 
-        Raises whatever the workload or the optimizer's constructor raises.
+        Where ``at`` is given, the optimizer is built for a model that has the bits of that
+        moment, and the generators go on from there. Raises whatever the workload or the
+        optimizer's constructor raises.
         """
         setting = planned.setting
         self.planned = planned
@@ -60,11 +68,14 @@ class Training:
         self.losses: list[float] = []
         self.grad = GradState.NONE
         self.interfere: Callable[[], None] = _nothing
+        if at is not None:
+            at.put_into(self.workload.model)
         seed_everything(setting.seed)
-        self.build_optimizers()
+        self._build_optimizers()
+        if at is not None:
+            at.put_back_generators()
 
-    def build_optimizers(self) -> None:
-        """Builds the optimizer or optimizers anew, without any state, over the same parameters."""
+    def _build_optimizers(self) -> None:
         together, apart = [dict(self.workload.model.named_parameters())], []
         if self.way.grouping is Grouping.OWN_GROUP:
             together = [self.other_parameters, self.frozen_parameters]
@@ -155,8 +166,11 @@ class Training:
                 optimizer.zero_grad(set_to_none=how is ZeroGrad.NONE)
 
 
-Start = Callable[[PlannedTrial], Training]
-"""What begins a training anew: `Training` itself, or with its device and workload settled."""
+class Start(Protocol):
+    """What begins a training anew: `Training` itself, or with its device and workload settled."""
+
+    def __call__(self, planned: PlannedTrial, at: Moment | None = None, /) -> Training:
+        """A training of ``planned`` from its start, or with a new optimizer from a moment on."""
 
 
 def grad_state(parameters: Iterable[nn.Parameter]) -> GradState:

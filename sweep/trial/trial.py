@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 
-from sweep.errors import MisuseError
+from sweep.errors import MisuseError, error_text
 from sweep.optimizers import registry
-from sweep.trial.causes import attribute
+from sweep.trial.causes import attribute, tried
 from sweep.trial.machine import environment
 from sweep.trial.modes import one_thread
 from sweep.trial.probe import Probe, together
-from sweep.trial.replay import Replay
+from sweep.trial.replay import Replay, Reruns
 from sweep.trial.sideways import moves_others
 from sweep.trial.tally import Tally
 from sweep.trial.training import Training
+from sweep.trial.witness import Witness
 from sweep.values.outcome import Causes, Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
@@ -33,7 +34,9 @@ def run_trial(planned: PlannedTrial, *, trace: bool = False, device: str = "cpu"
     try:
         with one_thread():
             return _train(planned, trace, device, started)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # an optimizer may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # an optimizer may raise anything
         return failed(planned, error, seconds=time.perf_counter() - started, device=device)
 
 
@@ -41,7 +44,7 @@ def _train(planned: PlannedTrial, trace: bool, device: str, started: float) -> O
     start = partial(Training, device=device)
     training = start(planned)
     probe = Probe(training.frozen_parameters)
-    tally = Tally(trace)
+    tally, witness = Tally(trace), None
     for step in range(planned.steps):
         training.begin(step)
         training.backward()
@@ -51,16 +54,21 @@ def _train(planned: PlannedTrial, trace: bool, device: str, started: float) -> O
         tally.add(
             step, frozen=training.frozen, losses=training.losses, grad=training.grad, change=change
         )
+        if tally.first_leak_step == step:
+            witness = Witness.of(training, probe.copies(), [training.grad])
         training.clear_grads()
     train_seconds = time.perf_counter() - started
-    replay, layer = Replay(planned, start), frozenset(training.frozen_parameters)
-    leak, met_grad = tally.first_leak_step, tally.first_grad_step
-    sideways = met_grad is not None and moves_others(replay, met_grad)
-    causes = None if leak is None else attribute(replay, leak, layer)
+    causes, unexplained = None, None
+    if witness is not None:
+        causes, unexplained = attribute(Replay(Reruns(planned, start, witness)))
+    sideways: bool | None = False
+    if (met_grad := tally.first_grad_step) is not None:
+        sideways, _ = tried(lambda: moves_others(planned, start, met_grad))
     return finished(
         planned,
         tally,
         causes=causes,
+        unexplained=unexplained,
         sideways=sideways,
         finite=training.is_finite(),
         seconds=train_seconds,
@@ -73,7 +81,8 @@ def finished(
     tally: Tally,
     *,
     causes: Causes | None,
-    sideways: bool,
+    unexplained: str | None,
+    sideways: bool | None,
     finite: bool,
     seconds: float,
     device: str,
@@ -86,6 +95,7 @@ def finished(
         verdict=tally.verdict,
         measurement=tally.measurement(finite_parameters=finite),
         causes=causes,
+        unexplained=unexplained,
         sideways=sideways,
         train_seconds=seconds,
         error=None,
@@ -107,7 +117,7 @@ def failed(
         causes=None,
         sideways=None,
         train_seconds=seconds,
-        error=f"{type(error).__name__}: {error}".rstrip(": "),
+        error=error_text(error),
         finished_at=datetime.now(UTC),
     )
 

@@ -102,8 +102,9 @@ class Outcome:
     """One finished trial.
 
     ``measurement`` is None exactly where ``verdict`` is failed, and ``error`` is None
-    everywhere else. ``causes`` is None unless the verdict is leaks and they were found;
-    ``unexplained`` says why they were not. ``sideways`` is None for failed trials.
+    everywhere else. ``causes`` is None unless the verdict is leaks, and where they could not
+    be found, which ``unexplained`` then says why. ``sideways`` is None for failed trials, and
+    where no replay could tell.
     """
 
     planned: PlannedTrial

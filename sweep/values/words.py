@@ -59,6 +59,14 @@ class GradState(StrEnum):
     NONZERO = "nonzero"
 
 
+class Source(StrEnum):
+    """What can move a layer in a step, in the order in which sets of them are named."""
+
+    HISTORY = "history"  # the optimizer's state
+    DECAY = "decay"  # weight decay
+    GRADIENT = "gradient"  # as it stands: stale, or fresh where the freezing lets one through
+
+
 class Backend(StrEnum):
     """Where trials run."""
 

@@ -9,8 +9,8 @@ from typing import Any
 from sweep.store.rows import step_rows, trial_row
 from sweep.values.outcome import CAUSE_FLAGS, Outcome
 from sweep.values.words import Verdict
-from sweep.verifying.recorded import SURROUNDINGS, surroundings
-from sweep.verifying.records import FLAGS, SHOWN, STEP, Record
+from sweep.verifying.recorded_trial import FLAGS, SHOWN_COLUMNS, STEP, SURROUNDINGS, RecordedTrial
+from sweep.verifying.trial_again import surroundings
 
 ON_EVERY_MACHINE = frozenset({"verdict", "error", "sideways", "causes", *CAUSE_FLAGS})
 """The columns that are the same wherever a trial runs: verdict and causes. The others depend on
@@ -37,7 +37,7 @@ class Comparison:
         refusal: why it could not be replayed; None where it was.
     """
 
-    record: Record
+    record: RecordedTrial
     elsewhere: tuple[Difference, ...] = ()
     bits: tuple[Difference, ...] = ()
     refusal: str | None = None
@@ -55,7 +55,7 @@ class Comparison:
         return self.refusal is None and not self.differences
 
 
-def compare(record: Record, outcome: Outcome) -> Comparison:
+def compare(record: RecordedTrial, outcome: Outcome) -> Comparison:
     """``record`` against ``outcome``, which is of the same trial.
 
     Of a failed trial's error only the type counts: messages quote addresses and paths.
@@ -70,20 +70,22 @@ def compare(record: Record, outcome: Outcome) -> Comparison:
 
 
 def _comparable(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns of `SHOWN` that mean today what they meant when the trial was recorded.
+    """The columns of `SHOWN_COLUMNS` that mean today what they meant when the trial was recorded.
 
     Before there was a column ``causes``, the flags said which sources move the layer alone.
     """
     said = any(there[name] is not None for name in _SETS)
     if said or all(now[name] is None for name in _SETS):
-        return SHOWN
-    return tuple(name for name in SHOWN if name not in {*_SETS, *CAUSE_FLAGS} - {"despite_none"})
+        return SHOWN_COLUMNS
+    return tuple(
+        name for name in SHOWN_COLUMNS if name not in {*_SETS, *CAUSE_FLAGS} - {"despite_none"}
+    )
 
 
 _SETS = ("causes", "unexplained")
 
 
-def _first_step(record: Record, outcome: Outcome) -> Iterator[Difference]:
+def _first_step(record: RecordedTrial, outcome: Outcome) -> Iterator[Difference]:
     """What differs on the first step that differs; later ones follow from it."""
     if not record.steps:
         return

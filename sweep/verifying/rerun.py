@@ -11,10 +11,11 @@ from sweep.errors import LeaksweepError
 from sweep.running.runner import Runner
 from sweep.values.setting import PlannedTrial
 from sweep.verifying.comparison import Comparison, compare
-from sweep.verifying.recorded import planned_trial
-from sweep.verifying.records import Record, Records
+from sweep.verifying.recorded_trial import RecordedTrial
+from sweep.verifying.trial_again import trial_again
+from sweep.verifying.trial_sources import TrialSource
 
-CHUNK = 500
+READ_AT_ONCE = 500
 """Trials read at once."""
 
 
@@ -32,14 +33,14 @@ def sample(numbers: Sequence[int], size: int | None, seed: int) -> list[int]:
 
 
 def replayed(
-    records: Records, numbers: Sequence[int], runner: Runner, *, allow_import: bool = False
+    source: TrialSource, numbers: Sequence[int], runner: Runner, *, allow_import: bool = False
 ) -> Generator[Comparison, None, None]:
     """A comparison for each of ``numbers``, in the order in which their trials finish.
 
     Code that a record names is imported only where ``allow_import`` says so. A trial that
     cannot be run again is a comparison with its refusal. Reads lazily, and only reads.
     """
-    replay = _Replay(records, numbers, allow_import)
+    replay = _Replay(source, numbers, allow_import)
     with closing(runner.run(replay.trials())) as outcomes:
         for outcome in outcomes:
             for record in replay.settle(outcome.planned):
@@ -53,40 +54,35 @@ class _Replay:
     A trial that two sweeps have recorded runs once for both, if both are waiting.
     """
 
-    def __init__(self, records: Records, numbers: Sequence[int], allow_import: bool) -> None:
-        self._records = records
+    def __init__(self, source: TrialSource, numbers: Sequence[int], allow_import: bool) -> None:
+        self._source = source
         self._numbers = numbers
         self._allow_import = allow_import
-        self._waiting: dict[str, list[Record]] = {}
+        self._waiting: dict[str, list[RecordedTrial]] = {}
         self._lock = threading.Lock()
         self.refused: list[Comparison] = []
 
     def trials(self) -> Iterator[PlannedTrial]:
         """The trials to run."""
-        for start in range(0, len(self._numbers), CHUNK):
-            for record in self._records.read(self._numbers[start : start + CHUNK]):
+        for start in range(0, len(self._numbers), READ_AT_ONCE):
+            for record in self._source.read(self._numbers[start : start + READ_AT_ONCE]):
                 planned = self._planned(record)
                 if planned is not None and self._first_to_wait(planned, record):
                     yield planned
 
-    def settle(self, planned: PlannedTrial) -> list[Record]:
+    def settle(self, planned: PlannedTrial) -> list[RecordedTrial]:
         """The records that waited for the outcome of ``planned``."""
         with self._lock:
             return self._waiting.pop(planned.fingerprint)
 
-    def _planned(self, record: Record) -> PlannedTrial | None:
+    def _planned(self, record: RecordedTrial) -> PlannedTrial | None:
         try:
-            return planned_trial(
-                record.columns,
-                name=record.name,
-                where=self._records.where,
-                allow_import=self._allow_import,
-            )
+            return trial_again(record, allow_import=self._allow_import)
         except LeaksweepError as error:
             self.refused.append(Comparison(record, refusal=str(error)))
             return None
 
-    def _first_to_wait(self, planned: PlannedTrial, record: Record) -> bool:
+    def _first_to_wait(self, planned: PlannedTrial, record: RecordedTrial) -> bool:
         with self._lock:
             waiting = self._waiting.setdefault(planned.fingerprint, [])
             waiting.append(record)

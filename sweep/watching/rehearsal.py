@@ -14,25 +14,25 @@ import inspect
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sweep.trial.causes import attribute, difference
+from sweep.trial.causes import Parameters, Sources, UnexplainedError, difference, movements
 from sweep.trial.probe import bits, change_between
-from sweep.trial.replay import AS_IT_WAS, NOTHING, Grad, Parameters, Sources
+from sweep.trial.replay import NO_SWITCH, NOTHING_OFF
 from sweep.values.outcome import Causes
-from sweep.watching.grads import zeroed
+from sweep.values.words import GradState, Source
+from sweep.watching.grads import grad_state, zeroed
 from sweep.workloads.seeding import generators_now
 
 DECAY = "weight_decay"
 _NOT_COPIED = frozenset({"state", "param_groups", "step"})  # `step`: schedulers patch it
-_STEP = 0  # a rehearsal has one step only
 _NAME = "parameter"
-_FROZEN = frozenset({_NAME})
+_NO_GRAD = frozenset({"no grad"})
 _ABSENT = nn.Parameter(torch.empty(0, device="meta"))
 """Stands for every other parameter, which an optimizer may hold in attributes of its own: it has
 no values, so that a rehearsal which needs them fails, and none can change them."""
@@ -92,83 +92,95 @@ def digest(tensor: Tensor) -> bytes:
 
 
 def _rehearsed(rehearsal: Rehearsal) -> Rehearsed | None:
-    before, after = rehearsal.before(_STEP), rehearsal.after(_STEP, AS_IT_WAS)
+    before, after = rehearsal.before(), rehearsal.without(NOTHING_OFF)
     ending = digest(after[_NAME])
-    if not difference(before, after, _FROZEN).moved:
+    if not difference(before, after).moved:
         return Rehearsed(None, ending)
     if not rehearsal.can_build_anew():
         return None
-    return Rehearsed(attribute(rehearsal, _STEP, _FROZEN), ending)
+    return Rehearsed(movements(rehearsal).causes, ending)
 
 
 class Rehearsal:
-    """The step of a scene, as often as asked, with the sources asked for.
+    """The step of a scene, as often as asked, without the sources asked for.
 
-    It is a `sweep.trial.causes.Replayable` of one step. Each distinct run is made once.
+    It is a `sweep.trial.causes.Replayable`. Each distinct run is made once.
     """
 
     def __init__(self, scene: Scene, put_back_generators: Any) -> None:
         self._scene = scene
         self._put_back_generators = put_back_generators
         self._group = _group_of(scene.optimizer, scene.parameter)
-        self._after: dict[Sources, Parameters] = {}
+        self._after: dict[frozenset[str], Parameters] = {}
 
-    @property
-    def has_decay(self) -> bool:
-        """Whether the parameter's group has any weight decay to switch off."""
-        return bool(self._group.get(DECAY))
+    def there(self) -> Sources:
+        """The sources that the step has."""
+        found = {Source.HISTORY}
+        if grad_state(self._scene.parameter.grad, self._scene.rows) is GradState.NONZERO:
+            found.add(Source.GRADIENT)
+        if self._group.get(DECAY):
+            found.add(Source.DECAY)
+        return frozenset(found)
 
-    def before(self, step: int) -> Parameters:
+    def before(self) -> Parameters:
         """The parameter, or the rows in question, before the step."""
         return {_NAME: self._rows_of(self._scene.parameter.detach())}
 
-    def after(self, step: int, sources: Sources) -> Parameters:
-        """The same after the step, run with ``sources``. Raises what the optimizer raises."""
-        if not self.has_decay:
-            sources = replace(sources, decay=True)  # one run where both would be the same
-        if sources not in self._after:
-            self._after[sources] = self._run(sources)
-        return self._after[sources]
+    def without(self, off: Sources) -> Parameters:
+        """The same after the step, run without the sources ``off``."""
+        if Source.DECAY in off and Source.HISTORY not in off and not self._decay_switches_off():
+            raise UnexplainedError(NO_SWITCH)
+        if off not in self._after:
+            self._after[off] = self._run(off)
+        return self._after[off]
 
-    def decay_switches_off(self, step: int) -> bool:
-        """Whether an optimizer whose decay is switched off does what one built without it does."""
-        if not self.has_decay:
-            return True
-        parameter = self._copy(Grad.ZERO)
+    def without_grad(self) -> Parameters:
+        """The same after the step, run as it is but with the grad set to None."""
+        if _NO_GRAD not in self._after:
+            parameter = self._copy(NOTHING_OFF)
+            parameter.grad = None
+            self._after[_NO_GRAD] = self._stepped(self._kept(parameter), parameter)
+        return self._after[_NO_GRAD]
+
+    def _decay_switches_off(self) -> bool:
+        """Whether an optimizer whose decay is switched off does what one built without it does.
+
+        Of no use, and so no, where decay does nothing in a new optimizer.
+        """
+        without = self.without(self.there())
+        if self._same(self.without(self.there() - {Source.DECAY}), without):
+            return False
+        parameter = self._copy(self.there())
         optimizer = self._anew(parameter, decay=True)
         _switch_decay_off(optimizer)
-        return self._same(self._stepped(optimizer, parameter), self.after(step, NOTHING))
+        return self._same(self._stepped(optimizer, parameter), without)
 
     def can_build_anew(self) -> bool:
         """Whether an optimizer built anew and given the old one's state takes the same step."""
-        parameter = self._copy(Grad.AS_IT_WAS)
+        parameter = self._copy(NOTHING_OFF)
         old, new = self._kept(parameter), self._anew(parameter, decay=True)
         new.state = old.state
         new.param_groups[0].update(old.param_groups[0])
-        return self._same(self._stepped(new, parameter), self.after(_STEP, AS_IT_WAS))
+        return self._same(self._stepped(new, parameter), self.without(NOTHING_OFF))
 
-    def _run(self, sources: Sources) -> Parameters:
-        parameter = self._copy(sources.grad)
-        if not sources.history:
-            return self._stepped(self._anew(parameter, decay=sources.decay), parameter)
+    def _run(self, off: Sources) -> Parameters:
+        parameter = self._copy(off)
+        if Source.HISTORY in off:
+            return self._stepped(self._anew(parameter, decay=Source.DECAY not in off), parameter)
         optimizer = self._kept(parameter)
-        if not sources.decay:
+        if Source.DECAY in off:
             _switch_decay_off(optimizer)
         return self._stepped(optimizer, parameter)
 
-    def _copy(self, grad: Grad) -> nn.Parameter:
-        """The parameter with its attributes, and with its grad made what ``grad`` says."""
+    def _copy(self, off: Sources) -> nn.Parameter:
+        """The parameter with its attributes; its grad is zeros if the gradient is ``off``."""
         original = self._scene.parameter
         parameter = nn.Parameter(original.detach().clone(), original.requires_grad)
         vars(parameter).update(vars(original))
-        found = original.grad
-        if grad is Grad.NONE or (grad is Grad.AS_IT_WAS and found is None):
-            return parameter
-        if found is None:
-            parameter.grad = torch.zeros_like(parameter)
-        else:
-            found = found.detach()
-            parameter.grad = zeroed(found, self._scene.rows) if grad is Grad.ZERO else found.clone()
+        if original.grad is not None:
+            found = original.grad.detach()
+            is_off = Source.GRADIENT in off
+            parameter.grad = zeroed(found, self._scene.rows) if is_off else found.clone()
         return parameter
 
     def _kept(self, parameter: nn.Parameter) -> Optimizer:

@@ -1,7 +1,8 @@
 """The built-in workloads, and the import of a user's own.
 
 ``article`` is the model, data and loss of the article that the project began with;
-``small`` is the same at a size that trains in milliseconds.
+``small`` is the same at a size that trains in milliseconds. ``digits`` and
+``digits-pretrained`` train the same net on real data, and have a score.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import copy
 import importlib
 import os
 from functools import lru_cache
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sweep.errors import WorkloadError
+from sweep.workloads import digits
 from sweep.workloads.importing import look_in_current_directory
 from sweep.workloads.seeding import seeded
 from sweep.workloads.sizes import BUILT_IN, WorkloadSize
-from sweep.workloads.workload import Workload
+from sweep.workloads.workload import Score, Workload
 
 Data = tuple[Tensor, Tensor]
 
@@ -51,6 +54,8 @@ def build_workload(name: str, seed: int, device: str = "cpu") -> Workload:
     Raises WorkloadError for a ``package.module:function`` that cannot be imported or does
     not return a `Workload`.
     """
+    if name in DIGITS:
+        return _build_digits(name, seed, device)
     if name in BUILT_IN:
         data, model = _article(BUILT_IN[name], seed, device)
         return Workload(copy.deepcopy(model), data, _loss, ("layer1.weight",), _detached_loss)
@@ -66,6 +71,44 @@ def _article(size: WorkloadSize, seed: int, device: str) -> tuple[Data, ArticleN
         y = torch.randint(size.classes, (size.examples,))
         model = ArticleNet(size.features, size.hidden, size.classes)
     return (x.to(device), y.to(device)), model.to(device)
+
+
+def _build_digits(name: str, seed: int, device: str) -> Workload:
+    data, model, score = digits.split(seed, device), _digits_model(name, seed, device), DIGITS[name]
+    return Workload(
+        copy.deepcopy(model), data, _digits_loss, ("layer1.weight",), _detached_digits_loss, score
+    )
+
+
+@lru_cache(maxsize=32)  # `digits-pretrained` trains for a quarter of a second beforehand
+def _digits_model(name: str, seed: int, device: str) -> ArticleNet:
+    """The net of ``seed``; of `digits-pretrained` with a first layer that knows the old classes."""
+    size = BUILT_IN[name]
+    with seeded(seed):
+        model = ArticleNet(size.features, size.hidden, size.classes).to(device)
+    if name == "digits-pretrained":
+        teacher = copy.deepcopy(model)
+        digits.pretrain(teacher, digits.split(seed, device))
+        model.layer1.load_state_dict(teacher.layer1.state_dict())
+    return model
+
+
+def _kept_accuracy(model: nn.Module, data: digits.Digits) -> float:
+    return digits.kept_accuracy(cast("ArticleNet", model).layer1.weight, data)
+
+
+DIGITS: dict[str, Score] = {"digits": digits.accuracy, "digits-pretrained": _kept_accuracy}
+"""The score of each workload on digits."""
+
+
+def _digits_loss(model: nn.Module, data: digits.Digits, step: int) -> Tensor:
+    x, y = data.batch(step)
+    return functional.cross_entropy(model(x), y)
+
+
+def _detached_digits_loss(model: nn.Module, data: digits.Digits, step: int) -> Tensor:
+    x, y = data.batch(step)
+    return functional.cross_entropy(model(x, detach_layer1=True), y)
 
 
 def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
@@ -107,6 +150,6 @@ def _own_workload(name: str, seed: int) -> Workload:
     if not isinstance(workload, Workload):
         raise WorkloadError(
             f"The workload function {name!r} returned {type(workload).__name__}; "
-            f"it takes a seed and returns a sweep.Workload."
+            f"it takes a seed and returns a leaksweep.Workload."
         )
     return workload

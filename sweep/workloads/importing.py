@@ -7,7 +7,7 @@ import sys
 
 
 def look_in_current_directory() -> None:
-    """Puts it on the path, first, as ``python -m`` does and a console script does not."""
+    """Puts it on the path, last: a file there with the name of a module of Python's is not it."""
     here = os.getcwd()
     if "" not in sys.path and here not in sys.path:
-        sys.path.insert(0, here)
+        sys.path.append(here)

@@ -10,7 +10,7 @@ DEFAULT_STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSize:
-    """The size of the two-layer net and of its data: ``examples`` x ``features`` inputs."""
+    """The size of the two-layer net and of its (mini)batch: ``examples`` x ``features`` inputs."""
 
     examples: int
     features: int
@@ -22,6 +22,8 @@ class WorkloadSize:
 BUILT_IN = {
     "article": WorkloadSize(examples=5000, features=196, hidden=64, classes=3, steps=100),
     "small": WorkloadSize(examples=256, features=16, hidden=8, classes=3, steps=20),
+    "digits": WorkloadSize(examples=128, features=64, hidden=32, classes=10, steps=200),
+    "digits-pretrained": WorkloadSize(examples=128, features=64, hidden=32, classes=10, steps=200),
 }
 
 

@@ -16,6 +16,9 @@ from sweep.errors import WorkloadError, nearest
 Loss = Callable[[nn.Module, Any, int], Tensor]
 """``loss(model, data, step)``: the scalar to call ``backward`` on; ``step`` counts from 0."""
 
+Score = Callable[[nn.Module, Any], float]
+"""``score(model, data)``: how good the trained model is on data held out; larger is better."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -28,6 +31,8 @@ class Workload:
         frozen: names as in ``model.named_parameters()``, at least one.
         detached_loss: the same forward pass with the frozen layer's output detached, for a
             model that does it itself; where it is None, forward hooks do it.
+        score: how good the model is, asked for after training, in evaluation mode and without
+            grads; None where it has no score.
 
     Raises WorkloadError for a name that the model lacks, with the nearest names.
     """
@@ -37,6 +42,7 @@ class Workload:
     loss: Loss
     frozen: tuple[str, ...]
     detached_loss: Loss | None = None
+    score: Score | None = None
 
     def __post_init__(self) -> None:
         if not self.frozen:

@@ -75,7 +75,7 @@ def test_what_the_users_function_raises_is_told_in_one_message(here):
 
 LACKING = """
 from torch import nn
-from sweep import Workload
+from leaksweep import Workload
 
 def build(seed):
     return Workload(nn.Linear(2, 1), None, lambda model, data, step: None, ("wieght",))

@@ -65,7 +65,7 @@ def start_leaksweep():
     started = []
 
     def start(*words, **options):
-        command = [sys.executable, "-m", "sweep", *map(str, words)]
+        command = [sys.executable, "-m", "leaksweep", *map(str, words)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, start_new_session=True, **(pipes | options)))
         return started[-1]

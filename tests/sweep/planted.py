@@ -4,7 +4,8 @@ A trial names one as ``planted:Momentum``; `conftest` sees to it that it is foun
 """
 
 import torch
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
+from torch.utils.weak import WeakTensorKeyDictionary
 
 
 class Planted(Optimizer):
@@ -64,6 +65,29 @@ class MomentumInAttribute(Planted):
     def direction(self, parameter, grad, group):
         self.memory[parameter] = 0.9 * self.memory.get(parameter, 0.0) + grad
         return self.memory[parameter]
+
+
+_memories = WeakTensorKeyDictionary()
+
+
+class MomentumOfParameters(Planted):
+    """Its history moves it, and is kept in this module, by parameter."""
+
+    def direction(self, parameter, grad, group):
+        _memories[parameter] = 0.9 * _memories.get(parameter, 0.0) + grad
+        return _memories[parameter]
+
+
+_sums = []
+
+
+class MomentumOfAll(Planted):
+    """Its history moves it, and is kept in this module for whoever comes next."""
+
+    def direction(self, parameter, grad, group):
+        if parameter.ndim == 2 and parameter.shape[0] != parameter.shape[1]:
+            _sums.append(float(grad.sum()))
+        return grad + sum(_sums)
 
 
 class Anchor(Planted):
@@ -142,6 +166,25 @@ class DecayThatGrows(Planted):
         return grad + state["steps"] * group["weight_decay"] * parameter
 
 
+class MomentumTimesGrad(Planted):
+    """Its history times its grad: neither moves it alone."""
+
+    def direction(self, parameter, grad, group):
+        state = self.state[parameter]
+        state["memory"], before = grad.clone(), state.get("memory", 0.0)
+        return before * grad
+
+
+class Cancelling(Planted):
+    """Its history takes back what its weight decay does."""
+
+    def direction(self, parameter, grad, group):
+        state = self.state[parameter]
+        back = state.get("steps", 0)
+        state["steps"] = 1
+        return grad + group["weight_decay"] * parameter - back * 0.1 * parameter
+
+
 class Drift(Planted):
     """A term of its own moves it, whatever grad, history and decay are."""
 
@@ -215,3 +258,56 @@ class SharedStepAndMomentum(Momentum):
     def direction(self, parameter, grad, group):
         having = sum(p.grad is not None for g in self.param_groups for p in g["params"])
         return super().direction(parameter, grad, group) / having
+
+
+class LateDecay(DecayInAttribute):
+    """Its weight decay moves it, from its second step on, and is kept out of its groups."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.1):
+        super().__init__(params, lr, weight_decay)
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        self.steps += 1
+        if self.steps > 1:
+            super().step()
+
+
+class NeedsDecay(SGD):
+    """Refuses to be built without weight decay."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.1, words=0):
+        if weight_decay <= 0:
+            raise ValueError("weight_decay must be > 0" + " and more" * words)
+        super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=0.9)
+
+
+class _NoWordsError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class RaisesWithoutWords(Planted):
+    """Raises what cannot say what it is."""
+
+    def step(self, closure=None):
+        raise _NoWordsError
+
+
+class RaisesAtLength(Planted):
+    """Raises what does not come to an end."""
+
+    def step(self, closure=None):
+        raise ValueError("very " * 10_000 + "wrong")
+
+
+class LeavesEverything(BaseException):
+    """What no ``except Exception`` catches."""
+
+
+class RaisesPastExceptions(Planted):
+    """Raises what is no Exception."""
+
+    def step(self, closure=None):
+        raise LeavesEverything("out")

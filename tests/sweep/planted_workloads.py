@@ -28,3 +28,49 @@ def small_without_its_flag(seed):
     """The workload `small`, detached by forward hooks and not by the model itself."""
     small = build_workload("small", seed)
     return Workload(small.model, small.data, small.loss, small.frozen)
+
+
+_built = []
+
+
+def drifting(seed):
+    """A workload that is another each time it is built in a process."""
+    _built.append(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    data = torch.randn(16, 4), 1.0 / len(_built)
+    return Workload(model, data, _scaled, frozen=("0.weight",))
+
+
+def _scaled(model, data, step):
+    x, scale = data
+    return model(x).square().mean() * scale
+
+
+_once = []
+
+
+def only_once(seed):
+    """A workload that a process can build once."""
+    if _once:
+        raise RuntimeError("built already")
+    _once.append(seed)
+    return Workload(
+        nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)),
+        torch.randn(16, 4),
+        _square,
+        frozen=("0.weight",),
+    )
+
+
+def _square(model, x, step):
+    return model(x).square().mean()
+
+
+def sparse(seed):
+    """Two embeddings with sparse grads."""
+    model = nn.Sequential(nn.Embedding(10, 4, sparse=True), nn.Embedding(10, 4, sparse=True))
+    return Workload(model, torch.randint(10, (16,)), _both, frozen=("0.weight",))
+
+
+def _both(model, x, step):
+    return (model[0](x) + model[1](x)).square().mean()

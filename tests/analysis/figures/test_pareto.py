@@ -8,9 +8,9 @@ import vl_convert
 
 from analysis.exceptions import NothingToDrawError
 from analysis.figures.drawn_files import write_figure
-from analysis.figures.pareto import Objective, pareto_front
+from analysis.figures.pareto import DrawnObjective, pareto_front
 
-LOSS, DRIFT = Objective("final_loss", larger=False), Objective("drift_ratio", larger=True)
+LOSS, DRIFT = DrawnObjective("final_loss", larger=False), DrawnObjective("drift_ratio", larger=True)
 
 
 def points(*rows):

@@ -37,6 +37,9 @@ def test_every_example_runs(leaksweep, url, tmp_path, monkeypatch, example):
         words += ["--backend", "threading"]
     if words[0] == "search":
         words += ["--trials", "2", "--jobs", "1"]
+    if words[0] == "edge":
+        words += ["--workload", "small", "--steps", "2", "--points", "2", "--backend", "threading"]
+        words += ["--set", "optimizer=SGD", "--tolerance", "0.5"]
     if words[0] == "adopt":
         leaksweep("publish", "held", "--storage", words[words.index("--storage") + 1])
     ended = leaksweep(*words)

@@ -80,7 +80,7 @@ def test_a_sample_is_replayed_and_the_rest_is_not(leaksweep, url):
 
 
 def test_a_file_of_the_reference_results_is_replayed(leaksweep):
-    done = leaksweep("verify", "--trials", REFERENCE, "--sample", "2", *HERE)
+    done = leaksweep("verify", "--from", REFERENCE, "--sample", "2", *HERE)
     assert done.code == 0
     assert done.out.startswith("Replayed 2 of 30 recorded trials: 2 agree")
 
@@ -95,8 +95,8 @@ def test_long_replays_say_how_far_they_are(leaksweep, url, monkeypatch):
     ("words", "code", "message"),
     [
         (("helt",), 1, "There is no sweep 'helt'. Did you mean 'held'?"),
-        (("held", "--trials", "x.csv"), 2, "A file of trials has no sweeps in it"),
-        (("--trials", "x.csv"), 1, "There is no file x.csv."),
+        (("held", "--from", "x.csv"), 2, "A file of trials has no sweeps in it"),
+        (("--from", "x.csv"), 1, "There is no file x.csv."),
         (("held", *HERE, "--trial-timeout", "9"), 2, "Take --backend loky."),
         (("--trial-timeout", "-1"), 2, "--trial-timeout"),
         (("--sample", "0"), 2, "Invalid value for '--sample'"),

@@ -38,8 +38,9 @@ def test_a_leak_is_explained_from_the_setting_to_the_remedy(leaksweep):
     assert "workload small, 4 steps" in lines
     text = " ".join(lines)
     assert "leaks: layer1.weight moved on 2 of 2 frozen steps, first on step 1, where its" in text
-    assert any(line.startswith("weight decay alone 1 ") for line in lines)
-    assert "history alone 0 0%" in lines
+    assert "Causes: decay." in text
+    assert any(line.startswith("decay 1 ") for line in lines)
+    assert "history 0 0%" in lines
     assert "all, with the grad set to None 0 0%" in lines
     assert "Weight decay alone moves it by up to 1 (" in text
     assert "Remedy: zero_grad=none," in text

@@ -9,14 +9,16 @@ import pytest
 from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError
 from sweep.explain import explain, in_words
 from sweep.explain.asked import asked_trial
-from sweep.explain.explanation import Source
-from sweep.explain.recorded import differences, recorded_trial
+from sweep.explain.explanation import MetGrad
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.store.store import Store
 from sweep.trial.trial import failed, run_trial
 from sweep.values.setting import PlannedTrial
-from sweep.values.words import Freeze, GradState, Verdict, ZeroGrad
+from sweep.values.words import Freeze, GradState, Source, Verdict, ZeroGrad
+from sweep.verifying.comparison import Difference, compare
+from sweep.verifying.trial_again import trial_again
+from sweep.verifying.trial_sources import recorded_trial
 
 
 def asked(text, workload="small", steps=6):
@@ -44,21 +46,20 @@ READS = [
     (
         "optimizer=LBFGS zero_grad=none",
         "is None, and LBFGS moves it all the same. History alone moves it, by up to",
-        "LBFGS reads None as zero: zeros in its place give the same movement.",
         "Remedy: freeze=own_optimizer. It was run, and holds on every frozen step.",
         "Not a remedy: freeze=grad_none (history moves it).",
     ),
     (
         "optimizer=LBFGS zero_grad=zero",
         "is a tensor of zeros",
-        "Even with its grad set to None it would move by up to",
+        "Even with its grad set to None LBFGS would move it by up to",
     ),
     (
         "optimizer=SGD lr=1 momentum=0.9 zero_grad=none",
         "What keeps layer1.weight still is that its grad is None. Were it zeros on step 1, history "
         "alone would move it, by up to",
-        "It would leak with zero_grad=zero (history moves it) or zero_grad=never (history and the "
-        "gradient move it).",
+        "It would leak with zero_grad=zero (history moves it) or zero_grad=never (the gradient and "
+        "history move it).",
     ),
     (
         "optimizer=ASGD zero_grad=zero",
@@ -86,8 +87,8 @@ READS = [
     ),
     (
         "optimizer=planted:Plain weight_decay=0.1 zero_grad=zero",
-        "so Plain does update it. What keeps it still is that nothing else moves it: neither "
-        "history nor weight decay does, replayed alone.",
+        "so Plain does update it. What keeps it still is that nothing else moves it: history does "
+        "not, replayed alone, and weight decay has changed nothing so far.",
     ),
     (
         "optimizer=SGD weight_decay=0.1 zero_grad=none schedule=always",
@@ -104,8 +105,39 @@ READS = [
         "With every source on it moves by up to 0.012, more than that: one scales another.",
     ),
     (
+        "optimizer=planted:MomentumTimesGrad zero_grad=never",
+        "History and the gradient move it only together, by up to",
+        "In a new optimizer, whose counters begin anew, the gradient moves nothing, and with the "
+        "grad zeroed history moves nothing.",
+    ),
+    (
+        "optimizer=planted:LateDecay weight_decay=0.1 zero_grad=zero schedule=after:3",
+        "What moves it could not be found: weight decay cannot be switched off with the state",
+        "Remedy: zero_grad=none, freeze=grad_none, freeze=own_optimizer or weight_decay=0.",
+    ),
+    (
+        "optimizer=planted:NeedsDecay weight_decay=0.1 zero_grad=zero",
+        "What moves it could not be found: a replay raised ValueError: weight_decay must be > 0.",
+        "Not a remedy: weight_decay=0 (the trial fails).",
+    ),
+    (
+        "optimizer=planted:Cancelling weight_decay=0.1 zero_grad=zero",
+        "so Cancelling does update it. Its sources cancel. ",
+    ),
+    (
+        "optimizer=pytorch_optimizer.adopt weight_decay=0.1 zero_grad=zero",
+        "History and weight decay move it only together, by up to",
+    ),
+    (
+        "optimizer=pytorch_optimizer.adahessian zero_grad=none",
+        "so pytorch_optimizer.adahessian leaves it alone. What zeros in its place would do could "
+        "not be found: a replay raised RuntimeError: ",
+    ),
+    (
         "optimizer=planted:DecayThatGrows weight_decay=0.1 zero_grad=zero",
-        "No source moves it alone; it takes several at once to move it by",
+        "History and weight decay move it only together, by up to",
+        "In a new optimizer, whose counters begin anew, weight decay moves nothing, and without "
+        "weight decay history moves nothing.",
         "Remedy: zero_grad=none, freeze=grad_none, freeze=own_optimizer or weight_decay=0.",
     ),
     (
@@ -117,6 +149,7 @@ READS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Using backward")  # adahessian's
 @pytest.mark.parametrize(("setting", "clauses"), [(s, c) for s, *c in READS])
 def test_an_explanation_reads(setting, clauses):
     text = words(setting)
@@ -138,24 +171,60 @@ def test_several_frozen_parameters_are_named_by_their_number():
     assert "the grad of the frozen layer (2 parameters) is" in in_words(explain(planned))[0]
 
 
+@pytest.mark.parametrize("zero_grad", ["none", "zero", "never"])
+def test_sparse_grads_are_explained_as_dense_ones_are(zero_grad):
+    planned = asked(f"optimizer=SparseAdam zero_grad={zero_grad}", "planted_workloads:sparse")
+    text = " ".join(in_words(explain(planned)))
+    says = {
+        "none": "SparseAdam does not support dense gradients",
+        "zero": "is a tensor of zeros, so SparseAdam does update it",
+        "never": "is stale, left by an earlier step, and SparseAdam applies it once more.",
+    }
+    assert says[zero_grad] in text
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD", "LBFGS"])
+@pytest.mark.parametrize("zero_grad", ["none", "zero"])
+def test_a_workload_that_is_never_the_same_is_explained_by_that(optimizer, zero_grad):
+    planned = asked(f"optimizer={optimizer} zero_grad={zero_grad}", "planted_workloads:drifting")
+    assert explain(planned).replayed.movements is None
+    assert "the replay did not repeat the trial's own bits." in " ".join(in_words(explain(planned)))
+
+
+def test_a_workload_that_can_be_built_but_once_is_explained_by_that():
+    planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "planted_workloads:only_once")
+    explanation = explain(planned)
+    assert explanation.outcome.verdict is Verdict.LEAKS
+    said = "The step cannot be lived through again: a replay raised RuntimeError: built already."
+    assert in_words(explanation)[0] == said
+
+
 class TestShares:
     def shares(self, text):
         replayed = explained(text).replayed
-        return replayed, {share.source: share for share in replayed.shares}
+        return replayed, {share.name: share for share in replayed.shares}
 
     def test_a_lone_source_has_the_whole_movement(self):
         replayed, shares = self.shares("optimizer=planted:Momentum zero_grad=zero")
-        assert shares[Source.HISTORY].of_whole == pytest.approx(1)
-        assert shares[Source.HISTORY].change == replayed.movements.whole
-        assert not any(shares[s].change.moved for s in Source if s is not Source.HISTORY)
+        assert shares["history"].of_whole == pytest.approx(1)
+        assert shares["history"].change == replayed.movements.whole == replayed.as_it_was
+        assert list(shares) == ["history"]
 
     def test_a_share_is_the_l2_norm_alone_over_that_of_the_whole(self):
         replayed, shares = self.shares(
             "optimizer=planted:MomentumAndDecay weight_decay=0.1 zero_grad=zero"
         )
         moved = replayed.movements
-        assert shares[Source.DECAY].of_whole == moved.decay.l2 / moved.whole.l2
-        assert 0 < shares[Source.DECAY].of_whole < 1
+        assert shares["decay"].of_whole == moved.alone[Source.DECAY].l2 / moved.whole.l2
+        assert 0 < shares["decay"].of_whole < 1
+
+    def test_sources_that_act_only_together_have_a_share_together(self):
+        _, shares = self.shares("optimizer=planted:DecayThatGrows weight_decay=0.1 zero_grad=zero")
+        assert {name: share.of_whole for name, share in shares.items()} == {
+            "history+decay": pytest.approx(1),
+            "history": 0,
+            "decay": 0,
+        }
 
     def test_the_largest_comes_first(self):
         replayed, _ = self.shares("optimizer=SGD momentum=0.9 weight_decay=0.5 zero_grad=never")
@@ -164,18 +233,43 @@ class TestShares:
 
     def test_a_trial_that_holds_has_the_shares_of_what_zeros_would_do(self):
         replayed, shares = self.shares("optimizer=SGD momentum=0.9 zero_grad=none")
-        assert not replayed.movements.whole.moved
-        assert replayed.whole is replayed.with_zeros
-        assert shares[Source.HISTORY].of_whole == pytest.approx(1)
+        assert not replayed.as_it_was.moved
+        assert replayed.supposed
+        assert shares["history"].of_whole == pytest.approx(1)
 
     def test_there_is_no_share_of_no_movement(self):
         replayed, shares = self.shares("optimizer=SGD momentum=0 zero_grad=zero")
         assert not replayed.whole.moved
-        assert math.isnan(shares[Source.HISTORY].of_whole)
+        assert math.isnan(shares["history"].of_whole)
 
     def test_the_grad_of_the_replayed_step_is_the_one_that_the_leak_met(self):
         replayed, _ = self.shares("optimizer=SGD zero_grad=never schedule=after:3")
         assert (replayed.step, replayed.grad.state) == (3, GradState.NONZERO)
+
+
+MET = [
+    (ZeroGrad.NONE, Freeze.DETACH, MetGrad(GradState.NONE, stale=True)),
+    (ZeroGrad.ZERO, Freeze.DETACH, MetGrad(GradState.ZERO, stale=True)),
+    (ZeroGrad.NEVER, Freeze.DETACH, MetGrad(GradState.NONZERO, stale=True)),
+    (ZeroGrad.NEVER, Freeze.REQUIRES_GRAD, MetGrad(GradState.NONZERO, stale=True)),
+    (ZeroGrad.NONE, Freeze.LR_ZERO, MetGrad(GradState.NONZERO, stale=False)),
+    (ZeroGrad.NEVER, Freeze.LR_ZERO, MetGrad(GradState.NONZERO, stale=False)),
+    (ZeroGrad.ZERO, Freeze.GRAD_NONE, MetGrad(GradState.NONE, stale=False)),
+    (ZeroGrad.NONE, Freeze.GRAD_ZERO, MetGrad(GradState.ZERO, stale=False)),
+]
+
+
+@pytest.mark.parametrize(("zero_grad", "freeze", "met"), MET)
+def test_the_grad_is_stale_where_an_earlier_step_left_it(zero_grad, freeze, met):
+    replayed = explained(f"optimizer=SGD momentum=0.9 zero_grad={zero_grad} freeze={freeze}")
+    assert replayed.replayed.grad == met
+
+
+@pytest.mark.parametrize("freeze", [Freeze.LR_ZERO, Freeze.OWN_OPTIMIZER])
+def test_an_attached_step_moves_the_layer_whatever_freezes_it(freeze):
+    replayed = explained(f"optimizer=SGD momentum=0.9 zero_grad=none freeze={freeze}").replayed
+    assert not replayed.as_it_was.moved
+    assert replayed.attached.moved
 
 
 class TestVariants:
@@ -289,8 +383,8 @@ class TestRecorded:
     def test_a_trial_comes_back_as_it_was_run(self, database, text):
         planned = asked(text)
         recorded = recorded_trial(database(planned), 1)
-        assert recorded.planned == planned
-        assert recorded.verdict == run_trial(planned).verdict
+        assert trial_again(recorded) == planned
+        assert recorded.columns["verdict"] == run_trial(planned).verdict
 
     def test_every_optimizer_that_can_be_built_comes_back(self, tmp_path):
         axes = {"optimizer": ["*"], "zero_grad": ["none"]}
@@ -299,18 +393,18 @@ class TestRecorded:
         with Store.open(url) as store:
             sweep = store.record_sweep("all", grid.canonical(), grid.size)
             store.write(sweep.id, [failed(planned, ValueError(), seconds=0.0) for planned in grid])
-        found = {recorded_trial(url, number + 1).planned for number in range(grid.size)}
+        found = {trial_again(recorded_trial(url, number + 1)) for number in range(grid.size)}
         assert found == set(grid)
 
     def test_nothing_differs_in_the_same_environment(self, database):
         planned = asked("optimizer=SGD zero_grad=zero")
-        assert differences(recorded_trial(database(planned), 1), run_trial(planned)) == {}
+        assert compare(recorded_trial(database(planned), 1), run_trial(planned)).elsewhere == ()
 
     def test_another_version_of_the_library_is_named(self, database):
         planned = asked("optimizer=SGD zero_grad=zero")
         url = altered(database(planned), optimizer_package="torch 2.9.0")
-        found = differences(recorded_trial(url, 1), run_trial(planned))
-        assert found == {"optimizer_package": ("torch 2.9.0", "torch 2.13.0")}
+        (found,) = compare(recorded_trial(url, 1), run_trial(planned)).elsewhere
+        assert found == Difference("optimizer_package", "torch 2.9.0", "torch 2.13.0")
 
     def test_a_trial_that_is_not_there_is_not_there(self, database):
         url = database(asked("optimizer=SGD zero_grad=zero"))
@@ -324,13 +418,14 @@ class TestRecorded:
         )
         message = f"Trial 1 has {column} {MARKER}:Plain, .* If you trust it, add --allow-import"
         with pytest.raises(MisuseError, match=message):
-            recorded_trial(url, 1)
+            trial_again(recorded_trial(url, 1))
         assert not marker.exists()
 
     def test_it_is_imported_where_that_is_allowed(self, database, marker):
         url = database(asked(f"optimizer={MARKER}:Plain zero_grad=zero"))
         marker.unlink()
-        assert recorded_trial(url, 1, allow_import=True).verdict == "holds"
+        planned = trial_again(recorded_trial(url, 1), allow_import=True)
+        assert run_trial(planned).verdict == "holds"
 
     @pytest.mark.parametrize(
         ("columns", "message"),
@@ -349,8 +444,8 @@ class TestRecorded:
     def test_a_row_that_no_sweep_wrote_is_refused(self, database, columns, message):
         url = altered(database(asked("optimizer=SGD zero_grad=zero")), **columns)
         with pytest.raises(DatabaseError, match=message):
-            recorded_trial(url, 1)
+            trial_again(recorded_trial(url, 1))
 
     def test_zero_grad_survives_as_the_word_it_is(self, database):
         recorded = recorded_trial(database(asked("optimizer=SGD zero_grad=never")), 1)
-        assert recorded.planned.setting.zero_grad is ZeroGrad.NEVER
+        assert trial_again(recorded).setting.zero_grad is ZeroGrad.NEVER

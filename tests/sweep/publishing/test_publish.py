@@ -12,8 +12,9 @@ from sweep.errors import DatabaseError, MisuseError, NotThereError
 from sweep.publishing import publish as publishing
 from sweep.publishing.publish import publish
 from sweep.searching.objective import Objective
-from sweep.searching.study import CAUSES, recorded_rows
+from sweep.searching.study import recorded_rows
 from sweep.store.store import Store
+from sweep.values.outcome import CAUSE_FLAGS
 from sweep.values.words import Axis, Verdict
 
 DRIFT = [Objective.DRIFT_RATIO]
@@ -58,7 +59,7 @@ def test_each_trial_of_the_study_is_one_of_the_database(url, any_storage, study_
         plain = {k: v for k, v in row.items() if k in said and k not in ("causes", "finished_at")}
         assert {name: said[name] for name in plain} == plain
         assert {"verdict", "error", "fingerprint", "total_drift"} <= plain.keys()
-        moved = [cause for cause in CAUSES if row[cause]]
+        moved = [cause for cause in CAUSE_FLAGS if row[cause]]
         assert said["causes"] == (moved if row["verdict"] == "leaks" else None)
         assert trial.datetime_complete.astimezone(UTC) == row["finished_at"]
     assert study.direction.name == "MAXIMIZE"

@@ -11,8 +11,8 @@ from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.samplers import Sampler
-from sweep.searching.search import Search, quiet_optuna, rebuilt, run_search
-from sweep.searching.study import recorded_rows
+from sweep.searching.search import Search, rebuilt, run_search
+from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.store.store import Store
 from sweep.values.words import Backend
 

@@ -12,13 +12,13 @@ from sweep.grid import Grid
 from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.samplers import Sampler
-from sweep.searching.search import claim, quiet_optuna, rebuilt
-from sweep.searching.study import recorded_rows
+from sweep.searching.search import claim_search, rebuilt
+from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.words import Backend, Verdict
-from sweep.verifying import open_records, replayed
+from sweep.verifying import open_trials, replayed
 
 SETTINGS = "SELECT optimizer, lr, weight_decay, momentum, zero_grad, drift_ratio FROM trial"
 HERE = Runner(1, Backend.THREADING, stacked=False)
@@ -146,20 +146,20 @@ def test_workers_are_asked_one_by_one_and_lose_nothing(url, run, search_for):
 def test_another_search_is_refused_the_name(url, run, search_for, changed, message):
     run(url, search_for(), 1)
     with pytest.raises(MisuseError, match=message), Store.open(url) as store:
-        claim(store, replace(search_for(), **changed))
+        claim_search(store, replace(search_for(), **changed))
 
 
 def test_another_grid_workload_or_sweep_is_refused_the_name(url, run, search_for, spec_of):
     with Store.open(url) as store:
         run_sweep(store, Grid(spec_of("held", ["SGD"])), HERE)
         with pytest.raises(MisuseError, match="it is no search, and a search is a sweep"):
-            claim(store, search_for(name="held"))
-        claim(store, search_for())
+            claim_search(store, search_for(name="held"))
+        claim_search(store, search_for())
         with pytest.raises(MisuseError, match="its spec has other values or options"):
-            claim(store, search_for(optimizers=["SGD"]))
+            claim_search(store, search_for(optimizers=["SGD"]))
         longer = search_for().spec.model_copy(update={"stated_steps": 9})
         with pytest.raises(MisuseError, match="its steps is 6, not 9"):
-            claim(store, replace(search_for(), spec=longer))
+            claim_search(store, replace(search_for(), spec=longer))
 
 
 def test_a_sweep_does_not_extend_a_search(url, run, search_for, spec_of):
@@ -180,7 +180,7 @@ def test_trials_that_no_search_proposes_are_told(url, run, search_for):
 
 def test_every_trial_replays_to_the_same_bits(url, run, search_for):
     run(url, search_for(ranges=["lr", "beta2", "eps", "period"]), 8)
-    records = open_records(url)
+    records = open_trials(url)
     compared = list(replayed(records, records.numbers, HERE, allow_import=False))
     assert len(compared) == 8
     assert all(each.agrees and not each.bits for each in compared)

@@ -7,8 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import MetaData, create_engine, insert, select
 
 from sweep.running.runner import Runner
@@ -18,7 +16,7 @@ from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
 from sweep.values.words import Backend
-from sweep.verifying import open_records, replayed
+from sweep.verifying import open_trials, replayed
 
 DATA = Path(__file__).parents[2] / "data"
 KEPT = sorted(DATA.glob("leaksweep_*.sqlite3"))
@@ -136,9 +134,11 @@ def test_its_sweep_resumes_with_the_one_trial_that_it_lacks(kept, opened):
 
 
 @kept_databases
-def test_its_trials_still_show_what_they_showed(kept, opened):
-    records = open_records(f"sqlite:///{opened(kept)}")
-    comparisons = list(replayed(records, records.numbers, Runner(1, Backend.THREADING, trace=True)))
+@pytest.mark.parametrize("migrated", [True, False], ids=["migrated", "as it is"])
+def test_its_trials_still_show_what_they_showed(kept, opened, tmp_path, migrated):
+    path = opened(kept) if migrated else shutil.copy(kept, tmp_path / "sweep.db")
+    source = open_trials(f"sqlite:///{path}")
+    comparisons = list(replayed(source, source.numbers, Runner(1, Backend.THREADING, trace=True)))
     assert len(comparisons) == 7
     assert [each for each in comparisons if not each.agrees] == []
 
@@ -172,11 +172,8 @@ def test_a_postgresql_database_of_that_schema_keeps_its_rows(kept, server, postg
 
 def create_schema(engine, old):
     """Brings an empty database to an old schema, by the migrations of that time."""
-    config = Config()
-    config.set_main_option("script_location", str(migrate.SCRIPTS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, old)
+        migrate.upgrade(connection, old)
 
 
 def copy_rows(kept, server):

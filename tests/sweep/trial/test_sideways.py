@@ -3,8 +3,8 @@
 import pytest
 
 from sweep.optimizers import registry
-from sweep.trial.replay import Replay
 from sweep.trial.sideways import moves_others
+from sweep.trial.training import Training
 from sweep.values.setting import PlannedTrial, Setting, canonical_json
 from sweep.values.words import Freeze, ZeroGrad
 
@@ -27,7 +27,7 @@ def plan(optimizer, zero_grad, *, freeze=Freeze.DETACH, weight_decay=0.0):
 @pytest.mark.parametrize("zero_grad", [ZeroGrad.ZERO, ZeroGrad.NEVER])
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam", "Muon", "ASGD", "Adafactor", "Rprop"])
 def test_an_optimizer_that_treats_each_parameter_by_itself_does_not(optimizer, zero_grad):
-    assert not moves_others(Replay(plan(optimizer, zero_grad, weight_decay=0.1)), step=1)
+    assert not moves_others(plan(optimizer, zero_grad, weight_decay=0.1), Training, step=1)
 
 
 @pytest.mark.parametrize(
@@ -41,17 +41,17 @@ def test_an_optimizer_that_treats_each_parameter_by_itself_does_not(optimizer, z
     ],
 )
 def test_an_optimizer_with_a_global_step_size_does(optimizer, zero_grad):
-    assert moves_others(Replay(plan(optimizer, zero_grad)), step=1)
+    assert moves_others(plan(optimizer, zero_grad), Training, step=1)
 
 
 def test_lbfgs_reads_zeros_as_it_reads_none():
-    assert not moves_others(Replay(plan("LBFGS", ZeroGrad.ZERO)), step=1)
+    assert not moves_others(plan("LBFGS", ZeroGrad.ZERO), Training, step=1)
 
 
 def test_a_layer_with_an_optimizer_of_its_own_cannot():
     planned = plan("pytorch_optimizer.prodigy", ZeroGrad.ZERO, freeze=Freeze.OWN_OPTIMIZER)
-    assert not moves_others(Replay(planned), step=1)
+    assert not moves_others(planned, Training, step=1)
 
 
 def test_looking_past_the_last_step_is_not_tried():
-    assert not moves_others(Replay(plan("SGD", ZeroGrad.ZERO)), step=19)
+    assert not moves_others(plan("SGD", ZeroGrad.ZERO), Training, step=19)

@@ -84,6 +84,21 @@ def test_what_an_optimizer_raises_becomes_a_failed_outcome():
     assert outcome.error == ("ValueError: Nesterov momentum requires a momentum and zero dampening")
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "error"),
+    [
+        ("RaisesWithoutWords", "_NoWordsError"),
+        ("RaisesAtLength", "ValueError: very very very"),
+        ("RaisesPastExceptions", "LeavesEverything: out"),
+    ],
+)
+def test_whatever_an_optimizer_raises_is_a_failed_trial_named_by_its_type(optimizer, error):
+    outcome = trial(Setting(f"planted:{optimizer}", 0.1, 0.0, None))
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.error.startswith(error)
+    assert len(outcome.error) < 2100
+
+
 def test_a_trace_has_a_record_for_every_step():
     outcome = trial(ADAM, trace=True)
     assert [record.step for record in outcome.steps] == list(range(20))

@@ -17,9 +17,8 @@ from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Backend, Freeze, ZeroGrad
-from sweep.verifying import Difference, open_records, replayed, sample
-from sweep.verifying.recorded import PLAN, SURROUNDINGS
-from sweep.verifying.records import SHOWN
+from sweep.verifying import Difference, open_trials, replayed, sample
+from sweep.verifying.recorded_trial import PLAN, SHOWN_COLUMNS, SURROUNDINGS
 
 LEAKING = Setting("SGD", 0.1, 0.1, 0.9, ZeroGrad.ZERO)
 HOLDING = Setting("Adam", 0.1, 0.0, 0.9, ZeroGrad.NONE, freeze=Freeze.GRAD_NONE)
@@ -59,7 +58,7 @@ def execute(url, statement, *values):
 
 
 def verified(url, sweep=None, *, file=None, runner=HERE, allow_import=True):
-    records = open_records(url, sweep=sweep, file=file)
+    records = open_trials(url, sweep=sweep, file=file)
     return list(replayed(records, records.numbers, runner, allow_import=allow_import))
 
 
@@ -116,7 +115,7 @@ class TestWhereNothingElseDiffers:
     def test_every_column_that_a_trial_shows_is_compared(self, url):
         columns = {name for (name,) in execute(url, "SELECT name FROM pragma_table_info('trial')")}
         not_shown = {*PLAN, *SURROUNDINGS, "train_seconds", "finished_at"}
-        assert set(SHOWN) == columns - not_shown - {"id", "sweep_id", "environment_id"}
+        assert set(SHOWN_COLUMNS) == columns - not_shown - {"id", "sweep_id", "environment_id"}
 
     def test_the_last_bit_of_a_number_counts(self, url):
         ((loss,),) = execute(url, "SELECT final_loss FROM trial WHERE sweep_id = 2")
@@ -236,7 +235,7 @@ def test_the_database_is_left_byte_for_byte_as_it_was(url, tmp_path):
 )
 def test_a_sweep_without_trials_is_not_there(url, sweep, message):
     with pytest.raises(NotThereError, match=message):
-        open_records(url, sweep=sweep)
+        open_trials(url, sweep=sweep)
 
 
 class TestSample:
@@ -259,7 +258,7 @@ class TestSample:
 def file(url, tmp_path):
     """Writes the trials of `mixed` to a CSV file, as results/make_reference.py does."""
 
-    def write(name="trials.csv.gz", columns=(*PLAN, *SHOWN, *SURROUNDINGS), add=()):
+    def write(name="trials.csv.gz", columns=(*PLAN, *SHOWN_COLUMNS, *SURROUNDINGS), add=()):
         rows = execute(
             url,
             f"SELECT {', '.join(columns)} FROM trial JOIN environment "
@@ -289,7 +288,7 @@ class TestAFile:
 
     def test_without_columns_of_the_environment_verdict_and_causes_are_compared(self, url, file):
         execute(url, "UPDATE trial SET final_loss = 9.0")
-        comparisons = verified(url, file=file(columns=(*PLAN, *SHOWN, "optimizer_package")))
+        comparisons = verified(url, file=file(columns=(*PLAN, *SHOWN_COLUMNS, "optimizer_package")))
         assert all(each.agrees for each in comparisons)
         assert all([d.column for d in each.bits] == ["final_loss"] for each in comparisons)
         assert {d.recorded for each in comparisons for d in each.elsewhere} == {None}
@@ -309,7 +308,7 @@ class TestAFile:
         ("content", "message"),
         [
             (b"optimizer,lr\nSGD,1.0\n", "lacks the columns workload, steps, options.* A file of"),
-            (b"", "lacks the columns"),
+            (b"", r"theirs.csv is empty\. A file of trials has the columns"),
             (b"\xff\xfe\x00", "cannot be read as CSV: .*decode"),
         ],
     )
@@ -317,21 +316,65 @@ class TestAFile:
         path = tmp_path / "theirs.csv"
         path.write_bytes(content)
         with pytest.raises(MisuseError, match=message):
-            open_records(url, file=path)
+            open_trials(url, file=path)
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ('"open\n', "cannot be read as CSV: .*EOF inside string"),
+            ("\n" * 100 + "a\n" * 9, r"has more than 11 rows\."),
+            (
+                "x" * 9000,
+                "holds more than 8,000 bytes once it is unpacked, .* Cut it into",
+            ),
+        ],
+        ids=["open quote", "many rows", "many bytes"],
+    )
+    def test_what_would_take_more_than_a_file_of_trials_is_refused(
+        self, url, file, monkeypatch, content, message
+    ):
+        monkeypatch.setattr("sweep.verifying.trials_file.MOST_BYTES", 8000)
+        monkeypatch.setattr("sweep.verifying.trials_file.MOST_TRIALS", 11)
+        path = file()
+        with gzip.open(path, "at") as opened:
+            opened.write(content)
+        with pytest.raises(MisuseError, match=message):
+            open_trials(url, file=path)
+
+    @pytest.mark.parametrize(
+        "row",
+        ["a\rb", "a,b\r,c", "\0,\0", ",".join("x" * 99), "d" * 200_000, "9" * 5000 + "," * 9],
+        ids=["carriage return", "two", "zero bytes", "many cells", "long cell", "long number"],
+    )
+    def test_a_row_that_is_none_of_a_trial_is_refused_and_the_others_are_not(self, url, file, row):
+        path = file("trials.csv")
+        path.write_text(path.read_text() + row + "\n", newline="")
+        comparisons = verified(url, file=path)
+        assert sum(each.agrees for each in comparisons) == 3
+        assert all("Row" in each.refusal for each in comparisons if not each.agrees)
+        assert not all(each.agrees for each in comparisons)
+
+    def test_a_sample_of_it_is_read_in_order(self, url, file, monkeypatch):
+        monkeypatch.setattr("sweep.verifying.trials_file.ROWS_AT_ONCE", 2)
+        path = file()
+        whole = open_trials(url, file=path).read([1, 2, 3])
+        source = open_trials(url, file=path)
+        parts = [source.read(numbers) for numbers in ([1], [3], [9])]
+        assert [each for part in parts for each in part] == [whole[0], whole[2]]
 
     @pytest.mark.parametrize("cut", [0, 30])
     def test_a_damaged_gzip_file_is_refused(self, url, file, cut):
         path = file()
         path.write_bytes(path.read_bytes()[:cut] or b"no gzip")
         with pytest.raises(MisuseError, match=r"trials.csv.gz cannot be read as CSV"):
-            open_records(url, file=path)
+            open_trials(url, file=path)
 
     def test_a_file_that_is_not_there_is_not_there(self, url, tmp_path):
         with pytest.raises(NotThereError, match=r"There is no file .*none\.csv"):
-            open_records(url, file=tmp_path / "none.csv")
+            open_trials(url, file=tmp_path / "none.csv")
 
     def test_a_file_without_trials_has_none(self, url, tmp_path):
         path = tmp_path / "none.csv"
-        path.write_text(",".join((*PLAN, *SHOWN, "optimizer_package")) + "\n")
+        path.write_text(",".join((*PLAN, *SHOWN_COLUMNS, "optimizer_package")) + "\n")
         with pytest.raises(NotThereError, match=r"There is no trial in .*none\.csv"):
-            open_records(url, file=path)
+            open_trials(url, file=path)

@@ -1,6 +1,7 @@
 """The pytest fixture ``watch_leaks``: a test fails if something it watches leaks.
 
-pytest loads this module by itself, so it imports torch only where a test asks for it.
+pytest loads this module by itself in every project where leaksweep is installed, so it imports
+the rest, and torch, only where a test asks for the fixture.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ _WATCHES = pytest.StashKey[list["Watch"]]()
 
 
 class WatchLeaks(Protocol):
-    """Starts to watch, as `sweep.watch` does, until the test ends; returns the watch."""
+    """Starts to watch, as `leaksweep.watch` does, until the test ends; returns the watch."""
 
     def __call__(
         self, model: Watchable, *optimizers: Optimizer, **options: Unpack[WatchOptions]
     ) -> Watch:
-        """Puts the hooks on. Raises what `sweep.watch` raises."""
+        """Puts the hooks on. Raises what `leaksweep.watch` raises."""
         ...
 
 
@@ -35,11 +36,12 @@ class WatchLeaks(Protocol):
 def watch_leaks(request: pytest.FixtureRequest) -> Iterator[WatchLeaks]:
     """``watch_leaks(model, *optimizers, ...)`` watches until the test ends, and fails it on a leak.
 
-    It takes what ``sweep.watch`` takes and returns the watch, already entered.
+    It takes what ``leaksweep.watch`` takes and returns the watch, already entered.
     """
-    from sweep import watch
+    from leaksweep import watch
 
-    watches = request.node.stash.setdefault(_WATCHES, [])
+    # A new list each time: a test that is run again is judged by what it does then.
+    watches = request.node.stash[_WATCHES] = list["Watch"]()
     with ExitStack() as on:
 
         def begin(

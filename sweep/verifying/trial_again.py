@@ -1,4 +1,4 @@
-"""From a recorded row to the trial that it was: checked, for the row may come from anywhere.
+"""From a recorded trial to one that can be run: checked, for it may come from anywhere.
 
 `sweep.explain` and `sweep.verifying` run recorded trials again; what either does with the
 outcome is its own affair. Reads no database itself.
@@ -8,48 +8,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from sweep.errors import DatabaseError, LeaksweepError, MisuseError
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.optimizers import registry
-from sweep.values.outcome import Environment, Outcome
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial, canonical_json
 from sweep.values.words import Axis
-
-WATCHED = "watch"
-"""The workload of a row that `sweep.watching` recorded."""
-
-ENVIRONMENT = tuple(field.name for field in fields(Environment))
-SURROUNDINGS = (*ENVIRONMENT, "optimizer_package")
-"""What decides the bits of an outcome besides the trial itself, by column."""
-
-PLAN = ("workload", "steps", "options", "fingerprint", *(axis.value for axis in Axis))
-"""The columns that `planned_trial` needs."""
+from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS, WATCHED, RecordedTrial
 
 
-def planned_trial(
-    row: Mapping[str, Any], *, name: str, where: str, allow_import: bool = False
-) -> PlannedTrial:
-    """The trial of ``row``, which messages call ``name`` (such as "Trial 7") in ``where``.
+def trial_again(record: RecordedTrial, *, allow_import: bool = False) -> PlannedTrial:
+    """The trial that was recorded, ready to run.
 
     Imports no code that the row names unless ``allow_import``: raises MisuseError instead,
     and where `watch` recorded the row. Raises DatabaseError for one that this program, as it
     is here, would not write.
     """
-    _check_it_may_run(row, name, allow_import)
+    _check_it_may_run(record, allow_import)
+    shown, where = f"{record.name} in {record.where}", record.where
     try:
-        planned = _checked(row, name.lower())
+        planned = _checked(record.columns, record.name.lower())
     except (LeaksweepError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DatabaseError(f"{shown} cannot be run again here: {error}", url=where) from error
+    if planned.fingerprint != record.columns["fingerprint"]:
         raise DatabaseError(
-            f"{name} in {where} cannot be run again here: {error}", url=where
-        ) from error
-    if planned.fingerprint != row["fingerprint"]:
-        raise DatabaseError(
-            f"{name} in {where} has a fingerprint of another setting; it was recorded by "
-            f"another version of this program, or changed since.",
+            f"{shown} has a fingerprint of another setting; it was recorded by another version "
+            f"of this program, or changed since.",
             url=where,
         )
     return planned
@@ -57,11 +44,14 @@ def planned_trial(
 
 def surroundings(outcome: Outcome) -> dict[str, object]:
     """The `SURROUNDINGS` of a trial that has just been run, by column."""
-    here: dict[str, object] = {name: getattr(outcome.environment, name) for name in ENVIRONMENT}
+    here: dict[str, object] = {
+        name: getattr(outcome.environment, name) for name in ENVIRONMENT_COLUMNS
+    }
     return here | {"optimizer_package": outcome.optimizer_package}
 
 
-def _check_it_may_run(row: Mapping[str, Any], name: str, allow_import: bool) -> None:
+def _check_it_may_run(record: RecordedTrial, allow_import: bool) -> None:
+    name, row = record.name, record.columns
     if row["workload"] == WATCHED:
         raise MisuseError(
             f"{name} is what `watch` saw of a training loop, which is not here to be "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[3] / "docs" / "watch.md"
+PAGE = Path(__file__).parents[2] / "docs" / "watch.md"
 
 TESTS = """
 import pytest
@@ -62,6 +62,28 @@ def test_options(model, watch_leaks):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch_leaks(model, optimizer, frozen=["1.bias"])
     train(model, optimizer, set_to_none=True)
+
+
+RUNS = []
+
+
+def test_run_twice(model, watch_leaks):
+    RUNS.append(1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    watch_leaks(model, optimizer)
+    train(model, optimizer, set_to_none=len(RUNS) == 2)
+"""
+
+# As pytest-rerunfailures has it: the same item once more, its fixtures made anew.
+CONFTEST = """
+from _pytest.runner import runtestprotocol
+
+
+def pytest_runtest_protocol(item, nextitem):
+    if item.name == "test_run_twice":
+        first = runtestprotocol(item, nextitem=nextitem, log=False)
+        print("FIRST RUN", [report.outcome for report in first if report.when == "call"])
+        item._initrequest()
 """
 
 
@@ -70,13 +92,14 @@ def outcome(tmp_path_factory):
     """What pytest prints about the tests above, and about the page's example."""
     folder = tmp_path_factory.mktemp("theirs")
     (folder / "test_theirs.py").write_text(TESTS)
+    (folder / "conftest.py").write_text(CONFTEST)
     example = re.search(
         r"<!-- pytest-example -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL
     )
     (folder / "test_page.py").write_text(example[1])
     environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
-    plugin = "sweep.integrations.pytest_plugin"
-    command = [sys.executable, "-m", "pytest", "-rA", "-p", plugin, "-p", "no:cacheprovider"]
+    plugin = "leaksweep.pytest_plugin"
+    command = [sys.executable, "-m", "pytest", "-rA", "-p", plugin, "-sp", "no:cacheprovider"]
     return subprocess.run(
         [*command, str(folder)],
         cwd=folder,
@@ -96,7 +119,9 @@ def outcome(tmp_path_factory):
         "FAILED test_theirs.py::test_fails_by_itself - AssertionError: for another reason",
         "FAILED test_theirs.py::test_options - sweep.errors.LeakError: step() moved 1 parameter ",
         "PASSED test_page.py::test_my_frozen_layer_keeps_still",
-        "3 failed, 3 passed",
+        "FIRST RUN ['failed']",
+        "PASSED test_theirs.py::test_run_twice",
+        "3 failed, 4 passed",
     ],
 )
 def test_a_test_fails_on_a_leak_and_only_then(outcome, line):

@@ -1,0 +1,171 @@
+"""Sweeps from Python: run one, load one, and look at what it shows, in a notebook too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.grid.spec import Spec
+
+DEFAULT_DB = "results/sweep.db"
+DEFAULT_PRESET = "article"
+
+
+def run(
+    spec: str | Path | Mapping[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002  # named as the option is
+    workload: str | None = None,
+    steps: int | None = None,
+    name: str | None = None,
+    db: str | Path = DEFAULT_DB,
+    jobs: int | None = None,
+    trace: bool = False,
+    retry_failed: bool = False,
+    progress: bool = True,
+) -> Results:
+    """Runs what a sweep still lacks, and returns the sweep; the same call again resumes it.
+
+    Commits each trial as it finishes. An interruption keeps what was finished.
+
+    Args:
+        spec: a TOML file's path, or the same as a mapping:
+            ``{"name": "mine", "grid": [{"optimizer": ["SGD"], "lr": [0.1]}]}``.
+        preset: or the name of a grid that comes with the program; ``"article"`` if neither
+            is given.
+        set: values by axis that replace that axis in every grid, one or a list:
+            ``{"lr": [1, 0.1], "seed": 0}``.
+        workload: what is trained, in place of the spec's.
+        steps: of each trial, in place of the spec's.
+        name: the sweep's in the database, in place of the spec's.
+        db: the database, as a file's path or an SQLAlchemy URL.
+        jobs: trials at once; one a core if left out.
+        trace: whether each step of a trial is recorded, too.
+        retry_failed: whether failed trials are run again.
+        progress: whether to show how far it is, on stderr or in the notebook.
+
+    Raises:
+        LeaksweepError: a spec that does not hold together, a name that is not known, a
+            database that cannot be used; the message says what would be right.
+    """
+    from sweep.cli.options import trials_at_once
+    from sweep.cli.progress import shown_progress
+    from sweep.driver import run_sweep
+    from sweep.grid import Grid
+    from sweep.grid.spec_file import with_overrides
+    from sweep.running.runner import Runner
+    from sweep.store.store import Store
+    from sweep.workloads.built_in import check_workload
+    from sweep.workloads.sizes import BUILT_IN
+
+    chosen = with_overrides(
+        _spec(spec, preset),
+        set=[f"{axis}={_listed(values)}" for axis, values in (set or {}).items()],
+        workload=workload,
+        steps=steps,
+        name=name,
+        trace=trace or None,
+    )
+    grid, url = Grid(chosen), _url(db)
+    if chosen.workload not in BUILT_IN:
+        check_workload(chosen.workload, next(iter(grid)).setting.seed)
+    runner = Runner(trials_at_once(jobs), trace=chosen.trace)
+    with Store.open(url) as store, shown_progress(chosen.name, shown=progress) as observe:
+        run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
+    return Results(url, chosen.name)
+
+
+def load(db: str | Path = DEFAULT_DB, sweep: str | None = None) -> Results:
+    """The recorded sweep of that name in the database ``db``; reads only.
+
+    ``db`` is a file's path or an SQLAlchemy URL. Without ``sweep`` it is the one that is
+    there, or all of them. Raises NotThereError where there is no database or no such sweep,
+    with the nearest names.
+    """
+    from sweep.store.query import sweep_status
+
+    url = _url(db)
+    found = sweep_status(url, sweep)
+    return Results(url, found[0].name if len(found) == 1 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A recorded sweep, or all of a database: its trials and its tables, read when asked for.
+
+    Shows itself in a notebook by the table that ends `leaksweep run`.
+
+    Attributes:
+        db: the database's URL.
+        sweep: the sweep's name; None for all that are in the database.
+    """
+
+    db: str
+    sweep: str | None
+
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: its setting, verdict, causes and measures, in the order of ids.
+
+        `leaksweep show schema` says what the columns mean.
+        """
+        from analysis.load import load_trials
+
+        return load_trials(self.db, self.sweep)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The summary table of that name, one of `tables`. Raises UnknownChoiceError."""
+        from analysis.exceptions import UnknownChoiceError
+        from analysis.tables import TABLES
+
+        if name not in TABLES:
+            raise UnknownChoiceError("table", name, tuple(TABLES))
+        table = TABLES[name]
+        return table.make(table.read(self.db, self.sweep))
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """What each summary table shows, by its name."""
+        from analysis.tables import TABLES
+
+        return {name: table.caption for name, table in TABLES.items()}
+
+    def __repr__(self) -> str:
+        whole = "all sweeps" if self.sweep is None else f"sweep {self.sweep!r}"
+        return f"<leaksweep.Results: {whole} of {self._shown_db}>"
+
+    @property
+    def _shown_db(self) -> str:
+        from sweep.store.url import parse_url
+
+        return parse_url(self.db).shown
+
+
+def _spec(spec: str | Path | Mapping[str, Any] | None, preset: str | None) -> Spec:
+    from sweep.errors import MisuseError
+    from sweep.grid.spec import Spec
+    from sweep.grid.spec_file import load_preset, load_spec
+
+    if spec is not None and preset is not None:
+        raise MisuseError(f"Both a spec and the preset {preset!r} were given; give one.")
+    if spec is None:
+        return load_preset(preset or DEFAULT_PRESET)
+    if isinstance(spec, Mapping):
+        return Spec.checked({"name": "spec", **spec}, "spec")
+    return load_spec(spec)
+
+
+def _listed(values: Any) -> str:
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    return ",".join(map(str, values if several else (values,)))
+
+
+def _url(db: str | Path) -> str:
+    from sweep.store.url import parse_url
+
+    return parse_url(str(db) if "://" in str(db) else f"sqlite:///{db}").text

@@ -1,0 +1,48 @@
+"""What a training consists of at one moment, but for its optimizer: bits to go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from sweep.workloads.seeding import generators_now
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A model's parameters, buffers and grads, and the generators.
+
+    ``put_back_generators`` may be called as often as there are trainings that go on from here.
+    """
+
+    parameters: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    grads: Mapping[str, Tensor | None]
+    put_back_generators: Callable[[], None]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Self:
+        """The present moment, in copies."""
+        return cls(
+            parameters={name: p.detach().clone() for name, p in model.named_parameters()},
+            buffers={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
+            grads={name: _cloned(p.grad) for name, p in model.named_parameters()},
+            put_back_generators=generators_now(),
+        )
+
+    def put_into(self, model: nn.Module) -> None:
+        """Gives ``model``, which has the same names, the bits of this moment."""
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(self.parameters[name])
+                parameter.grad = _cloned(self.grads[name])
+            for name, buffer in model.named_buffers():
+                buffer.copy_(self.buffers[name])
+
+
+def _cloned(grad: Tensor | None) -> Tensor | None:
+    return None if grad is None else grad.detach().clone()

@@ -1,0 +1,158 @@
+"""A file of recorded trials, CSV and perhaps compressed: read by pandas, some rows at a time.
+
+The file may come from anywhere, so that its size is looked at first: a megabyte of gzip can
+hold gigabytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sweep.errors import MisuseError, NotThereError
+from sweep.store.models import EnvironmentRow, TrialRow
+from sweep.verifying.recorded_trial import OF_TRIAL, SURROUNDINGS, RecordedTrial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_BYTES = 2**29
+"""Of the file once it is unpacked: a million trials take 330 MB."""
+MOST_TRIALS = 2_000_000
+ROWS_AT_ONCE = 2000
+"""Rows held at once."""
+
+_SINCE_LEAKSWEEP_0003 = frozenset({"causes", "unexplained", "score", "frozen_norm"})
+_BLOCK = 2**20
+_TYPES: Mapping[str, type] = {
+    column.name: column.type.python_type
+    for row in (TrialRow, EnvironmentRow)
+    for column in row.__table__.columns
+    if column.name in {*OF_TRIAL, *SURROUNDINGS}
+}
+
+
+class TrialsFile:
+    """The trials of a CSV file; each is known by its place, the first row being 1.
+
+    Raises NotThereError where there is no such file, and MisuseError for one that is too large,
+    is not CSV or lacks columns; goes through all of it once to see.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.where = str(path)
+        self._path = path
+        if not path.is_file():
+            raise NotThereError(f"There is no file {path}.")
+        with _explained(path):
+            _check_size(path)
+            self.numbers: Sequence[int] = range(1, 1 + sum(map(len, self._frames())))
+        self._rows = enumerate(self._all_rows(), start=1)
+
+    def read(self, numbers: Sequence[int]) -> list[RecordedTrial]:
+        """The rows of these numbers, which come in order, from one call to the next as well."""
+        with _explained(self._path):
+            found = ((number, self._row(number)) for number in numbers)
+            return [
+                RecordedTrial(f"Row {number}", self.where, number, row)
+                for number, row in found
+                if row is not None
+            ]
+
+    def _row(self, number: int) -> dict[str, Any] | None:
+        return next((row for place, row in self._rows if place == number), None)
+
+    def _all_rows(self) -> Iterator[dict[str, Any]]:
+        for frame in self._frames():
+            names = list(frame.columns)
+            for values in frame.itertuples(index=False, name=None):
+                row = dict.fromkeys(_SINCE_LEAKSWEEP_0003)
+                yield row | {n: _value(n, v) for n, v in zip(names, values, strict=True)}
+
+    def _frames(self) -> Iterator[pd.DataFrame]:
+        """The columns that are known, as the text that they are; an empty cell is empty text."""
+        import pandas as pd
+
+        with _unpacked(self._path) as file:
+            frames = pd.read_csv(
+                file,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                usecols=lambda name: name in _TYPES,
+                chunksize=ROWS_AT_ONCE,
+            )
+            rows = 0
+            for frame in frames:
+                _check_columns(self._path, frame)
+                rows += len(frame)
+                if rows > MOST_TRIALS:
+                    raise MisuseError(f"{self._path} has more than {MOST_TRIALS:,} rows.")
+                yield frame
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns what gzip, pandas and the system say of the file into one message."""
+    from pandas.errors import EmptyDataError, ParserError
+
+    try:
+        yield
+    except EmptyDataError as error:
+        raise MisuseError(f"{path} is empty. {_WHAT_IT_HAS}") from error
+    except (OSError, EOFError, zlib.error, ParserError, ValueError, OverflowError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise MisuseError(f"{path} cannot be read as CSV: {words}.") from error
+
+
+def _check_size(path: Path) -> None:
+    size = 0
+    with _unpacked(path) as file:
+        while block := file.read(_BLOCK):
+            size += len(block)
+            if size > MOST_BYTES:
+                raise MisuseError(
+                    f"{path} holds more than {MOST_BYTES:,} bytes once it is unpacked, and a file "
+                    f"of trials may hold that many. Cut it into several."
+                )
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _check_columns(path: Path, frame: pd.DataFrame) -> None:
+    lacking = [n for n in OF_TRIAL if n not in frame and n not in _SINCE_LEAKSWEEP_0003]
+    if lacking:
+        raise MisuseError(f"{path} lacks the columns {', '.join(lacking)}. {_WHAT_IT_HAS}")
+
+
+_WHAT_IT_HAS = (
+    "A file of trials has the columns of the table trial, such as "
+    "results/reference/article/trials.csv.gz."
+)
+
+
+def _value(column: str, text: Any) -> Any:
+    """``text`` as the column's type; as it is where it is none, for a comparison to show.
+
+    An empty cell is null, and so is one that a row is too short to have.
+    """
+    if not text or not isinstance(text, str):
+        return None
+    try:
+        return _READ[_TYPES[column]](text)
+    except (ValueError, KeyError):
+        return text
+
+
+_READ: Mapping[type, Callable[[str], Any]] = {
+    bool: {"True": True, "False": False}.__getitem__,
+    int: int,
+    float: float,
+    str: str,
+}

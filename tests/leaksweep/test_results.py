@@ -1,0 +1,61 @@
+"""Sweeps from Python: what `run` and `load` return, and what they refuse."""
+
+import pytest
+
+from analysis.exceptions import UnknownChoiceError
+from leaksweep import LeaksweepError, load, run
+
+GRID = {"workload": "small", "steps": 4, "grid": [{"optimizer": ["SGD", "Adam"]}]}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A sweep of six settings and the path of its database."""
+    path = tmp_path_factory.mktemp("ran") / "x.db"
+    return run(GRID, set={"seed": [0, 1], "lr": 0.1}, name="six", db=path, jobs=1, progress=False)
+
+
+def test_what_was_run_is_a_frame_of_trials(ran):
+    trials = ran.trials()
+    assert len(trials) == 12
+    assert set(trials["seed"]) == {0, 1}
+    assert set(trials["lr"]) == {0.1}
+    assert set(trials["verdict"]) == {"holds", "leaks"}
+
+
+def test_a_table_is_a_frame(ran):
+    rates = ran.table("by_optimizer")
+    assert list(rates["optimizer"]) == ["Adam", "SGD"]
+    assert list(rates["trials"]) == [6, 6]
+    assert "causes" in ran.tables
+
+
+def test_a_table_that_nobody_has_is_answered_with_the_nearest(ran):
+    with pytest.raises(UnknownChoiceError, match="Did you mean by_optimizer"):
+        ran.table("by_optimiser")
+
+
+def test_the_same_call_again_runs_nothing(ran, capsys):
+    again = run(GRID, set={"seed": [0, 1], "lr": 0.1}, name="six", db=ran.db, jobs=1)
+    assert again == ran
+    assert len(again.trials()) == 12
+
+
+def test_a_recorded_sweep_is_loaded_by_path_or_url(ran):
+    assert load(ran.db, "six") == ran
+    assert load(ran.db.removeprefix("sqlite:///")) == ran
+
+
+def test_a_sweep_that_is_not_there_is_answered_with_the_nearest(ran):
+    with pytest.raises(LeaksweepError, match=r"no sweep 'sxi'\. Did you mean 'six'"):
+        load(ran.db, "sxi")
+
+
+def test_a_spec_and_a_preset_are_one_too_many():
+    with pytest.raises(LeaksweepError, match="Both a spec and the preset 'full' were given"):
+        run(GRID, preset="full")
+
+
+def test_a_preset_that_nobody_has_is_answered_with_the_nearest():
+    with pytest.raises(LeaksweepError, match="Did you mean article"):
+        run(preset="artcle")
