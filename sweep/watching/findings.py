@@ -1,23 +1,31 @@
-"""What a watch found: the leaks, and how each parameter fared, as plain values."""
+"""What a watch found: how each parameter fared under each optimizer, as plain values.
+
+Nothing here grows with the number of steps: counts are kept, and the first so many leaks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from sweep.trial.probe import Change
 from sweep.trial.tally import null_if_nan
 from sweep.values.outcome import Causes, Measurement
 from sweep.values.words import GradState
+from sweep.watching.states import State
 
 UNKNOWN = "unknown"
-_WORDS = {
-    "by_history": "history",
-    "by_decay": "decay",
-    "by_gradient": "gradient",
-    "by_intrinsic": "intrinsic",
-    "despite_none": "despite None",
-}
+DESPITE_NONE = "despite None"
+
+KEPT_LEAKS = 100
+"""Leaks of a parameter that are kept one by one; the later ones are counted."""
+
+KEPT_ROWS = 2**25
+"""Rows, moved or not, of all leaks kept in a watch: 4 MiB of bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +33,62 @@ class Explanation:
     """What moved a parameter, as far as it was found out.
 
     Attributes:
-        causes: what replaying the step showed; None if that could not be done.
-        despite_none: it moved although its grad was None, which needs no replaying.
+        causes: what rehearsing the step showed; None if that could not be done.
+        unexplained: why not; None where it could.
+        despite_none: it moved although its grad was None, which needs no rehearsing.
+        shares: by source, how far it moves the parameter alone, over the whole movement; both
+            as L2 norms, so that shares need not add to 1.
+        remedies: what was rehearsed as well, and kept it still, in the words of `remedy`.
     """
 
     causes: Causes | None
+    unexplained: str | None = None
     despite_none: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)
+    remedies: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The causes as a list of words, as the database's view ``leak`` has them."""
+        """The causes as the database's column ``causes`` has them."""
         if self.causes is None:
-            return _WORDS["despite_none"] if self.despite_none else UNKNOWN
-        named = [word for column, word in _WORDS.items() if getattr(self.causes, column)]
-        return ", ".join(named) or UNKNOWN
+            return DESPITE_NONE if self.despite_none else UNKNOWN
+        named = [self.causes.sets] if self.causes.sets else _interim(self.causes)
+        return ", ".join(named + [DESPITE_NONE] * self.causes.despite_none) or UNKNOWN
+
+
+def _interim(causes: Causes) -> list[str]:
+    flags = ("intrinsic", "decay", "gradient", "history")
+    return [word for word in flags if getattr(causes, f"by_{word}")]
+
+
+class Rows:
+    """Some of a parameter's rows, a bit each."""
+
+    __slots__ = ("_bits", "_count")
+
+    def __init__(self, moved: np.ndarray) -> None:
+        """``moved`` is boolean, of shape ``(rows,)``."""
+        self._bits = np.packbits(moved)
+        self._count = len(moved)
+
+    @property
+    def of(self) -> int:
+        """How many rows there are."""
+        return self._count
+
+    def __len__(self) -> int:
+        return int(np.unpackbits(self._bits, count=self._count).sum())
+
+    def numbers(self) -> tuple[int, ...]:
+        """The rows, in order."""
+        return tuple(np.unpackbits(self._bits, count=self._count).nonzero()[0].tolist())
+
+    def joined(self, other: Rows | None) -> Rows:
+        """The rows of both."""
+        if other is None:
+            return self
+        rows = [np.unpackbits(each._bits, count=each._count) for each in (self, other)]
+        longest = max(map(len, rows))
+        return Rows(np.logical_or(*(np.pad(each, (0, longest - len(each))) for each in rows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +99,76 @@ class Leak:
         parameter: its name.
         optimizer: which of the watched optimizers, counting from 0.
         step: which of that optimizer's steps under watch, counting from 0.
-        change: how far it moved; where rows are watched, those rows alone.
-        grad: what the optimizer found in its grad.
-        rows: the rows that moved, in order; None where whole parameters are watched.
-        explanation: why; None for all but a parameter's first leak, which alone is explained.
-        arrived: whether its grad came since the step before, and was not left from earlier or
-            zeroed: it was asked to keep still all the same, or the grad is all zeros.
+        change: how far it moved, where rows or masks are judged, those alone; None where it
+            had kept still in the same circumstances before, so that no copy was at hand.
+        state: what the step found in its grad.
+        moved_rows: the rows that moved; None where whole parameters are watched.
+        explanation: why; None for all but a parameter's first leaks, until one is explained.
     """
 
     parameter: str
     optimizer: int
     step: int
-    change: Change
-    grad: GradState
-    rows: tuple[int, ...] | None = None
+    change: Change | None
+    state: State
+    moved_rows: Rows | None = None
     explanation: Explanation | None = None
-    arrived: bool = False
+
+    @property
+    def grad(self) -> GradState:
+        """What the step found in its grad, in the words of the sweep."""
+        return self.state.grad
+
+    @property
+    def rows(self) -> tuple[int, ...] | None:
+        """The rows that moved, in order; None where whole parameters are watched."""
+        return None if self.moved_rows is None else self.moved_rows.numbers()
+
+    @property
+    def max_change(self) -> float:
+        """The largest change of an element; NaN where one became NaN, or nothing was measured."""
+        return math.nan if self.change is None else self.change.max_change
+
+
+@dataclass(slots=True)
+class Fared:
+    """How a parameter fared on the steps of one kind.
+
+    Attributes:
+        steps: how many there were.
+        moved: on how many of them it moved.
+        first, last: the first and the last of those; None if there is none.
+        largest: the largest change of an element that is a number.
+        total: the sum of the L2 norms of the changes.
+        became_nan: a change was NaN: an element became NaN, or stopped being it.
+        measured: on how many of them the change was measured.
+    """
+
+    steps: int = 0
+    moved: int = 0
+    first: int | None = None
+    last: int | None = None
+    largest: float = 0.0
+    total: float = 0.0
+    became_nan: bool = False
+    measured: int = 0
+
+    def add(self, step: int, *, moved: bool, change: Change | None = None) -> None:
+        """Counts one step; ``change`` is how far it moved, where that was measured."""
+        self.steps += 1
+        if not moved:
+            return
+        self.moved += 1
+        self.first = step if self.first is None else self.first
+        self.last = step
+        if change is None:
+            return
+        self.measured += 1
+        self.total += change.l2
+        if math.isnan(change.max_change):
+            self.became_nan = True
+        else:
+            self.largest = max(self.largest, change.max_change)
 
 
 @dataclass(slots=True)
@@ -71,39 +176,62 @@ class Record:
     """How one parameter fared under one optimizer.
 
     Attributes:
-        quiet_steps: steps on which it was to keep still.
+        states: on how many steps its grad was in each state.
+        moves: on how many of those the step moved it.
+        still: the steps on which it was to keep still.
+        zeros: those on which autograd brought zeros, where they count as a gradient.
         grad: what the optimizer found in its grad at the first leak, or else at the first of
-            the quiet steps.
-        leaks: those on which it moved, in order.
+            the steps on which it was to keep still.
+        leaks: the first of the leaks, in order; ``still.moved`` counts all.
+        moved_rows: the rows that leaked on any step, where rows are judged.
+        outside: between how many of the optimizer's steps something else moved it.
+        explanation: why it leaked, or else moved on zeros that came.
+        not_judged: why it is judged no longer; None as long as it is.
     """
 
-    quiet_steps: int = 0
+    states: Counter[State] = field(default_factory=Counter)
+    moves: Counter[State] = field(default_factory=Counter)
+    still: Fared = field(default_factory=Fared)
+    zeros: Fared = field(default_factory=Fared)
     grad: GradState | None = None
     leaks: list[Leak] = field(default_factory=list)
+    moved_rows: Rows | None = None
+    outside: int = 0
+    explanation: Explanation | None = None
+    not_judged: str | None = None
 
     @property
-    def explanation(self) -> Explanation | None:
-        """The first explanation that says something, or else the first; None if it held."""
-        given = [leak.explanation for leak in self.leaks if leak.explanation is not None]
-        telling = [each for each in given if str(each) != UNKNOWN]
-        return next(iter(telling or given), None)
+    def quiet_steps(self) -> int:
+        """Steps on which it was to keep still."""
+        return self.still.steps
+
+    @property
+    def moved_steps(self) -> int:
+        """Steps that moved it, whatever they found."""
+        return self.moves.total()
 
     def measurement(self, *, finite: bool) -> Measurement:
         """The sums as the database keeps them; steps with a gradient were not measured."""
-        drifts = [leak.change.max_change for leak in self.leaks]
-        numbers = [drift for drift in drifts if null_if_nan(drift) is not None]
         return Measurement(
-            frozen_steps=self.quiet_steps,
-            leaked_steps=len(self.leaks),
-            first_leak_step=self.leaks[0].step if self.leaks else None,
-            max_drift=max(numbers, default=None) if drifts else 0.0,
-            total_drift=null_if_nan(sum(leak.change.l2 for leak in self.leaks)),
+            frozen_steps=self.still.steps,
+            leaked_steps=self.still.moved,
+            first_leak_step=self.still.first,
+            max_drift=self._max_drift(),
+            total_drift=null_if_nan(self.still.total) if self._is_measured else None,
             attached_motion=None,
             drift_ratio=None,
             initial_loss=None,
             final_loss=None,
             diverged=not finite,
         )
+
+    @property
+    def _is_measured(self) -> bool:
+        return self.still.measured == self.still.moved
+
+    def _max_drift(self) -> float | None:
+        only_nan = self.still.became_nan and self.still.largest == 0.0
+        return self.still.largest if self._is_measured and not only_nan else None
 
 
 @dataclass(slots=True)
@@ -112,13 +240,26 @@ class Findings:
 
     records: dict[tuple[int, str], Record] = field(default_factory=dict)
     steps: list[int] = field(default_factory=list)
+    kept_rows: int = 0
 
     def record(self, optimizer: int, parameter: str) -> Record:
         """The record of that pair, empty at first."""
         return self.records.setdefault((optimizer, parameter), Record())
 
+    def keep(self, record: Record, leak: Leak) -> None:
+        """Keeps a leak if there is room for it; the first of a record always."""
+        rows = 0 if leak.moved_rows is None else leak.moved_rows.of
+        room = len(record.leaks) < KEPT_LEAKS and self.kept_rows + rows <= KEPT_ROWS
+        if room or not record.leaks:
+            record.leaks.append(leak)
+            self.kept_rows += rows
+
+    def leaking(self) -> list[tuple[int, str]]:
+        """The pairs that leaked, in the order in which they first did."""
+        found = [key for key, record in self.records.items() if record.still.moved]
+        return sorted(found, key=lambda key: self.records[key].still.first or 0)
+
     def leaks(self) -> Iterator[Leak]:
-        """Every leak, parameter by parameter, in the order in which they first leaked."""
-        leaking = [record for record in self.records.values() if record.leaks]
-        for record in sorted(leaking, key=lambda each: each.leaks[0].step):
-            yield from record.leaks
+        """The leaks that were kept, parameter by parameter, in that order."""
+        for key in self.leaking():
+            yield from self.records[key].leaks

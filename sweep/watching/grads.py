@@ -1,6 +1,6 @@
-"""What a gradient holds: all zeros or not, and in which rows.
+"""What a grad holds, row by row, and grads with zeros put into them.
 
-A row is an index along the first dimension.
+A row is an index along the first dimension of what a process holds of the parameter.
 """
 
 from __future__ import annotations
@@ -8,62 +8,67 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweep.values.words import GradState
+from sweep.watching.parts import parts
 
 
-def grad_state(grad: Tensor | None, rows: Tensor | None = None) -> GradState:
-    """What an optimizer finds in ``grad``, or in those of its rows that ``rows`` marks.
-
-    ``rows`` is boolean, of shape ``(rows,)``.
-    """
-    if grad is None:
-        return GradState.NONE
-    if rows is None:
-        return GradState.NONZERO if has_nonzero(grad) else GradState.ZERO
-    found = reached_rows(grad, zeros_count=False) & rows
-    return GradState.NONZERO if bool(found.any()) else GradState.ZERO
-
-
-def has_nonzero(grad: Tensor) -> bool:
-    """Whether some element is not zero; NaN is not."""
-    return bool(_values(grad).any())
-
-
-def reached_rows(grad: Tensor, *, zeros_count: bool) -> Tensor:
-    """Which rows ``grad`` reaches, as a boolean tensor of shape ``(rows,)``.
-
-    A dense one reaches those in which it is not all zeros; a sparse one those that it lists,
-    if ``zeros_count``.
-    """
+def rows_with_nonzero(grad: Tensor) -> Tensor:
+    """In which rows ``grad`` is not all zeros, as a boolean tensor of shape ``(rows,)``."""
     if grad.layout is not torch.sparse_coo:
-        return _nonzero_rows(_values(grad))
-    listed = grad.detach().coalesce()
-    indices, values = listed.indices()[0], listed.values()
-    if not zeros_count:
-        indices = indices[_nonzero_rows(values)]
-    reached = torch.zeros(grad.shape[0], dtype=torch.bool, device=grad.device)
-    reached[indices] = True
-    return reached
+        return _nonzero_rows(_one(grad))
+    indices, values = parts(grad)
+    return _marked(indices[0][_nonzero_rows(values)], grad)
 
 
-def zeroed(grad: Tensor, rows: Tensor | None = None) -> Tensor:
-    """A copy of ``grad`` with zeros everywhere, or in the rows that ``rows`` marks."""
-    if rows is None:
+def listed_rows(grad: Tensor) -> Tensor:
+    """Which rows a sparse grad lists; none of a dense one."""
+    if grad.layout is not torch.sparse_coo:
+        return torch.zeros(_one(grad).shape[:1], dtype=torch.bool, device=grad.device)
+    indices, _ = parts(grad)
+    return _marked(indices[0], grad)
+
+
+def dense(grad: Tensor) -> Tensor:
+    """``grad`` as a dense tensor of what this process holds of it."""
+    return grad.detach().to_dense() if grad.layout is torch.sparse_coo else _one(grad)
+
+
+def has_nonzero(grad: Tensor | None, where: Tensor | None = None) -> bool:
+    """Whether ``grad`` has an element that is not zero, or has one where ``where`` is true."""
+    if grad is None:
+        return False
+    if where is None:
+        return bool(dense(grad).count_nonzero())
+    return bool(dense(grad)[where].count_nonzero())
+
+
+def zeroed(grad: Tensor, where: Tensor | None = None) -> Tensor:
+    """A copy of ``grad`` with zeros everywhere, or where ``where`` is true.
+
+    ``where`` is boolean, of shape ``(rows,)`` or the grad's.
+    """
+    if where is None:
         return torch.zeros_like(grad)
     if grad.layout is not torch.sparse_coo:
         copy = grad.detach().clone()
-        copy[rows] = 0
+        copy[where] = 0
         return copy
-    listed = grad.detach().coalesce()
-    values = listed.values().clone()
-    values[rows[listed.indices()[0]]] = 0
-    return torch.sparse_coo_tensor(listed.indices(), values, listed.shape, is_coalesced=True)
+    indices, values = parts(grad)
+    values = values.clone()
+    values[where[indices[0]]] = 0
+    return torch.sparse_coo_tensor(indices, values, grad.shape, is_coalesced=True)
 
 
-def _values(grad: Tensor) -> Tensor:
-    grad = grad.detach()
-    return grad.coalesce().values() if grad.layout is torch.sparse_coo else grad
+def _one(grad: Tensor) -> Tensor:
+    (only,) = parts(grad)
+    return only
 
 
 def _nonzero_rows(values: Tensor) -> Tensor:
-    return values.unsqueeze(-1).flatten(1).ne(0).any(dim=1)
+    rows = values.shape[0] if values.dim() else 1
+    return values.reshape(rows, -1).count_nonzero(dim=1) != 0  # many times as fast as any()
+
+
+def _marked(rows: Tensor, grad: Tensor) -> Tensor:
+    marked = torch.zeros(grad.shape[0], dtype=torch.bool, device=grad.device)
+    marked[rows] = True
+    return marked

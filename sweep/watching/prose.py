@@ -14,16 +14,16 @@ _ROWS_LISTED = 5
 def summary(findings: Findings, *, watched: int) -> str:
     """What was found: how many of the ``watched`` parameters leaked, and a line for each."""
     records = list(findings.records.values())
-    leaking = {leak.parameter for leak in findings.leaks()}
+    leaking = {name for _, name in findings.leaking()}
     steps = sum(findings.steps)
     if not steps:
         return f"No step was taken; {watched} parameters were watched."
-    if not records:
+    if not any(record.still.steps for record in records):
         return (
             f"A gradient reached all {watched} parameters before each of {_count(steps, 'step')}."
         )
     if not leaking:
-        quiet = len({name for _, name in findings.records})
+        quiet = len({name for (_, name), r in findings.records.items() if r.still.steps})
         return (
             f"No leak: {_count(quiet, 'parameter')} kept still on steps without a gradient "
             f"({watched} watched, {_count(steps, 'step')})."
@@ -34,7 +34,7 @@ def summary(findings: Findings, *, watched: int) -> str:
 
 def complaint(findings: Findings) -> str:
     """The message of a LeakError: each leaking parameter, what moved it, and the remedy."""
-    leaking = list(dict.fromkeys(leak.parameter for leak in findings.leaks()))
+    leaking = list(dict.fromkeys(name for _, name in findings.leaking()))
     head = f"step() moved {_count(len(leaking), 'parameter')} that should have kept still:"
     return "\n".join([head, *_lines(findings)])
 
@@ -42,8 +42,7 @@ def complaint(findings: Findings) -> str:
 def _lines(findings: Findings) -> list[str]:
     """A line for each leaking parameter, those of one remedy under it."""
     by_remedy: dict[str, list[str]] = {}
-    leaking = [record for record in findings.records.values() if record.leaks]
-    leaking.sort(key=lambda record: record.leaks[0].step)
+    leaking = [findings.records[key] for key in findings.leaking()]
     for record in leaking[:_LISTED]:
         by_remedy.setdefault(remedy(_told(record)), []).append(f"  {_line(record)}")
     lines = [line for advice, named in by_remedy.items() for line in (*named, f"    -> {advice}")]
@@ -54,19 +53,19 @@ def _lines(findings: Findings) -> list[str]:
 
 def _line(record: Record) -> str:
     first = record.leaks[0]
-    largest = max(leak.change.max_change for leak in record.leaks)
+    largest = "NaN" if record.still.became_nan else f"{record.still.largest:.3g}"
     cause = str(record.explanation or UNKNOWN)
     return (
-        f"{first.parameter}{_rows(first)}: {len(record.leaks)} of "
+        f"{first.parameter}{_rows(first)}: {record.still.moved} of "
         f"{_count(record.quiet_steps, 'step')}, first at step {first.step}, by up to "
-        f"{largest:.3g}, grad {first.grad}; cause: {cause}"
+        f"{largest}, grad {first.grad}; cause: {cause}"
     )
 
 
 def _told(record: Record) -> Leak:
     """The leak that tells most: the one that was explained, or else the first."""
     explained = [leak for leak in record.leaks if leak.explanation is record.explanation]
-    return explained[0]
+    return (explained or record.leaks)[0]
 
 
 def _rows(leak: Leak) -> str:

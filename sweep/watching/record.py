@@ -23,6 +23,7 @@ from sweep.optimizers import registry
 from sweep.optimizers.entry import OptimizerEntry, split_address
 from sweep.store.store import Store
 from sweep.trial.machine import environment
+from sweep.trial.tally import null_if_nan
 from sweep.values.outcome import Environment, Outcome, StepRecord
 from sweep.values.setting import PlannedTrial, Setting, canonical_json
 from sweep.values.words import Freeze, GradState, Verdict, ZeroGrad
@@ -52,11 +53,13 @@ def save(
     seconds: float,
 ) -> None:
     """Records the findings as the sweep ``name``; see `sweep.watching.session.Watch.save`."""
-    now = datetime.now(UTC)
+    now, tensors = datetime.now(UTC), {s.name: s.parameter for s in roster}
     outcomes = []
     for (index, parameter), record in findings.records.items():
+        if not record.still.steps:
+            continue
         planned = PlannedTrial(
-            setting=_setting(optimizers[index], roster[parameter], record),
+            setting=_setting(optimizers[index], tensors[parameter], record),
             workload=WORKLOAD,
             steps=findings.steps[index],
             options=canonical_json({"optimizer": index, "parameter": parameter}),
@@ -64,10 +67,10 @@ def save(
         outcomes.append(
             Outcome(
                 planned=planned,
-                environment=_environment(roster[parameter]),
+                environment=_environment(tensors[parameter]),
                 optimizer_package=_package(optimizers[index]),
-                verdict=Verdict.LEAKS if record.leaks else Verdict.HOLDS,
-                measurement=record.measurement(finite=bool(roster[parameter].isfinite().all())),
+                verdict=Verdict.LEAKS if record.still.moved else Verdict.HOLDS,
+                measurement=record.measurement(finite=bool(tensors[parameter].isfinite().all())),
                 causes=None if record.explanation is None else record.explanation.causes,
                 sideways=None,
                 train_seconds=seconds,
@@ -92,7 +95,7 @@ def _spec(
         "name": name,
         "optimizers": [_name_of(optimizer) for optimizer in optimizers],
         "steps": findings.steps,
-        "frozen": sorted(question.frozen),
+        "frozen": sorted(question.frozen.now.parameters),
         "zeros_count": question.zeros_count,
         "granularity": "row" if question.rows else "parameter",
     }
@@ -119,7 +122,7 @@ def _setting(optimizer: Optimizer, parameter: Tensor, record: Record) -> Setting
 
 def _steps(record: Record) -> tuple[StepRecord, ...]:
     return tuple(
-        StepRecord(leak.step, True, None, leak.grad, True, leak.change.max_change)
+        StepRecord(leak.step, True, None, leak.grad, True, null_if_nan(leak.max_change))
         for leak in record.leaks
     )
 

@@ -25,8 +25,8 @@ from sweep.trial.causes import Parameters, Sources, UnexplainedError, difference
 from sweep.trial.probe import bits, change_between
 from sweep.trial.replay import NO_SWITCH, NOTHING_OFF
 from sweep.values.outcome import Causes
-from sweep.values.words import GradState, Source
-from sweep.watching.grads import grad_state, zeroed
+from sweep.values.words import Source
+from sweep.watching.grads import has_nonzero, zeroed
 from sweep.workloads.seeding import generators_now
 
 DECAY = "weight_decay"
@@ -116,7 +116,7 @@ class Rehearsal:
     def there(self) -> Sources:
         """The sources that the step has."""
         found = {Source.HISTORY}
-        if grad_state(self._scene.parameter.grad, self._scene.rows) is GradState.NONZERO:
+        if has_nonzero(self._scene.parameter.grad, self._scene.rows):
             found.add(Source.GRADIENT)
         if self._group.get(DECAY):
             found.add(Source.DECAY)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sweep.values.words import GradState
 from sweep.watching.findings import UNKNOWN, Leak
+from sweep.watching.states import State
 
 _APART = (
     "give it an optimizer of its own and leave out that one's step(), or remove it from the "
@@ -27,7 +28,7 @@ def remedy(leak: Leak) -> str:
         return _APART
     if explanation.causes is not None and explanation.causes.despite_none:
         return f"its optimizer moves it even when its grad is None: {_APART}"
-    if leak.arrived:
+    if leak.state in (State.FRESH, State.ZEROS_CAME):
         return _of_an_arrived(leak)
     if leak.grad is GradState.ZERO:
         return "let its grad be None, not zeros: optimizer.zero_grad(set_to_none=True)"

@@ -1,114 +1,184 @@
-"""Who is watched: a model's parameters by name, which of them are frozen throughout, and
-which of them each optimizer holds.
+"""Who is watched: a model's parameters by name, as the model has them now.
+
+A parameter is known by its identity. Where the model gets, loses or replaces parameters, it
+is read again at the next step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from sweep.errors import MisuseError, UnknownNameError
+from sweep.errors import MisuseError
 
 Watchable = nn.Module | Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]
 
-_COMPILED = "_orig_mod."  # what torch.compile puts into the names of a model's parameters
+_IN_NAMES = ("_orig_mod.", "_checkpoint_wrapped_module.")
+"""What torch.compile and activation checkpointing put into the names of a model's parameters."""
+
+LEFT = " (left the model)"
+"""Behind the name of a parameter that an optimizer holds and the model has no longer."""
+
+
+@dataclass(slots=True, eq=False)
+class Subject:
+    """One parameter under watch.
+
+    Attributes:
+        name: the first of its names in the model; with `LEFT` once it has left.
+        parameter: the tensor itself.
+        in_model: whether the model has it now.
+        from_start: whether it had it as the watch was made.
+        not_judged: why it is judged no longer; None as long as it is.
+    """
+
+    name: str
+    parameter: Tensor
+    in_model: bool = True
+    from_start: bool = True
+    not_judged: str | None = None
 
 
 class Roster:
-    """The parameters under watch, by name.
-
-    A tied parameter goes by the first of its names; `resolve` knows the others, too. A
-    model that gets parameters later is asked again when an optimizer shows an unknown one.
-    """
+    """The parameters under watch. A tied one goes by the first of its names."""
 
     def __init__(self, watched: Watchable) -> None:
-        """Raises MisuseError for anything but a module or named parameters."""
-        self._watched = watched if isinstance(watched, nn.Module) else _named(watched)
-        self._name_of: dict[int, str] = {}
-        self._parameters: dict[str, Tensor] = {}
-        self._aliases: dict[str, str] = {}
-        self._unknown: set[int] = set()
-        self._read()
+        """Raises MisuseError for what has no names, or keeps parameters in flat shards."""
+        self._model = _unwrapped(watched) if isinstance(watched, nn.Module) else None
+        self._named = [] if isinstance(watched, nn.Module) else _named(watched)
+        self._raw_names = _raw_names(watched)
+        self._subjects: dict[int, Subject] = {}
+        self._signature: tuple[list[int], list[int]] = ([], [])
+        self._parameters_of: list[Mapping[str, Any]] = []
+        self._modules_of: list[Mapping[str, Any]] = []
+        self.aliases: dict[str, str] = {}
+        self.buffers: dict[str, Tensor] = {}
+        self._read(from_start=True)
 
-    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        return iter(self._parameters.items())
+    @property
+    def is_model(self) -> bool:
+        """Whether a whole model is watched, and not parameters picked by name."""
+        return self._model is not None
 
-    def __getitem__(self, name: str) -> Tensor:
-        return self._parameters[name]
+    @property
+    def model(self) -> nn.Module | None:
+        """The model without what wraps it."""
+        return self._model
 
-    def held_by(self, optimizer: Optimizer) -> Iterator[tuple[str, Tensor]]:
-        """The watched parameters that ``optimizer`` has now, by name, each once."""
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                name = self._name_of.get(id(parameter)) or self._look_again(parameter)
-                if name is not None:
-                    yield name, parameter
+    def __iter__(self) -> Iterator[Subject]:
+        """The model's parameters now, and those that have left it and are still remembered."""
+        return iter(self._subjects.values())
 
-    def resolve(self, names: Iterable[str]) -> frozenset[str]:
-        """The parameters that ``names`` mean: parameters, or modules with all they contain.
+    @property
+    def present(self) -> list[Subject]:
+        """The model's parameters now."""
+        return [subject for subject in self if subject.in_model]
 
-        Raises UnknownNameError, with the nearest names, for one that the model lacks.
-        """
-        if isinstance(names, str):
-            names = [names]
-        return frozenset(found for name in names for found in self._meant_by(name))
+    def of(self, tensor: Tensor) -> Subject | None:
+        """The subject of that very tensor; None if the model never had it."""
+        return self._subjects.get(id(tensor))
 
-    def _meant_by(self, name: str) -> set[str]:
-        inside = f"{name}."
-        found = {
-            first
-            for alias, first in self._aliases.items()
-            if alias == name or alias.startswith(inside) or name == ""
-        }
-        if not found:
-            valid = dict.fromkeys(self._aliases)
-            for alias in self._aliases:
-                pieces = alias.split(".")
-                valid |= dict.fromkeys(".".join(pieces[:n]) for n in range(1, len(pieces)))
-            hint = "frozen= takes names of parameters, or of modules for all they contain."
-            raise UnknownNameError("parameter or module", name, valid, hint=hint)
-        return found
+    def refresh(self) -> bool:
+        """Reads the model again if it has changed; returns whether it has."""
+        if self._model is None or self._signature == self._signed():
+            return False
+        self._read(from_start=False)
+        return True
 
-    def _read(self) -> None:
-        for alias, parameter in _pairs(self._watched):
-            name = self._name_of.setdefault(id(parameter), alias)
-            self._parameters.setdefault(name, parameter)
-            self._aliases[alias] = name
+    def forget(self, subject: Subject) -> None:
+        """Lets go of a parameter that has left the model and every optimizer."""
+        self._subjects.pop(id(subject.parameter), None)
 
-    def _look_again(self, parameter: Tensor) -> str | None:
-        """The name of a parameter not seen before; None for one that is not the model's."""
-        if id(parameter) in self._unknown:
-            return None
-        self._read()
-        name = self._name_of.get(id(parameter))
-        if name is None:
-            self._unknown.add(id(parameter))
-        return name
+    def let_go(self) -> None:
+        """Lets go of every tensor and module; the names stay."""
+        self._model, self._named = None, []
+        self._parameters_of, self._modules_of = [], []
+        self._subjects, self.buffers = {}, {}
+
+    def _read(self, *, from_start: bool) -> None:
+        self.aliases = {}
+        present: dict[int, str] = {}
+        for alias, parameter in self._pairs():
+            name = present.setdefault(id(parameter), alias)
+            self.aliases[alias] = name
+            subject = self._subjects.get(id(parameter))
+            if subject is None:
+                subject = Subject(name, parameter, from_start=from_start)
+                self._subjects[id(parameter)] = subject
+            subject.name, subject.in_model = name if name == alias else subject.name, True
+        for key, subject in self._subjects.items():
+            if key not in present and subject.in_model:
+                subject.name, subject.in_model = subject.name + LEFT, False
+        self.aliases = {
+            raw: self.aliases[clean]
+            for raw, clean in self._raw_names.items()
+            if clean in self.aliases
+        } | self.aliases
+        if self._model is not None:
+            self.buffers = {_clean(n): b for n, b in self._model.named_buffers()}
+            modules = list(self._model.modules())
+            self._parameters_of = [module._parameters for module in modules]
+            self._modules_of = [module._modules for module in modules]
+            self._signature = self._signed()
+
+    def _signed(self) -> tuple[list[int], list[int]]:
+        """The identities of the model's parameters and modules, in order."""
+        parameters = [id(each) for held in self._parameters_of for each in held.values()]
+        return parameters, [id(each) for held in self._modules_of for each in held.values()]
+
+    def _pairs(self) -> Iterator[tuple[str, Tensor]]:
+        if self._model is None:
+            yield from self._named
+            return
+        for name, parameter in self._model.named_parameters(remove_duplicate=False):
+            yield _clean(name), parameter
 
 
-def check_optimizers(optimizers: tuple[Any, ...], roster: Roster) -> None:
-    """Raises MisuseError unless each is an optimizer that holds some watched parameter."""
-    if not optimizers:
+def _raw_names(watched: Watchable) -> dict[str, str]:
+    """The names that a wrapped model gives its parameters, with those that we give them."""
+    if not isinstance(watched, nn.Module):
+        return {}
+    names = [name for name, _ in watched.named_parameters(remove_duplicate=False)]
+    inner = _unwrapped(watched)
+    cleaned = [_clean(name) for name, _ in inner.named_parameters(remove_duplicate=False)]
+    return dict(zip(names, cleaned, strict=True))
+
+
+def _clean(name: str) -> str:
+    for piece in _IN_NAMES:
+        name = name.replace(piece, "")
+    return name
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside DistributedDataParallel and its like, compiled or not.
+
+    Raises MisuseError for FSDP1 and DeepSpeed.
+    """
+    for module in model.modules():
+        if any(kind.__name__ == "FullyShardedDataParallel" for kind in type(module).__mro__):
+            raise MisuseError(
+                "watch cannot look into FullyShardedDataParallel (FSDP1), which keeps parameters "
+                "in flat shards without names of their own. Use fully_shard (FSDP2), which watch "
+                "judges on each rank's own shard, or watch a run on one device."
+            )
+    if type(model).__module__.partition(".")[0] == "deepspeed":
         raise MisuseError(
-            "watch needs the optimizers whose steps it is to look at: "
-            "`with watch(model, optimizer) as leaks:`; none came."
+            "watch cannot look into a DeepSpeed engine, whose optimizer steps on flat copies of "
+            "the parameters. Watch the model with its own optimizer before deepspeed.initialize, "
+            "in a short run on one device, or train with fully_shard (FSDP2)."
         )
-    for optimizer in optimizers:
-        if not isinstance(optimizer, Optimizer):
-            raise MisuseError(
-                f"watch needs objects of torch.optim.Optimizer, whose step hooks it uses; "
-                f"{type(optimizer).__name__} is none. If it wraps one, pass that one."
-            )
-        if not any(roster.held_by(optimizer)):
-            raise MisuseError(
-                f"{type(optimizer).__name__} holds none of the model's parameters, so its steps "
-                f"cannot move them. Was it built over another model, or over a copy of this one? "
-                f"Build it from the parameters of the model that is watched."
-            )
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if isinstance(model, DistributedDataParallel | DataParallel):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
 
 
 def _named(watched: Any) -> list[tuple[str, Tensor]]:
@@ -137,13 +207,3 @@ def _not_watchable(kind: str) -> MisuseError:
         f"watch needs a module or named parameters, such as model.named_parameters(), "
         f"to say which one moved; {kind} has no names."
     )
-
-
-def _pairs(watched: nn.Module | list[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """Every name with its parameter, without what wrappers put into the names."""
-    if not isinstance(watched, nn.Module):
-        yield from watched
-        return
-    inner = watched.module if isinstance(watched, DistributedDataParallel) else watched
-    for name, parameter in inner.named_parameters(remove_duplicate=False):
-        yield name.replace(_COMPILED, ""), parameter

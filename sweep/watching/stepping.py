@@ -1,24 +1,31 @@
-"""One optimizer under watch: what each of its steps does to what was to keep still."""
+"""One optimizer under watch: what each of its outermost steps does to what it holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.utils.weak import TensorWeakRef
 
-from sweep.trial.probe import Change, Probe
-from sweep.values.words import GradState
 from sweep.watching.arrivals import Arrivals
-from sweep.watching.closures import Call, has_closure, listening
-from sweep.watching.findings import Explanation, Findings, Leak
-from sweep.watching.grads import grad_state, has_nonzero, reached_rows
-from sweep.watching.rehearsal import Rehearsed, Scene, digest, rehearse
-from sweep.watching.roster import Roster
+from sweep.watching.circumstances import Circumstances, Experience, groups_of
+from sweep.watching.closures import has_closure, listening
+from sweep.watching.families import Call, Family
+from sweep.watching.findings import Explanation, Findings, Leak, Record
+from sweep.watching.guard import Guard
+from sweep.watching.marks import Marks, Moves
+from sweep.watching.meant import Wish
+from sweep.watching.movement import Movement, movement
+from sweep.watching.parts import one_part, parts
+from sweep.watching.rehearsals import Rehearsals
+from sweep.watching.roster import Roster, Subject
+from sweep.watching.states import UNREACHED, Grads, State
+
+STEPS_UNTIL_TRUSTED = 2
+"""Steps with movement on which version counters must tell of all of it before they are trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,278 +33,315 @@ class Question:
     """What is asked of a watch.
 
     Attributes:
-        frozen: parameters that must not move even if a gradient reaches them.
-        zeros_count: a gradient that is all zeros is one.
+        frozen: what must not move even if a gradient reaches it.
+        trainable: what must move.
+        zeros_count: zeros that autograd brings are a gradient.
         rows: rows are judged one by one.
-        causes: the first leak of each parameter is explained.
+        causes: leaks are explained.
     """
 
-    frozen: frozenset[str]
+    frozen: Wish
+    trainable: Wish
     zeros_count: bool
     rows: bool
     causes: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Circumstances:
-    """What decides, for all that is known, whether a quiet parameter moves.
+@dataclass(slots=True)
+class Case:
+    """A parameter in the step at hand.
 
-    One that kept still in the same circumstances before is not rehearsed again.
+    Attributes:
+        subject: the parameter.
+        state: what the step finds in its grad.
+        still: whether it is to keep still, so that moving is a leak.
+        where: the part that is to keep still; None is all of it.
+        quiet: what the step finds in that part.
+        circumstances: what decides, as far as is known, whether it moves; None where that does
+            not matter.
     """
 
-    grad: GradState
-    has_state: bool
-    has_rate: bool
-    has_decay: bool
-    reached_before: bool
+    subject: Subject
+    state: State
+    still: bool
+    where: Tensor | None = None
+    quiet: frozenset[State] = frozenset()
+    circumstances: Circumstances | None = None
+
+    @property
+    def parameter(self) -> Tensor:
+        """The tensor itself."""
+        return self.subject.parameter
+
+    @property
+    def matters(self) -> bool:
+        """Whether a movement is told of: a leak, or one on zeros that came."""
+        return self.subject.in_model and (self.still or self.state is State.ZEROS_CAME)
 
 
-@dataclass(slots=True)
-class _Quiet:
-    """A parameter that is to keep still on the step at hand, with what was rehearsed of it."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the optimizers of one watch share; ``refresh`` reads the model again if it changed."""
 
-    parameter: Tensor
-    rows: Tensor | None
-    grad: GradState
-    arrived: bool
-    circumstances: _Circumstances | None = None
-    is_rehearsed: bool = False
-    rehearsed: Rehearsed | None = None
+    roster: Roster
+    arrivals: Arrivals
+    marks: Marks
+    guard: Guard
+    question: Question
+    findings: Findings
+    refresh: Callable[[], None]
 
 
 class Stepping:
-    """Hooks around one optimizer's steps, which compare and record; `remove` takes them off."""
+    """Listens to the steps of one family, compares and records."""
 
-    def __init__(
-        self,
-        index: int,
-        optimizer: Optimizer,
-        roster: Roster,
-        arrivals: Arrivals,
-        question: Question,
-        findings: Findings,
-    ) -> None:
-        """Puts the hooks on ``optimizer``."""
+    def __init__(self, index: int, family: Family, shared: Shared) -> None:
+        """Looks at what the family holds now, and remembers what is in the grads."""
+        self.family = family
+        self.held: list[Subject] = []
         self._index = index
-        self._roster = roster
-        self._arrivals = arrivals
-        self._question = question
-        self._findings = findings
-        self._probe = Probe({})
-        self._quiet: dict[str, _Quiet] = {}
-        self._has_closure = False
-        self._clock = 0  # of the arrivals, at the end of the last step
-        self._left: dict[str, TensorWeakRef | None] = {}  # the grads, likewise
-        self._held: dict[str, set[_Circumstances]] = {}
-        self._explained: set[str] = set()
-        findings.steps.append(0)
-        for name, parameter in roster.held_by(optimizer):
-            self._meet(name, parameter)
-        self._handles = (
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
-        )
+        self._shared = shared
+        self._grads = Grads(shared.arrivals)
+        self._experience = Experience()
+        self._rehearsals = Rehearsals()
+        self._cases: dict[int, Case] | None = None
+        self._looked_at = 0  # on the clock of the arrivals
+        self._copies: dict[int, tuple[Tensor, ...]] = {}
+        self._steps_that_counted = 0
+        shared.findings.steps.append(0)
+        self._meet()
+        self._grads.begin([subject.parameter for subject in self.held])
+        self._mark(trusted=False)
 
     @property
     def held_bytes(self) -> int:
-        """The size of the copies of parameters that are held now."""
-        return self._probe.held_bytes
+        """The size of the copies that are held now."""
+        return sum(part.nbytes for copy in self._copies.values() for part in copy)
 
-    def remove(self) -> None:
-        """Takes the hooks off and lets go of every copy."""
-        for handle in self._handles:
-            handle.remove()
-        self._probe.before_step({})
-        self._quiet = {}
+    def let_go(self) -> None:
+        """Lets go of every tensor."""
+        self._copies, self._cases, self.held = {}, None, []
 
-    def _meet(self, name: str, parameter: Tensor) -> None:
-        """Starts to watch a parameter. A gradient that it has already counts as one."""
-        self._probe.add(name, parameter)
-        self._left[name] = _reference(parameter.grad)
-        if parameter.grad is not None and has_nonzero(parameter.grad):
-            self._arrivals.mark(parameter)
+    def begins(self) -> None:
+        """Notes what has moved since the step before."""
+        self._shared.guard.step(self._begin, self.held)
 
-    def _before_step(
-        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Returns what the step is to be called with instead, if it has a closure."""
-        arguments = arguments[1:]  # torch puts the optimizer itself first
-        self._has_closure = has_closure(arguments, keywords)
-        self._quiet = {}
-        for name, parameter in self._roster.held_by(optimizer):
-            if name not in self._left:
-                self._meet(name, parameter)
-            if self._has_closure:
-                self._quiet[name] = self._as_quiet(name, parameter, None)
-            elif (quiet := self._found_quiet(name, parameter)) is not None:
-                self._quiet[name] = quiet
-        self._probe.before_step({name: quiet.rows for name, quiet in self._quiet.items()})
-        if not self._question.causes:
-            return None
-        if self._has_closure:
-            hear = partial(self._rehearse_what_is_quiet_by_now, optimizer)
-            arguments, keywords = listening(arguments, keywords, hear)
-            return (optimizer, *arguments), keywords
-        self._rehearse(self._quiet, optimizer, arguments, keywords)
+    def reaches(self, inner: Optimizer, call: Call) -> Call | None:
+        """Looks at the grads; where there is a closure, as soon as that has brought them."""
+
+        def look(with_call: Call) -> None:
+            self._shared.guard.step(lambda: self._look(inner, with_call), self.held)
+
+        if has_closure(*call):
+            return listening(*call, look)
+        look(call)
         return None
 
-    def _rehearse_what_is_quiet_by_now(self, optimizer: Optimizer, call: Call) -> None:
-        quiet = self._still_quiet()
-        self._rehearse(quiet, optimizer, *call)
-        self._quiet |= quiet
+    def ends(self, *, worked: bool) -> None:
+        """Judges what has moved."""
+        self._shared.guard.step(lambda: self._end(worked=worked), self.held)
+        self._cases = None
 
-    def _rehearse(
-        self,
-        among: Mapping[str, _Quiet],
-        optimizer: Optimizer,
-        arguments: tuple[Any, ...],
-        keywords: Mapping[str, Any],
-    ) -> None:
-        """Rehearses the step for each of ``among`` of which it is not known what it does."""
-        groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-        for name, quiet in among.items():
-            if name in self._explained:
-                continue
-            group = groups[id(quiet.parameter)]
-            quiet.circumstances = _Circumstances(
-                grad=quiet.grad,
-                has_state=bool(optimizer.state.get(quiet.parameter)),
-                has_rate=bool(group.get("lr", True)),
-                has_decay=bool(group.get("weight_decay", False)),
-                reached_before=self._was_reached(quiet),
-            )
-            if quiet.circumstances not in self._held.get(name, ()):
-                scene = Scene(optimizer, quiet.parameter, quiet.rows, arguments, keywords)
-                quiet.is_rehearsed, quiet.rehearsed = True, rehearse(scene)
+    def _begin(self) -> None:
+        self._shared.refresh()
+        self._meet()
+        self._cases = None
+        moves = self._mark(trusted=self._trusted)
+        for subject in self.held:
+            if id(subject.parameter) in moves.moved:
+                self._record(subject).outside += 1
 
-    def _was_reached(self, quiet: _Quiet) -> bool:
-        """Whether a gradient has ever reached the parameter, or one of the rows in question."""
-        arrival = self._arrivals.of(quiet.parameter)
-        if quiet.rows is None:
-            return arrival.time > 0
-        return bool((arrival.row_times[quiet.rows] > 0).any())
-
-    def _after_step(
-        self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
-    ) -> None:
-        if self._has_closure:
-            self._drop_those_reached_meanwhile()
-        for name, change in self._probe.after_step().items():
-            self._judge(name, self._quiet[name], change)
-        for name, parameter in self._roster.held_by(optimizer):
-            self._left[name] = _reference(parameter.grad)
-        self._clock = self._arrivals.clock
-        self._findings.steps[self._index] += 1
-
-    def _judge(self, name: str, quiet: _Quiet, change: Change) -> None:
-        record = self._findings.record(self._index, name)
-        record.quiet_steps += 1
-        first_leak = change.moved and not record.leaks
-        if record.grad is None or first_leak:
-            record.grad = quiet.grad
-        if not change.moved:
-            if quiet.circumstances is not None:
-                self._held.setdefault(name, set()).add(quiet.circumstances)
-            return
-        leak = Leak(
-            parameter=name,
-            optimizer=self._index,
-            step=self._findings.steps[self._index],
-            change=change,
-            grad=quiet.grad,
-            rows=tuple(self._probe.moved_rows(name)) if self._question.rows else None,
-            explanation=self._explain(name, quiet, first_leak),
-            arrived=quiet.arrived,
-        )
-        record.leaks.append(leak)
-
-    def _explain(self, name: str, quiet: _Quiet, first_leak: bool) -> Explanation | None:
-        """Why it moved, if the step was rehearsed and went as it did then."""
-        if not quiet.is_rehearsed:
-            self._held.pop(name, None)  # it had held like this before: rehearse the next step
-            return self._unexplained(quiet) if first_leak else None
-        self._explained.add(name)
-        now = quiet.parameter.detach()
-        ending = digest(now if quiet.rows is None else now[quiet.rows])
-        if quiet.rehearsed is None or quiet.rehearsed.digest != ending:
-            return self._unexplained(quiet)
-        return Explanation(quiet.rehearsed.causes)
-
-    def _unexplained(self, quiet: _Quiet) -> Explanation:
-        return Explanation(None, despite_none=quiet.grad is GradState.NONE)
-
-    def _found_quiet(self, name: str, parameter: Tensor) -> _Quiet | None:
-        """The parameter, or those rows of it, that no gradient has reached; None if all are."""
-        if name in self._question.frozen:
-            return self._as_quiet(name, parameter, None)
-        if self._question.rows and parameter.dim() > 0:
-            rows = ~self._rows_reached(name, parameter)
-            return self._as_quiet(name, parameter, rows) if bool(rows.any()) else None
-        return None if self._is_reached(name, parameter) else self._as_quiet(name, parameter, None)
-
-    def _still_quiet(self) -> dict[str, _Quiet]:
-        """Those that are quiet now, of those that were, with what was rehearsed of them."""
-        found = {
-            name: self._found_quiet(name, held.parameter) for name, held in self._quiet.items()
-        }
-        return {
-            name: replace(
-                quiet,
-                circumstances=self._quiet[name].circumstances,
-                is_rehearsed=self._quiet[name].is_rehearsed,
-                rehearsed=self._quiet[name].rehearsed,
-            )
-            for name, quiet in found.items()
-            if quiet is not None
+    def _look(self, inner: Optimizer, call: Call) -> None:
+        """Finds the state of each grad, and copies and rehearses what may move by a leak."""
+        states = self._states([subject for subject in self.held if not subject.not_judged])
+        groups, arrivals = groups_of(inner), self._shared.arrivals
+        cases = {}
+        for subject in self.held:
+            parameter = subject.parameter
+            if id(parameter) in states:
+                case = cases[id(parameter)] = self._case(subject, states[id(parameter)])
+                if case.matters and id(parameter) in groups:
+                    fed = arrivals.of(parameter).time > 0
+                    case.circumstances = Circumstances.of(
+                        parameter, case.quiet, inner, groups, fed=fed
+                    )
+        self._cases, self._looked_at = cases, arrivals.clock
+        if self._shared.question.causes:
+            self._rehearsals.rehearse(inner, call, list(filter(self._is_unsure, cases.values())))
+        self._copies = {
+            key: _copy(case.parameter, self._copies.get(key))
+            for key, case in cases.items()
+            if self._may_move(case)
         }
 
-    def _drop_those_reached_meanwhile(self) -> None:
-        """A closure brings the gradients while the step runs: only now is it known to whom."""
-        held, self._quiet = self._quiet, self._still_quiet()
-        for name in held:
-            if name not in self._quiet:
-                self._probe.drop(name)
-            elif (rows := self._quiet[name].rows) is not None:
-                self._probe.narrow(name, rows)
+    def _end(self, *, worked: bool) -> None:
+        moves = self._mark(trusted=self._trusted)
+        if not worked and not moves.moved:
+            return  # a wrapper that had nothing to do, as between accumulated batches
+        if self._cases is None:
+            self._look(self.family.hooked[-1], ((), {}))  # its closure was never called
+        self._learn_whether_counters_count(moves)
+        cases = [self._at_the_end(case) for case in (self._cases or {}).values()]
+        explained_first = sorted(cases, key=lambda each: not self._rehearsals.has(each.parameter))
+        for case in explained_first:
+            self._shared.guard.one(case.parameter, partial(self._judge, case, moves))
+        self._leave_grads()
+        self._copies = {
+            key: copy
+            for key, copy in self._copies.items()
+            if key in moves.moved  # kept, so that the next one need not be made anew
+        }
+        self._shared.findings.steps[self._index] += 1
 
-    def _as_quiet(self, name: str, parameter: Tensor, rows: Tensor | None) -> _Quiet:
-        grad = grad_state(parameter.grad, rows)
-        return _Quiet(parameter, rows, grad, self._has_arrived(name, parameter))
+    def _case(self, subject: Subject, state: State) -> Case:
+        question, parameter = self._shared.question, subject.parameter
+        frozen = question.frozen.now
+        quiet = state in UNREACHED or (state is State.ZEROS_CAME and not question.zeros_count)
+        if subject.name in frozen.parameters or (quiet and not question.rows):
+            return Case(subject, state, still=True, quiet=frozenset({state}))
+        if subject.name in frozen.masks:
+            where = frozen.masks[subject.name]
+            return Case(subject, state, still=True, where=where, quiet=frozenset({state}))
+        if not question.rows or one_part(parameter) is None or not parameter.dim():
+            return Case(subject, state, still=quiet, quiet=frozenset({state}))
+        where, found = self._quiet_rows(parameter, state)
+        return Case(subject, state, still=bool(found), where=where, quiet=found)
 
-    def _is_reached(self, name: str, parameter: Tensor) -> bool:
-        """Whether a gradient, as the watch was asked to count it, has arrived."""
-        grad = parameter.grad
-        if grad is None or not self._has_arrived(name, parameter):
+    def _quiet_rows(self, parameter: Tensor, state: State) -> tuple[Tensor, frozenset[State]]:
+        """The rows that are to keep still, and the states in which they are."""
+        rows = self._grads.row_states(parameter, state)
+        reached = [State.FRESH] + [State.ZEROS_CAME] * self._shared.question.zeros_count
+        quiet = {each: rows[each] for each in rows if each not in reached and rows[each].any()}
+        where = torch.zeros_like(next(iter(rows.values())))
+        for part in quiet.values():
+            where |= part
+        return where, frozenset(quiet)
+
+    def _at_the_end(self, case: Case) -> Case:
+        """The case as it is once the step has ended: a closure may have brought more."""
+        arrival = self._shared.arrivals.of(case.parameter)
+        if arrival.time <= self._looked_at or case.state is State.FRESH:
+            return case
+        state = self._states([case.subject]).get(id(case.parameter), case.state)
+        if state is not State.FRESH:
+            return case
+        return replace(self._case(case.subject, state), circumstances=case.circumstances)
+
+    def _is_unsure(self, case: Case) -> bool:
+        """Whether a rehearsal may tell what is not known of the case."""
+        if case.circumstances is None or self._record(case.subject).explanation is not None:
             return False
-        return self._question.zeros_count or has_nonzero(grad)
+        return self._experience.moved(case.parameter, case.circumstances) is not False
 
-    def _has_arrived(self, name: str, parameter: Tensor) -> bool:
-        """Whether the parameter's grad has come since the step before, and is there."""
-        grad = parameter.grad
-        if grad is None:
-            return False  # none came, or what came was cleared: a step that was skipped
-        arrival = self._arrivals.of(parameter)
-        if arrival.time > self._clock:
-            came_earlier = arrival.backward != self._arrivals.backward
-            zeroed_since = grad._version != arrival.version and not has_nonzero(grad)
-            return not (came_earlier and zeroed_since)
-        return self._is_assigned(name, grad)
+    def _may_move(self, case: Case) -> bool:
+        """Whether a copy is wanted: it moved so before, or nothing says that it keeps still."""
+        if case.circumstances is None:
+            return False
+        if case.where is not None:
+            return True
+        known = self._experience.moved(case.parameter, case.circumstances)
+        if known is None:
+            known = self._rehearsals.moves(case.parameter)
+        return case.state is not State.NONE if known is None else known
 
-    def _rows_reached(self, name: str, parameter: Tensor) -> Tensor:
-        """The same for each row: a boolean tensor of shape ``(rows,)``."""
-        grad, arrival = parameter.grad, self._arrivals.of(parameter)
-        if grad is None:
-            return arrival.row_times < 0  # nowhere true
-        reached = arrival.row_times > self._clock
-        if arrival.time <= self._clock and self._is_assigned(name, grad):
-            reached = reached_rows(grad, zeros_count=self._question.zeros_count)
-        return reached
+    def _judge(self, case: Case, moves: Moves) -> None:
+        record, key = self._record(case.subject), id(case.parameter)
+        moved = key in moves.moved or key in moves.remade
+        record.states[case.state] += 1
+        record.moves[case.state] += moved
+        if not case.matters or case.circumstances is None:
+            return
+        found = self._movement(case, moved)
+        if found is not None:
+            moved = found.change.moved
+        self._experience.note(case.parameter, case.circumstances, moved=moved)
+        fared = record.still if case.still else record.zeros
+        fared.add(self._step, moved=moved, change=None if found is None else found.change)
+        if record.grad is None or (case.still and moved and fared.moved == 1):
+            record.grad = case.state.grad
+        if not moved:
+            return
+        explanation = self._explain(case, record)
+        if case.still:
+            self._keep_leak(case, record, found, explanation)
 
-    def _is_assigned(self, name: str, grad: Tensor) -> bool:
-        """Whether the grad is another tensor than the one that the last step left."""
-        left = self._left[name]
-        return left is None or left() is not grad
+    def _keep_leak(
+        self, case: Case, record: Record, found: Movement | None, explanation: Explanation | None
+    ) -> None:
+        rows = None if found is None else found.rows
+        leak = Leak(
+            parameter=case.subject.name,
+            optimizer=self._index,
+            step=self._step,
+            change=None if found is None else found.change,
+            state=case.state,
+            moved_rows=rows,
+            explanation=explanation,
+        )
+        self._shared.findings.keep(record, leak)
+        if rows is not None:
+            record.moved_rows = rows.joined(record.moved_rows)
+
+    def _movement(self, case: Case, moved: bool) -> Movement | None:
+        """How far it moved; None where that was not measured."""
+        copy = self._copies.get(id(case.parameter))
+        if copy is None or not moved:
+            return None
+        by_row = self._shared.question.rows or case.where is not None
+        return movement(copy, parts(case.parameter), case.where, by_row=by_row)
+
+    def _explain(self, case: Case, record: Record) -> Explanation | None:
+        """Why it moved; None where that has been said already."""
+        if record.explanation is not None and record.explanation.causes is not None:
+            return None
+        first = record.explanation is None
+        found = self._rehearsals.explain(case, causes=self._shared.question.causes)
+        if found.causes is not None or first:
+            record.explanation = found
+            return found
+        return None
+
+    def _states(self, subjects: Sequence[Subject]) -> dict[int, State]:
+        return self._shared.guard.all(
+            subjects, self._grads.states, lambda one, other: one | other, {}
+        )
+
+    def _mark(self, *, trusted: bool) -> Moves:
+        marks = self._shared.marks
+        return self._shared.guard.all(
+            self.held, lambda tensors: marks.update(tensors, trusted=trusted), Moves.joined, Moves()
+        )
+
+    def _leave_grads(self) -> None:
+        self._shared.guard.all(self.held, self._grads.leave, lambda one, _: one, None)
+
+    @property
+    def _trusted(self) -> bool:
+        return self._steps_that_counted >= STEPS_UNTIL_TRUSTED
+
+    def _learn_whether_counters_count(self, moves: Moves) -> None:
+        if moves.unseen:
+            self._steps_that_counted = -(2**62)  # never again
+        elif moves.moved:
+            self._steps_that_counted += 1
+
+    @property
+    def _step(self) -> int:
+        return self._shared.findings.steps[self._index]
+
+    def _record(self, subject: Subject) -> Record:
+        return self._shared.findings.record(self._index, subject.name)
+
+    def _meet(self) -> None:
+        found = [self._shared.roster.of(tensor) for tensor in self.family.parameters]
+        self.held = [subject for subject in found if subject is not None]
 
 
-def _reference(grad: Tensor | None) -> TensorWeakRef | None:
-    return None if grad is None else TensorWeakRef(grad)
+def _copy(parameter: Tensor, held: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+    """A copy of the parameter's parts, made in ``held`` where that fits."""
+    now = parts(parameter)
+    if held is None or [(c.shape, c.dtype) for c in held] != [(p.shape, p.dtype) for p in now]:
+        return tuple(part.clone() for part in now)
+    for copy, part in zip(held, now, strict=True):
+        copy.copy_(part)
+    return held

@@ -23,12 +23,12 @@ def table(leaks: Sequence[Leak], *, with_rows: bool) -> pd.DataFrame:
     columns = {
         "parameter": [leak.parameter for leak in leaks],
         "step": [leak.step for leak in leaks],
-        "change": [leak.change.max_change for leak in leaks],
+        "change": [leak.max_change for leak in leaks],
         "grad": [str(leak.grad) for leak in leaks],
         "cause": [None if leak.explanation is None else str(leak.explanation) for leak in leaks],
         "optimizer": [leak.optimizer for leak in leaks],
     }
     frame = pd.DataFrame(columns).astype(_DTYPES)
     if with_rows:
-        frame["rows"] = pd.Series([len(leak.rows or ()) for leak in leaks], dtype="int64")
+        frame["rows"] = pd.Series([len(leak.moved_rows or ()) for leak in leaks], dtype="int64")
     return frame

@@ -77,7 +77,7 @@ def test_a_detached_layer_that_moves_on_zeros_is_caught(net, fit, manual):
     assert set(table["parameter"]) == {"net.body.weight", "net.body.bias"}
     assert set(table["step"]) == {1, 3, 5}
     assert set(table["grad"]) == {"zero"}
-    assert set(table["cause"].dropna()) == {"history, decay"}
+    assert set(table["cause"].dropna()) == {"decay, history"}
 
 
 @pytest.mark.parametrize("manual", [True, False])

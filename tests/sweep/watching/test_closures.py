@@ -10,7 +10,7 @@ from sweep import watch
 OPTIMIZERS = {
     "history": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
     "decay": lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.1),
-    "history, decay": lambda p: torch.optim.AdamW(p, lr=0.1),
+    "decay, history": lambda p: torch.optim.AdamW(p, lr=0.1),
 }
 
 

@@ -36,8 +36,8 @@ LEAKING_WITH_ZEROS = {
     "Adam": "history",
     "Adam foreach": "history",
     "Adam fused": "history",
-    "AdamW": "history, decay",
-    "AdamW amsgrad": "history, decay",
+    "AdamW": "decay, history",
+    "AdamW amsgrad": "decay, history",
     "ASGD": "intrinsic",
     "NAdam": "history",
 }

@@ -56,7 +56,7 @@ def test_each_quiet_parameter_becomes_a_trial_and_each_leak_a_step(leaks, url):
         assert trial["by_history"]
         assert trial["by_decay"]
         assert not trial["by_gradient"]
-    assert rows(url, "SELECT DISTINCT causes FROM leak") == [("history, decay",)]
+    assert rows(url, "SELECT DISTINCT causes FROM leak") == [("decay, history",)]
     assert rows(url, "SELECT step, count(*) FROM step GROUP BY step") == [(1, 2), (3, 2), (5, 2)]
     (spec,) = rows(url, "SELECT spec FROM sweep")[0]
     assert json.loads(spec)["kind"] == "watch"

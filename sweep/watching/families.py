@@ -1,0 +1,229 @@
+"""An optimizer with what wraps it and what it wraps, and when one of its steps begins and ends.
+
+Wrappers call the step of what they wrap, and a class may call its parent's. The outermost of
+such steps is the one that counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer, optimizer
+
+from sweep.errors import MisuseError
+
+INNER = ("optimizer", "_optimizer", "base_optimizer", "optim", "original_optimizer")
+"""Attributes in which wrappers keep what they wrap."""
+
+_INNER_BY_NAME = "optimizer_dict"
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""What a step is called with: positional and keyword arguments."""
+
+
+class Listener(Protocol):
+    """Who is told of a family's outermost steps."""
+
+    def begins(self) -> None:
+        """A step begins: nothing has been done yet."""
+
+    def reaches(self, inner: Optimizer, call: Call) -> Call | None:
+        """The optimizer that does the work is about to. Returns what to call it with instead."""
+
+    def ends(self, *, worked: bool) -> None:
+        """It has ended, or raised; ``worked`` is whether `reaches` was called."""
+
+
+class Family:
+    """One optimizer that a user gave, with its wrappers and what they wrap.
+
+    Attributes:
+        given: what the user gave.
+        hooked: those of the family that call torch's step hooks, the outermost first.
+    """
+
+    def __init__(self, given: Any) -> None:
+        """Raises MisuseError for what is no optimizer and wraps none."""
+        self.given = given
+        self.hooked: list[Optimizer] = []
+        self._proxies: list[Any] = []
+        for member in _members(given):
+            (self.hooked if _calls_hooks(member) else self._proxies).append(member)
+        if not self.hooked:
+            raise _no_optimizer(given)
+        self._patched: list[tuple[Any, Any, Any]] = []
+        self._handles: list[Any] = []
+        self._listener: Listener | None = None
+        self._depth = 0  # of proxies' steps
+        self._is_open = False
+        self._worked = False
+
+    @property
+    def name(self) -> str:
+        """The class of the optimizer that does the work."""
+        return type(self.hooked[-1]).__name__
+
+    @property
+    def groups(self) -> Iterator[Mapping[str, Any]]:
+        """The parameter groups of each member, those of a wrapper first."""
+        for member in self.hooked:
+            yield from member.param_groups
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What the family holds now, each once."""
+        held = {id(p): p for group in self.groups for p in group["params"]}
+        return list(held.values())
+
+    def listen(self, listener: Listener) -> None:
+        """Tells ``listener`` of every step from now on."""
+        self._listener = listener
+        before, after = _past_the_compiler(self._before), _past_the_compiler(self._after)
+        for member in self.hooked:
+            self._handles.append(member.register_step_pre_hook(before))
+            self._handles.append(member.register_step_post_hook(after))
+        for proxy in self._proxies:
+            self._patch(proxy)
+
+    def leave(self) -> None:
+        """Takes every hook off, and tells of a step that raised."""
+        self.settle()
+        self._listener = None
+        for handle in self._handles:
+            handle.remove()
+        for proxy, ours, before in self._patched:
+            if vars(proxy).get("step") is ours:
+                if before is None:
+                    del proxy.step
+                else:
+                    proxy.step = before
+        self._handles, self._patched = [], []
+
+    def settle(self) -> None:
+        """Ends a step that raised: torch calls no hook then."""
+        if self._is_open and not self._depth and not self._running(sys._getframe(1)):
+            self._close()
+
+    def _before(
+        self, member: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> Call | None:
+        if self._running(sys._getframe(1)) > 1 or self._listener is None:
+            return None
+        if not self._depth:
+            if self._is_open:
+                self._close()  # the step before raised
+            self._open()
+        elif self._worked:
+            return None
+        self._worked = True
+        changed = self._listener.reaches(member, (arguments[1:], keywords))  # without itself
+        return None if changed is None else ((arguments[0], *changed[0]), changed[1])
+
+    def _after(self, member: Optimizer, arguments: Any, keywords: Any) -> None:
+        if self._is_open and not self._depth and self._running(sys._getframe(1)) <= 1:
+            self._close()
+
+    def _open(self) -> None:
+        self._is_open, self._worked = True, False
+        if self._listener is not None:
+            self._listener.begins()
+
+    def _close(self) -> None:
+        self._is_open = False
+        if self._listener is not None:
+            self._listener.ends(worked=self._worked)
+
+    def _running(self, frame: FrameType | None) -> int:
+        """How many steps of the family's members are under way, by the frames above."""
+        running = 0
+        while frame is not None:
+            code = frame.f_code
+            if code.co_filename == optimizer.__file__ and "wrapper" in code.co_name:
+                running += any(frame.f_locals.get("self") is member for member in self.hooked)
+            frame = frame.f_back
+        return running
+
+    def _patch(self, proxy: Any) -> None:
+        """Has a wrapper that calls no hooks tell of its steps, through an attribute of its own."""
+        step, before = proxy.step, vars(proxy).get("step")
+
+        @functools.wraps(step)
+        def told(*arguments: Any, **keywords: Any) -> Any:
+            if self._listener is None:
+                return step(*arguments, **keywords)
+            if not self._depth:
+                if self._is_open:
+                    self._close()
+                self._open()
+            self._depth += 1
+            try:
+                return step(*arguments, **keywords)
+            finally:
+                self._depth -= 1
+                if not self._depth and self._is_open:
+                    self._close()
+
+        proxy.step = told
+        self._patched.append((proxy, told, before))
+
+
+def _past_the_compiler(hook: Callable[..., Any]) -> Any:
+    """The same hook, which a compiled step calls as it is: traced, it would change its bits."""
+    return torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
+
+
+def _members(given: Any) -> list[Any]:
+    """``given`` and what it wraps, and what that wraps, each once."""
+    found: list[Any] = []
+    waiting = [given]
+    while waiting:
+        member = waiting.pop(0)
+        if any(member is known for known in found) or not _is_optimizer(member):
+            continue
+        found.append(member)
+        waiting += [getattr(member, name, None) for name in INNER]
+        by_name = getattr(member, _INNER_BY_NAME, None)
+        waiting += by_name.values() if isinstance(by_name, Mapping) else ()
+    return found
+
+
+def _is_optimizer(member: Any) -> bool:
+    return callable(getattr(member, "step", None)) and _has_groups(member)
+
+
+def _has_groups(member: Any) -> bool:
+    try:
+        return hasattr(member, "param_groups") or hasattr(member, _INNER_BY_NAME)
+    except Exception:  # noqa: BLE001  # a proxy's property may raise anything
+        return False
+
+
+def _calls_hooks(member: Any) -> bool:
+    """Whether its step calls torch's step hooks: its class's does once it was set up by torch's."""
+    set_up = isinstance(member, Optimizer) and "_optimizer_step_pre_hooks" in vars(member)
+    return set_up and getattr(type(member).step, "hooked", False)
+
+
+def _no_optimizer(given: Any) -> MisuseError:
+    kind = type(given).__name__
+    if type(given).__module__.partition(".")[0] == "deepspeed":
+        return MisuseError(
+            f"watch cannot look into DeepSpeed's {kind}, which steps on flat copies of the "
+            f"parameters. Watch the model with its own optimizer before deepspeed.initialize."
+        )
+    return MisuseError(
+        f"watch needs objects of torch.optim.Optimizer, whose step hooks it uses, or wrappers of "
+        f"one; {kind} is none. If it wraps one, pass that one."
+    )
+
+
+def watched_by(callback: Callable[[Optimizer], None]) -> Any:
+    """Has ``callback`` called after each step of any optimizer; returns what takes it off."""
+    hook = _past_the_compiler(lambda member, *_: callback(member))
+    return optimizer.register_optimizer_step_post_hook(hook)

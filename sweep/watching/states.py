@@ -1,0 +1,163 @@
+"""What a step finds in ``.grad``: the five states of README.md's glossary.
+
+Content and identity decide. Autograd is asked whether zeros came, and whether it brought
+anything where the content is the same as before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+from torch.utils.weak import TensorWeakRef
+
+from sweep.values.words import GradState
+from sweep.watching.arrivals import Arrivals
+from sweep.watching.digests import directions, have_nonzero
+from sweep.watching.grads import listed_rows, rows_with_nonzero
+from sweep.watching.parts import values_of
+
+_SAME_DIRECTION = 1e-4
+"""By how much the ratio of two sums may differ between a grad and a multiple of it: clipping
+rounds each element."""
+
+
+class State(StrEnum):
+    """What a step finds in a parameter's ``.grad``."""
+
+    NONE = "none"
+    LEFT_ZEROS = "left_zeros"  # nothing came since the step before, or it was zeroed by hand
+    ZEROS_CAME = "zeros_came"  # autograd brought them
+    STALE = "stale"  # what the step before left
+    FRESH = "fresh"
+
+    @property
+    def grad(self) -> GradState:
+        """The same in the words of the sweep."""
+        if self is State.NONE:
+            return GradState.NONE
+        zeros = self in (State.LEFT_ZEROS, State.ZEROS_CAME)
+        return GradState.ZERO if zeros else GradState.NONZERO
+
+
+UNREACHED = (State.NONE, State.LEFT_ZEROS, State.STALE)
+"""States in which a parameter has no gradient of the step's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A grad as a step left it, without a copy.
+
+    ``sums`` are those of `digests.directions`, for each part.
+    """
+
+    grad: TensorWeakRef
+    version: int
+    sums: tuple[tuple[float, float], ...]
+
+
+class Grads:
+    """What one optimizer's steps find in its parameters' grads."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        self._left: dict[int, _Left | None] = {}
+        self._clock = arrivals.clock  # when the step before ended
+
+    def knows(self, parameter: Tensor) -> bool:
+        """Whether it was there at the step before, or as the watch began."""
+        return id(parameter) in self._left
+
+    def states(self, parameters: Sequence[Tensor]) -> dict[int, State]:
+        """The state of each parameter's grad now, by identity."""
+        found = dict.fromkeys(map(id, parameters), State.NONE)
+        having = [(parameter, parameter.grad) for parameter in parameters]
+        values = {id(p): values_of(grad) for p, grad in having if grad is not None}
+        flags = iter(have_nonzero([part for each in values.values() for part in each]))
+        nonzero = {key: True in [next(flags) for _ in each] for key, each in values.items()}
+        for parameter, grad in having:
+            if grad is not None:
+                is_zero = not nonzero[id(parameter)]
+                state = self._of_zeros(parameter) if is_zero else self._of_nonzero(parameter, grad)
+                found[id(parameter)] = state
+        return found
+
+    def row_states(self, parameter: Tensor, state: State) -> dict[State, Tensor]:
+        """Which rows are in which state, where the whole is in ``state``.
+
+        Boolean tensors of shape ``(rows,)``, which cover each row once.
+        """
+        grad = parameter.grad
+        if grad is None:
+            (value,) = values_of(parameter)
+            return {State.NONE: torch.ones(value.shape[0], dtype=torch.bool, device=value.device)}
+        nonzero, listed = rows_with_nonzero(grad), listed_rows(grad)
+        fresh = nonzero & self._rows_that_came(parameter, grad, state)
+        return {
+            State.FRESH: fresh,
+            State.STALE: nonzero & ~fresh,
+            State.ZEROS_CAME: listed & ~nonzero,
+            State.LEFT_ZEROS: ~nonzero & ~listed,
+        }
+
+    def begin(self, parameters: Sequence[Tensor]) -> None:
+        """Meets parameters as the watch begins: zeros were left there, any other grad is new."""
+        self._left |= dict.fromkeys(map(id, parameters))
+
+    def leave(self, parameters: Sequence[Tensor]) -> None:
+        """Remembers what is in the grads at the end of a step."""
+        grads = {id(p): p.grad for p in parameters}
+        values = {key: values_of(grad) for key, grad in grads.items() if grad is not None}
+        sums = iter(directions([part for each in values.values() for part in each]))
+        for key, grad in grads.items():
+            self._left[key] = None
+            if grad is not None:
+                own = tuple(next(sums) for _ in values[key])
+                self._left[key] = _Left(TensorWeakRef(grad), grad._version, own)
+        self._clock = self._arrivals.clock
+
+    def came(self, parameter: Tensor) -> bool:
+        """Whether autograd has brought the parameter anything since the step before."""
+        return self._arrivals.of(parameter).time > self._clock
+
+    def _of_zeros(self, parameter: Tensor) -> State:
+        arrival = self._arrivals.of(parameter)
+        if arrival.time > self._clock:
+            return State.ZEROS_CAME if arrival.left_zeros else State.LEFT_ZEROS
+        # A parameter that is met later has not been listened to: nobody leaves zeros in a grad
+        # that was not there.
+        return State.LEFT_ZEROS if self.knows(parameter) else State.ZEROS_CAME
+
+    def _of_nonzero(self, parameter: Tensor, grad: Tensor) -> State:
+        arrival, left = self._arrivals.of(parameter), self._left.get(id(parameter))
+        if arrival.time > self._clock or left is None or left.grad() is not grad:
+            return State.FRESH
+        fed_by_autograd = arrival.time > 0
+        if not fed_by_autograd and grad._version != left.version:
+            return State.FRESH  # somebody writes the gradients, the same ones this time, or not
+        sums = tuple(directions(values_of(grad)))
+        if sums == left.sums or (fed_by_autograd and _is_multiple(sums, left.sums)):
+            return State.STALE
+        return State.FRESH
+
+    def _rows_that_came(self, parameter: Tensor, grad: Tensor, state: State) -> Tensor | bool:
+        """Which rows are of this step, of those that are not zeros."""
+        arrival, left = self._arrivals.of(parameter), self._left.get(id(parameter))
+        added_to_what_was_left = left is not None and left.grad() is grad
+        if state is not State.FRESH or not added_to_what_was_left or not self.came(parameter):
+            return state is State.FRESH
+        return False if arrival.row_times is None else arrival.row_times > self._clock
+
+
+def _is_multiple(
+    now: tuple[tuple[float, float], ...], before: tuple[tuple[float, float], ...]
+) -> bool:
+    """Whether one is the other times a number, as far as its sums tell."""
+    return len(now) == len(before) and all(
+        math.isclose(one * b, two * a, rel_tol=_SAME_DIRECTION)
+        for (one, two), (a, b) in zip(now, before, strict=True)
+    )
