@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+_LISTED = 12  # names in a message
 EXIT_NOT_THERE = 1
 EXIT_MISUSE = 2
 
@@ -115,4 +116,5 @@ def _hint(name: str, known: Sequence[str]) -> str:
         return "There are none yet."
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     question = f"Did you mean {' or '.join(near)}? " if near else ""
-    return f"{question}Valid: {', '.join(known)}."
+    more = f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+    return f"{question}Valid: {', '.join(known[:_LISTED])}{more}."

@@ -29,7 +29,7 @@ from write_page import markdown, write_table
 from sweep.driver import Progress, run_sweep
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
-from sweep.running.cluster import opened
+from sweep.running.cluster import opened_cluster
 from sweep.running.runner import Runner
 from sweep.running.task import RunTrial
 from sweep.store.store import Store
@@ -43,8 +43,7 @@ WIRE_COLUMNS = ("what travels", "bytes out", "bytes back")
 NOWHERE = Environment("none", "3", "benchmark", "cpu", 1, "0")
 NOTHING = Measurement(50, 0, None, 0.0, 0.0, 1.0, 0.0, 1.0, 0.5, diverged=False)
 WAYS = {
-    Backend.THREADING: "no workers: trials in the driver",
-    Backend.LOKY: "loky, 2 workers",
+    Backend.PROCESSES: "2 processes of this machine",
     Backend.DASK: "Dask, local cluster of 2 workers",
 }
 
@@ -92,7 +91,7 @@ def speeds(empty: int, small: int, folder: Path) -> Iterator[tuple[str, str, str
             for backend, way in WAYS.items():
                 url = database(place, f"empty_{backend}")
                 yield way, "empty", name, empty, trials_a_second(backend, url, empty, empty_trial)
-        for backend in (Backend.LOKY, Backend.DASK):
+        for backend in (Backend.PROCESSES, Backend.DASK):
             url = f"sqlite:///{folder}/small_{backend}.db"
             speed = trials_a_second(backend, url, small, None)
             yield WAYS[backend], "small", "SQLite", small, speed
@@ -169,7 +168,7 @@ def bytes_sent(scheduler: str, trials: int, run: RunTrial) -> Counter[str]:
 
 def wire() -> Iterator[tuple[str, float, float]]:
     """Rows of what travels, bytes out, bytes back; the trials' are differences of two runs."""
-    with opened(None, JOBS) as client:
+    with opened_cluster(None, JOBS) as client:
         scheduler = client.scheduler_info()["address"]
         nothing = bytes_sent(scheduler, 1, empty_trial)
         yield "a run of one trial, from connecting to the end", nothing["out"], nothing["back"]

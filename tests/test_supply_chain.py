@@ -121,7 +121,7 @@ set -e
 "$PYTHON" -m leaksweep run --workload small --steps 2 --set optimizer=SGD --name offline --jobs 2
 "$PYTHON" -m leaksweep export --out summary
 "$PYTHON" -m leaksweep report --out report.html
-"$PYTHON" -m leaksweep verify offline --sample 2 --backend threading
+"$PYTHON" -m leaksweep verify offline --sample 2 --jobs 1
 """
 
 

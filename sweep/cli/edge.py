@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
-from sweep.cli.screen import print_table, say
-from sweep.cli.search import (
+from sweep.cli.options import (
+    DEFAULT_DB,
+    Db,
     Jobs,
-    Preset,
-    Processes,
     Replaced,
     SpecFile,
     Steps,
+    TrialMemory,
+    TrialTimeout,
     WorkloadName,
-    check_backend,
-    grid_to_begin_from,
-    pinned,
+    trials_at_once,
 )
+from sweep.cli.screen import print_table, say
+from sweep.cli.search import Preset, grid_to_begin_from, pinned
 from sweep.errors import EXIT_NOT_THERE
-from sweep.values.words import Axis, Backend, Verdict
+from sweep.values.words import Axis, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,23 +68,8 @@ def edge(
     ] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
-    backend: Processes = Backend.LOKY,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Stop a trial that takes longer; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
-    trial_memory: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MIB",
-            help="Stop a trial that takes more memory; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the edges: CSV, PNG, SVG.")
     ] = None,
@@ -103,13 +88,12 @@ def edge(
     from sweep.searching.ranges import parse_ranges
 
     check_axis(axis)
-    check_backend(backend)
     (along,) = parse_ranges(
         [axis if range_ is None else f"{axis}={range_}"], pinned=pinned(set_ or ())
     )
     grid = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
     named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
-    runner = Runner(trials_at_once(jobs), backend, limits=Limits(trial_timeout, trial_memory))
+    runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout, trial_memory))
     _find(EdgeSearch(named, along, points, tolerance), db, runner, out)
 
 

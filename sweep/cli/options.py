@@ -1,27 +1,38 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sweep.cli import completion
 from sweep.errors import MisuseError
+from sweep.values.words import Backend
 
 
 def trials_at_once(jobs: int | None) -> int:
-    """``jobs`` where they were given, and otherwise one a core of this machine.
+    """``jobs`` where they were given, and otherwise one a core that this process may use."""
+    from sweep.running.cores import cores
 
-    Raises MisuseError where the environment has no number for the cores.
-    """
-    from joblib import cpu_count
+    return jobs or cores()
 
+
+_GONE = {"loky": "processes", "threading": "processes, with --jobs 1 for one trial at a time"}
+
+
+def _backend(word: str) -> Backend:
+    """The backend of that name. Raises MisuseError, for one that is gone with what to take."""
+    if word in _GONE:
+        raise MisuseError(f"--backend {word} is gone: take {_GONE[word]}.")
     try:
-        return jobs or int(cpu_count())
-    except ValueError as error:
+        return Backend(word)
+    except ValueError:
         raise MisuseError(
-            f"LOKY_MAX_CPU_COUNT is the number of cores to use; {error}. Unset it, or give --jobs."
-        ) from error
+            f"--backend takes {' or '.join(Backend)}; {word!r} came. Without it, trials run in "
+            f"processes of this machine."
+        ) from None
 
 
 def _normal(url: str) -> str:
@@ -31,6 +42,16 @@ def _normal(url: str) -> str:
     return parse_url(url).text
 
 
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        parser=_backend,
+        metavar="|".join(Backend),
+        help="Processes of this machine, or a Dask cluster.",
+    ),
+]
+
 DEFAULT_DB = "sqlite:///results/sweep.db"
 
 Db = Annotated[
@@ -38,9 +59,59 @@ Db = Annotated[
     typer.Option(
         "--db",
         envvar="LEAKSWEEP_DB",
-        metavar="URL",
-        help="The database, as an SQLAlchemy URL.",
+        metavar="DB",
+        help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,
         callback=_normal,
     ),
+]
+SweepName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SWEEP", help="One sweep; all if left out.", autocompletion=completion.sweeps
+    ),
+]
+SpecFile = Annotated[
+    Path | None, typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from.")
+]
+Replaced = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="AXIS=V1,V2",
+        help="Replace an axis in every grid.",
+        autocompletion=completion.assignments,
+    ),
+]
+WorkloadName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What is trained: one that is built in, or package.module:function.",
+        autocompletion=completion.workloads,
+    ),
+]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Stop a trial that takes longer; it has failed.",
+        show_default="no limit",
+    ),
+]
+TrialMemory = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MIB",
+        help="Stop a trial that takes more memory; it has failed.",
+        show_default="no limit",
+    ),
+]
+AllowImport = Annotated[
+    bool, typer.Option("--allow-import", help="Import code of your own that a trial names.")
 ]

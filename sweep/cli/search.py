@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
+from sweep.cli import completion
+from sweep.cli.options import (
+    DEFAULT_DB,
+    Db,
+    Jobs,
+    Replaced,
+    SpecFile,
+    Steps,
+    WorkloadName,
+    trials_at_once,
+)
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.searching.objective import Objective
 from sweep.searching.samplers import Sampler
-from sweep.values.words import Backend, Verdict
+from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
     from sweep.grid.spec import Spec
@@ -28,31 +38,14 @@ DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
 TRIAL_TIMEOUT_S = 600.0
 
-SpecFile = Annotated[
-    Path | None, typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from.")
-]
 Preset = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         help="Or a grid that comes with the program.",
         show_default=DEFAULT_PRESET,
+        autocompletion=completion.presets,
     ),
-]
-Replaced = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
-]
-WorkloadName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="article, small or package.module:function.")
-]
-Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")]
-Jobs = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-]
-Processes = Annotated[
-    Backend, typer.Option(help="Worker processes, or this process, where trials take turns.")
 ]
 
 
@@ -62,15 +55,18 @@ def search(
     objective: Annotated[
         list[Objective] | None,
         typer.Option(
-            help="What is looked for: the largest of a drift, the smallest final_loss. Several "
-            "for a Pareto front.",
+            metavar="NAME",
+            help=f"What is looked for, one of {', '.join(Objective)}: the largest drift, the "
+            "smallest loss. Several for a Pareto front.",
             show_default="drift_ratio",
         ),
     ] = None,
     sampler: Annotated[
         Sampler | None,
         typer.Option(
-            help="How settings are chosen.", show_default="tpe; nsgaii for several objectives"
+            metavar="|".join(Sampler),
+            help="How settings are chosen.",
+            show_default="tpe; nsgaii for several objectives",
         ),
     ] = None,
     trials: Annotated[
@@ -100,7 +96,6 @@ def search(
     ] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
-    backend: Processes = Backend.LOKY,
     trial_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Stop a trial that takes longer.")
     ] = TRIAL_TIMEOUT_S,
@@ -119,7 +114,7 @@ def search(
     from sweep.searching.ranges import parse_ranges
 
     chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
-    runner = _runner(jobs, backend, trial_timeout)
+    runner = _runner(jobs, trial_timeout)
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
     ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))
@@ -172,23 +167,12 @@ def pinned(axes: Sequence[str]) -> list[str]:
     return [text.partition("=")[0].strip() for text in axes]
 
 
-def _runner(jobs: int | None, backend: Backend, timeout_s: float) -> Runner:
+def _runner(jobs: int | None, timeout_s: float) -> Runner:
     """What runs trials one by one as they are asked for, none ahead of a free worker."""
-    from sweep.running.limits import NO_LIMITS, Limits
+    from sweep.running.limits import Limits
     from sweep.running.runner import Runner
 
-    check_backend(backend)
-    limits = NO_LIMITS if backend is Backend.THREADING else Limits(timeout_s)
-    return Runner(trials_at_once(jobs), backend, limits=limits, stacked=False)
-
-
-def check_backend(backend: Backend) -> None:
-    """Raises MisuseError for a cluster."""
-    if backend is Backend.DASK:
-        raise MisuseError(
-            "What runs next is chosen by what has finished, and a cluster takes trials in "
-            "batches. Leave --backend dask out."
-        )
+    return Runner(trials_at_once(jobs), limits=Limits(timeout_s), stacked=False)
 
 
 def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:

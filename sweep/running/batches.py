@@ -11,6 +11,7 @@ they arrive, once.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from sweep.errors import ClusterError
 from sweep.running.cluster import Tell, compare_versions
 from sweep.running.limits import Limits
 from sweep.running.on_worker import BatchOutcomes, Job, run_batch, stop
-from sweep.running.source import Source
+from sweep.running.source import LazyTrials
 from sweep.running.task import Task, WorkerDiedError
 from sweep.trial.groups import Group
 from sweep.values.outcome import Outcome
@@ -36,7 +37,7 @@ BATCH_S = 0.3
 """How long a batch of short trials is to take; what is not handed over yet dies with a driver."""
 
 LARGEST_BATCH = 500
-LOOK_EVERY_S = 1.0
+CLUSTER_LOOK_S = 1.0
 STOPS_WITHIN_S = 2.0
 
 _LOST = (
@@ -48,7 +49,7 @@ Batch = list[Group]
 
 
 def on_cluster(
-    source: Source, task: Task, limits: Limits, client: Client, tell: Tell
+    source: LazyTrials, task: Task, limits: Limits, client: Client, tell: Tell
 ) -> Iterator[Outcome]:
     """The outcome of each trial of ``source``, in the order in which they come back.
 
@@ -61,8 +62,7 @@ def on_cluster(
     groups = task.groups(source)
     try:
         while dispatch.fill(groups) or dispatch.suspect_alone():
-            for outcome in dispatch.arrived():
-                yield source.settle(outcome)
+            yield from dispatch.arrived()
     finally:
         dispatch.close()
 
@@ -100,6 +100,7 @@ class _Dispatch:
     in_flight: dict[Future[BatchOutcomes], Batch] = field(default_factory=dict)
     _done: SimpleQueue[Future[BatchOutcomes]] = field(default_factory=SimpleQueue)
     _batch: BatchSize = field(default_factory=BatchSize)
+    _again: deque[Group] = field(default_factory=deque)
     _suspects: list[PlannedTrial] = field(default_factory=list)
     _alone: bool = False
     _compared: set[str] = field(default_factory=set)
@@ -110,7 +111,7 @@ class _Dispatch:
         """Sends batches until there are two a thread of the cluster; whether any is in flight."""
         self._look()
         while len(self.in_flight) < 2 * max(1, self._threads):
-            batch = self._batch.taken(groups)
+            batch = self._batch.taken(self._next(groups))
             if not batch:
                 break
             self._send(batch)
@@ -127,12 +128,12 @@ class _Dispatch:
     def arrived(self) -> Sequence[Outcome]:
         """The outcomes of one batch that is done; none where none is for a while."""
         try:
-            future = self._done.get(timeout=LOOK_EVERY_S)
+            future = self._done.get(timeout=CLUSTER_LOOK_S)
         except Empty:
             return ()
         batch = self.in_flight.pop(future)
         if future.status == "finished":
-            return self._taken(future, batch)
+            return self._taken(future)
         if future.status == "error":
             return self._blamed(future.exception(), batch)
         raise ClusterError(_LOST)
@@ -149,14 +150,19 @@ class _Dispatch:
         with suppress(OSError):
             self.client.run(stop, self.job.run, on_error="ignore")
 
+    def _next(self, groups: Iterator[Group]) -> Iterator[Group]:
+        """First what came back undone, then ``groups``."""
+        return iter(lambda: self._again.popleft() if self._again else next(groups, None), None)
+
     def _send(self, batch: Batch) -> None:
         future = self.client.submit(run_batch, self.job, batch, pure=False)
         self.in_flight[future] = batch
         future.add_done_callback(self._done.put)
 
-    def _taken(self, future: Future[BatchOutcomes], batch: Batch) -> Sequence[Outcome]:
+    def _taken(self, future: Future[BatchOutcomes]) -> Sequence[Outcome]:
         result = future.result()
-        self._batch.learn(_trials(batch), result.seconds)
+        self._batch.learn(len(result.outcomes), result.seconds)
+        self._again.extend(result.rest)
         return result.outcomes
 
     def _blamed(self, error: BaseException | None, batch: Batch) -> Sequence[Outcome]:
@@ -176,7 +182,7 @@ class _Dispatch:
 
         Says so when there are none left.
         """
-        if time.monotonic() - self._looked < LOOK_EVERY_S:
+        if time.monotonic() - self._looked < CLUSTER_LOOK_S:
             return
         try:
             workers = self.client.nthreads()

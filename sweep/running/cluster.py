@@ -10,6 +10,7 @@ Owns the connection and what can be wrong with it. What is sent over it is in
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,7 +19,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from sweep.errors import ClusterError, MisuseError
-from sweep.running.following import quiet_trackers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,7 +43,7 @@ def check(scheduler: str | None) -> None:
 
 
 @contextmanager
-def opened(scheduler: str | None, jobs: int) -> Iterator[Client]:
+def opened_cluster(scheduler: str | None, jobs: int) -> Iterator[Client]:
     """A client of the cluster at ``scheduler``, or of one started here with ``jobs`` workers.
 
     What was started ends with the context. Raises as `check` does.
@@ -123,18 +123,19 @@ def _address(scheduler: str | None, jobs: int) -> Iterator[str]:
         return
     from distributed import LocalCluster
 
-    with quiet_trackers():
-        cluster = LocalCluster(
+    with (
+        _environment(),
+        LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",  # None would listen, too, at a port often taken
             scheduler_kwargs={"dashboard": False},
             memory_limit=None,  # trials have processes of their own
-            preload="sweep.running.local_worker",
+            preload=f"{__package__}.local_worker",
             silence_logs=logging.CRITICAL,
-        )
-    with cluster:
+        ) as cluster,
+    ):
         yield cluster.scheduler_address
 
 
@@ -148,6 +149,29 @@ def _connected(address: str) -> Client:
             f"No Dask scheduler answers at {address} within {CONNECTS_WITHIN_S:g} s: {error}. "
             f"`dask scheduler` prints its address, such as tcp://10.0.0.1:8786."
         ) from error
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """What processes find that are started meanwhile, and others later in their place.
+
+    No module in the current folder is taken for one of Python's, and trackers of resources,
+    which outlive a driver that was killed, do not tell what they found. A person's own filters
+    of warnings come first.
+    """
+    import dask
+
+    found = dict(os.environ)
+    filters = ["ignore:resource_tracker:UserWarning", *filter(None, [found.get("PYTHONWARNINGS")])]
+    variables = {"PYTHONSAFEPATH": "1", "PYTHONWARNINGS": ",".join(filters)}
+    os.environ |= variables
+    try:
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": variables}):
+            yield
+    finally:
+        for name in variables:
+            os.environ.pop(name)
+        os.environ |= found
 
 
 @contextmanager

@@ -1,22 +1,29 @@
-"""What a worker of a cluster does: runs batches of trials, each trial in a shelter.
+"""What a worker of a cluster does: runs batches of trials, each trial in a process of its own.
 
-The worker's own process only waits: it answers its scheduler while a trial trains, survives
-one that does not, and may have several threads, each with a shelter of its own.
+The worker itself only waits: it answers its scheduler while a trial trains, survives one that
+does not, and may have several threads, each with such a process. A thread keeps its process
+from batch to batch of a run, so that there is never more than one for each thread.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sweep.running.limits import Limits
-from sweep.running.shelter import Shelter
-from sweep.running.task import Task, WorkerDiedError
+from sweep.running.pool import Pool, alone
+from sweep.running.task import Task
 from sweep.trial.groups import Group
 from sweep.values.outcome import Outcome
-from sweep.values.setting import PlannedTrial
+
+HAND_OVER_S = 0.4
+"""How long an outcome waits for the rest of its batch; what is not done then is sent anew."""
+STOPPED_RUNS = 1000
+"""How many runs that were stopped are remembered; batches of theirs may still be under way."""
+STOP_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,60 +43,56 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcomes:
-    """The outcomes of a batch and how long it took."""
+    """The outcomes of a batch, how long they took, and what of it is still to be run."""
 
     outcomes: tuple[Outcome, ...]
     seconds: float
+    rest: tuple[Group, ...]
 
 
-@dataclass(slots=True)
-class _Run:
-    """One run as this worker knows it: the shelter of each thread, and whether it is over."""
-
-    shelters: dict[int, Shelter] = field(default_factory=dict)
-    stopped: bool = False
-
-
-_runs: dict[str, _Run] = {}
+_pools: dict[int, tuple[str, Pool]] = {}
+"""For each thread, the run that it works for and the process that it has for that."""
+_stopped: deque[str] = deque(maxlen=STOPPED_RUNS)
 
 
 def run_batch(job: Job, batch: Sequence[Group]) -> BatchOutcomes:
-    """The outcomes of the groups of ``batch``, in order; fewer where the run is stopped meanwhile.
+    """The outcomes of the groups of ``batch``, with what there was no time for.
 
-    A trial that ends its process is run once more, and has failed if it does so again.
+    An outcome that is there waits for others for `HAND_OVER_S` at most. None, and no rest,
+    where the run is stopped meanwhile. A trial that ends its process is run once more, and has
+    failed if it does so again.
     """
-    started = time.perf_counter()
-    run = _runs.setdefault(job.run, _Run())
-    shelter = run.shelters.setdefault(threading.get_ident(), Shelter(job.task, job.limits))
+    started = time.monotonic()
+    pool, groups = _pool(job), iter(batch)
     outcomes: list[Outcome] = []
-    for group in batch:
-        outcomes += _outcomes(job.task, run, shelter, group)
-    return BatchOutcomes(tuple(outcomes), time.perf_counter() - started)
+    while not _is_over(job, outcomes, started) and pool.hand_out(groups):
+        outcomes += pool.arrived(STOP_LOOK_S)
+    rest = [*pool.take_back(), *groups]
+    suspects, pool.suspects = pool.suspects, []
+    if job.run in _stopped:
+        return BatchOutcomes((), 0.0, ())
+    outcomes += [alone(each.planned, job.task, job.limits) for each in suspects]
+    return BatchOutcomes(tuple(outcomes), time.monotonic() - started, tuple(rest))
 
 
 def stop(run: str) -> None:
-    """Stops whatever trials of that run this worker runs, and lets go of their processes."""
-    known = _runs.setdefault(run, _Run())
-    known.stopped = True
-    for shelter in list(known.shelters.values()):
-        shelter.interrupt()
+    """Stops whatever trials of that run this worker runs."""
+    _stopped.append(run)
+    for running, pool in list(_pools.values()):
+        if running == run:
+            pool.interrupt()
 
 
-def _outcomes(task: Task, run: _Run, shelter: Shelter, group: Group) -> list[Outcome]:
-    """The outcomes of ``group``; fewer where the run is stopped meanwhile."""
-    if run.stopped:
-        return []
-    try:
-        return shelter.run(group)
-    except WorkerDiedError:
-        return [each for planned in group for each in _again(task, run, shelter, planned)]
+def _is_over(job: Job, outcomes: Sequence[Outcome], started: float) -> bool:
+    return job.run in _stopped or (bool(outcomes) and time.monotonic() - started >= HAND_OVER_S)
 
 
-def _again(task: Task, run: _Run, shelter: Shelter, planned: PlannedTrial) -> list[Outcome]:
-    """The outcome of a trial that was there when its process died; none where the run stopped."""
-    if run.stopped:
-        return []
-    try:
-        return shelter.run((planned,))
-    except WorkerDiedError as error:
-        return [] if run.stopped else [task.failed(planned, error)]
+def _pool(job: Job) -> Pool:
+    """This thread's for the run; what it had for another run ends."""
+    run, pool = _pools.get(threading.get_ident(), ("", None))
+    if run != job.run or pool is None:
+        if pool is not None:
+            pool.close()
+        pool = Pool(job.task, job.limits, 1)
+        _pools[threading.get_ident()] = job.run, pool
+    return pool

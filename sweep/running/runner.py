@@ -6,22 +6,17 @@ databases. The ways of running them are in `sweep.running`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 
 from sweep.errors import MisuseError
 from sweep.running.limits import NO_LIMITS, Limits
-from sweep.running.shelters import alone, in_shelters
-from sweep.running.source import Source
-from sweep.running.task import RunTrial, Task, only, training
-from sweep.running.workers import in_workers
+from sweep.running.pool import in_workers
+from sweep.running.source import LazyTrials
+from sweep.running.task import RunTrial, Task, called, trained
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Backend
-
-Tell = Callable[[str], None]
 
 
 def _nobody(_: str) -> None:
@@ -34,9 +29,7 @@ class Runner:
 
     Attributes:
         jobs: trials at once; at least 1.
-        backend: ``loky`` for worker processes; ``threading`` for this very process, where
-            trials take turns, because the random generators are the process's own;
-            ``dask`` for a cluster.
+        backend: ``processes`` of this machine, or ``dask`` for a cluster.
         trace: whether each outcome has a row a step.
         device: ``"cpu"`` or ``"cuda"``.
         run_trial: what runs one; None for `sweep.trial.trial.run_trial`. Must pickle.
@@ -49,26 +42,20 @@ class Runner:
             where that is faster. The outcomes are the same bit for bit; trials are read
             further ahead.
 
-    Raises MisuseError for limits in this very process, which cannot be stopped, and for a
-    scheduler of no cluster.
+    Raises MisuseError for a scheduler of no cluster.
     """
 
     jobs: int
-    backend: Backend = Backend.LOKY
+    backend: Backend = Backend.PROCESSES
     trace: bool = False
     device: str = "cpu"
     run_trial: RunTrial | None = None
     limits: Limits = NO_LIMITS
     scheduler: str | None = None
-    tell: Tell = _nobody
+    tell: Callable[[str], None] = _nobody
     stacked: bool = True
 
     def __post_init__(self) -> None:
-        if self.limits and self.backend is Backend.THREADING:
-            raise MisuseError(
-                "--trial-timeout and --trial-memory stop the process that runs the trial, and "
-                "under --backend threading that is the program itself. Take --backend loky."
-            )
         if self.scheduler is not None and self.backend is not Backend.DASK:
             raise MisuseError(
                 f"--scheduler {self.scheduler} is for --backend dask; the backend is "
@@ -85,12 +72,12 @@ class Runner:
     def run(self, trials: Iterable[PlannedTrial]) -> Generator[Outcome, None, None]:
         """The outcome of each of ``trials``, in the order in which they finish.
 
-        ``trials`` is read lazily, a few ahead, from any thread. A trial whose worker dies
-        is run once more, alone, and becomes a failed outcome if its worker dies again.
+        ``trials`` is read lazily, a few ahead. A trial whose worker dies is run once more,
+        alone, and becomes a failed outcome if its worker dies again.
         Raises what reading ``trials`` raises, once the trials read by then are finished.
         Closing the iterator stops the workers.
         """
-        source = Source(trials)
+        source = LazyTrials(trials)
         yield from self._outcomes(source, self.task())
         source.raise_failure()
 
@@ -98,33 +85,18 @@ class Runner:
         """What is done with each trial, or with several at once."""
         if self.run_trial is None:
             stacked = self.stacked and not self.limits  # which are a trial's own
-            return training(trace=self.trace, device=self.device, stacked=stacked)
-        return only(self.run_trial)
+            return trained(trace=self.trace, device=self.device, stacked=stacked)
+        return called(self.run_trial)
 
-    def _outcomes(self, source: Source, task: Task) -> Iterator[Outcome]:
-        if self.backend is Backend.THREADING:
-            yield from _here(source, task)
-        elif self.backend is Backend.DASK:
+    def _outcomes(self, source: LazyTrials, task: Task) -> Iterator[Outcome]:
+        if self.backend is Backend.DASK:
             yield from self._on_cluster(source, task)
-        elif self.jobs == 1:
-            yield from alone(source, task, self.limits)
-        elif self.limits:
-            yield from in_shelters(source, task, self.limits, self.jobs)
-            yield from alone(source.take_unsettled(), task, self.limits)
         else:
-            yield from in_workers(source, task, self.jobs)
+            yield from in_workers(source, task, self.limits, self.jobs)
 
-    def _on_cluster(self, source: Source, task: Task) -> Iterator[Outcome]:
+    def _on_cluster(self, source: LazyTrials, task: Task) -> Iterator[Outcome]:
         from sweep.running.batches import on_cluster
-        from sweep.running.cluster import opened
+        from sweep.running.cluster import opened_cluster
 
-        with opened(self.scheduler, self.jobs) as client:
+        with opened_cluster(self.scheduler, self.jobs) as client:
             yield from on_cluster(source, task, self.limits, client, self.tell)
-
-
-def _here(source: Source, task: Task) -> Iterator[Outcome]:
-    """The outcomes of this very process; what trials print goes to stderr."""
-    for group in task.groups(source):
-        with redirect_stdout(sys.stderr):
-            outcomes = task.outcomes(group)
-        yield from outcomes

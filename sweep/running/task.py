@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
+from sweep.running.fork_server import TRAINING
 from sweep.trial.groups import Group, grouped
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 
 RunTrial = Callable[[PlannedTrial], Outcome]
-RunGroup = Callable[[Group], list[Outcome]]
+RunGroup = Callable[[Group], Iterable[Outcome]]
 
 
 class WorkerDiedError(Exception):
-    """The process that ran a trial ended without an answer; ``how`` says in what way."""
+    """The process that ran a trial ended without an answer; the argument says how."""
 
-    def __init__(self, how: str) -> None:
-        super().__init__(f"{how}: memory ran out, or native code crashed")
+    def __str__(self) -> str:
+        return f"{self.args[0]}: memory ran out, or native code crashed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,15 @@ class Task:
 
     Attributes:
         run: runs one trial.
-        prepare: called once in a process before its first trial.
         device: ``"cpu"`` or ``"cuda"``.
+        preload: the name of a module that a process imports before its first trial; or empty.
         run_group: runs trials that differ only in their seed at once, with the outcomes that
-            ``run`` would have; None where each is to be run by itself.
+            ``run`` would have, in their order; None where each is to be run by itself.
     """
 
     run: RunTrial
-    prepare: Callable[[], None]
     device: str = "cpu"
+    preload: str = ""
     run_group: RunGroup | None = None
 
     def groups(self, trials: Iterable[PlannedTrial]) -> Iterator[Group]:
@@ -47,36 +48,25 @@ class Task:
             return ((planned,) for planned in trials)
         return grouped(trials)
 
-    def one_by_one(self) -> Task:
-        """This task, with each trial run by itself."""
-        return replace(self, run_group=None)
+    def contained_group(self, group: Group) -> Iterator[Outcome]:
+        """The outcomes of ``group``, one of `groups`, in a process where nobody can interrupt.
 
-    def outcomes(self, group: Group) -> list[Outcome]:
-        """The outcome of each of ``group``, one of `groups`. Raises what `run` raises."""
-        if self.run_group is None:
-            return [self.run(planned) for planned in group]
-        return self.run_group(group)
-
-    def contained_group(self, group: Group) -> list[Outcome]:
-        """The outcomes of ``group`` as `contained` has them one by one."""
-        if len(group) > 1:
+        A trial that raises has failed, whatever it is; where that is a group, each of its trials
+        is run by itself.
+        """
+        if self.run_group is not None and len(group) > 1:
             try:
-                return self.outcomes(group)
-            except Exception:
-                raise
-            except BaseException:  # noqa: BLE001, S110  # `contained` says below whose it was
+                yield from self.run_group(group)
+            except BaseException:  # noqa: BLE001, S110  # told below, by the trial whose it was
                 pass
-        return [self.contained(planned) for planned in group]
+            else:
+                return
+        yield from map(self.contained, group)
 
     def contained(self, planned: PlannedTrial) -> Outcome:
-        """The outcome of ``planned`` in a process where no person can interrupt it.
-
-        A trial that raises what Ctrl-C raises has failed. Raises what else `run` raises.
-        """
+        """The outcome of ``planned``, failed if it raises, be it what Ctrl-C raises."""
         try:
             return self.run(planned)
-        except Exception:
-            raise
         except BaseException as error:  # noqa: BLE001  # an optimizer may raise anything
             return self.failed(planned, error)
 
@@ -89,23 +79,24 @@ class Task:
         return failed(planned, error, seconds=seconds, device=self.device)
 
 
-def training(*, trace: bool, device: str, stacked: bool = True) -> Task:
+def trained(*, trace: bool, device: str, stacked: bool = True) -> Task:
     """The task of training each trial; torch is imported where it runs, not here.
 
     With ``stacked``, trials that differ only in their seed are trained as one stack where
-    that is faster; their outcomes are the same.
+    that is faster; their outcomes are the same. On a GPU that has not been shown, and each is
+    trained by itself.
     """
     return Task(
         partial(_train, trace=trace, device=device),
-        _import_what_training_needs,
         device,
-        partial(_train_group, trace=trace, device=device) if stacked else None,
+        TRAINING,
+        partial(_train_group, trace=trace, device=device) if stacked and device == "cpu" else None,
     )
 
 
-def only(run: RunTrial) -> Task:
-    """The task of calling ``run``."""
-    return Task(run, _nothing)
+def called(run: RunTrial, *, preload: str = TRAINING) -> Task:
+    """The task of calling ``run``, in a process that has imported ``preload``."""
+    return Task(run, preload=preload)
 
 
 def _train(planned: PlannedTrial, *, trace: bool, device: str) -> Outcome:
@@ -114,20 +105,7 @@ def _train(planned: PlannedTrial, *, trace: bool, device: str) -> Outcome:
     return run_trial(planned, trace=trace, device=device)
 
 
-def _train_group(group: Group, *, trace: bool, device: str) -> list[Outcome]:
-    from sweep.trial.replicates import run_replicates
+def _train_group(group: Group, *, trace: bool, device: str) -> Iterator[Outcome]:
+    from sweep.trial.trial import run_stack
 
-    return run_replicates(group, trace=trace, device=device)
-
-
-def _import_what_training_needs() -> None:
-    """Imports the trial, and by a first optimizer the half of torch that comes with one."""
-    import torch
-
-    import sweep.trial.trial  # noqa: F401
-
-    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
-
-
-def _nothing() -> None:
-    pass
+    return run_stack(group, trace=trace, device=device)

@@ -7,6 +7,7 @@ commands which only read can ask, too.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from types import MappingProxyType
 
 from sweep.errors import DatabaseError
@@ -38,6 +39,15 @@ def database_error(url: DatabaseUrl, doing: str, error: BaseException) -> Databa
     reason = _SQLITE.get(primary_code(error))
     explained = f"{reason} ({words})" if reason else words
     return DatabaseError(f"Cannot {doing} {url.shown}: {explained}.", url=url.shown)
+
+
+def check_is_file(url: DatabaseUrl, path: Path) -> None:
+    """Raises DatabaseError where something else than a file has its name: opening it may hang."""
+    if path.is_dir():
+        raise DatabaseError(f"{url.shown} is a folder; name a file in it.", url=url.shown)
+    if path.exists() and not path.is_file():
+        message = f"{url.shown} is no file but a pipe, a socket or a device; name a file."
+        raise DatabaseError(message, url=url.shown)
 
 
 def driver_missing(url: DatabaseUrl) -> DatabaseError:

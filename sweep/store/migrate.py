@@ -15,8 +15,8 @@ from sqlalchemy import Connection, inspect, text
 from sweep.errors import DatabaseError
 from sweep.store.engine import READS_ONLY, writing_engine
 from sweep.store.models import Base
-from sweep.store.revision import HEAD, VERSION_TABLE, SchemaState, schema_state
-from sweep.store.url import Backend, DatabaseUrl
+from sweep.store.revision import HEAD, VERSION_TABLE, SchemaState, plain_tables, schema_state
+from sweep.store.url import DatabaseUrl, Dialect
 from sweep.store.views import create_statements, drop_statements
 
 SCRIPTS = Path(__file__).with_name("migrations")
@@ -65,12 +65,17 @@ def _state(connection: Connection, url: DatabaseUrl) -> SchemaState:
     if VERSION_TABLE in tables:
         statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 a constant
         revision = connection.execute(statement).scalar()
-    return schema_state(tables, revision, shown=url.shown)
+    plain = None
+    if url.path is not None:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101 for mypy: what `url.path` means
+        _, plain = plain_tables(raw)
+    return schema_state(tables, revision, shown=url.shown, plain=plain)
 
 
 def _lock(connection: Connection, url: DatabaseUrl) -> None:
     """Keeps other processes from migrating; SQLite's BEGIN IMMEDIATE has done so already."""
-    if url.backend is Backend.POSTGRESQL:
+    if url.backend is Dialect.POSTGRESQL:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
 
 
@@ -94,7 +99,7 @@ def _run_revisions(connection: Connection) -> None:
 
 
 def _check_foreign_keys(connection: Connection, url: DatabaseUrl) -> None:
-    if url.backend is not Backend.SQLITE:
+    if url.backend is not Dialect.SQLITE:
         return
     broken = connection.execute(text("PRAGMA foreign_key_check")).fetchone()
     if broken is not None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sweep.errors import DatabaseError, NotThereError, nearest
 from sweep.store.postgres_reader import query_postgres
 from sweep.store.result import QueryResult
-from sweep.store.sqlite_reader import query_sqlite
+from sweep.store.sqlite_query import query_sqlite
 from sweep.store.url import parse_url
 from sweep.values.words import Verdict
 
@@ -85,12 +85,6 @@ def sweep_id(url: str, name: str) -> int:
     sweep_status(url, name)
     with run_query(url, "SELECT id, name FROM sweep") as found:
         return next(int(number) for number, known in found if str(known) == name)
-
-
-def columns_of(url: str, table: str) -> tuple[str, ...]:
-    """The columns of a table of ours, of which an older schema has fewer."""
-    with run_query(url, f"SELECT * FROM {table} LIMIT 0") as found:  # noqa: S608 a constant
-        return found.columns
 
 
 def _all_statuses(url: str) -> dict[str, SweepStatus]:

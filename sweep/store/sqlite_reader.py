@@ -1,24 +1,32 @@
-"""Queries on a SQLite file that cannot change it, nor any other file, whatever they say.
+"""Connections to a SQLite file that cannot change it, nor any other file, whatever is asked.
 
 Three locks, each enough alone for what most queries try: the file is opened read-only, the
 connection is set to query_only, and SQLite asks `_authorize` about everything that a
-statement would do before it runs.
+statement would do before it runs. Sizes are bounded, and our tables have to be tables: a
+view or a virtual table in their place could run for ever.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from sweep.errors import DatabaseError, NotThereError
-from sweep.store.failures import database_error, own_words, primary_code
-from sweep.store.result import FETCH, QueryResult, refused, timed_out
-from sweep.store.revision import VERSION_TABLE, SchemaState, schema_state
+from sweep.errors import NotThereError
+from sweep.store.failures import check_is_file, database_error, primary_code
+from sweep.store.older import as_today
+from sweep.store.revision import VERSION_TABLE, SchemaState, plain_tables, schema_state
 from sweep.store.url import DatabaseUrl
 
+MIB = 1024 * 1024
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 16 * MIB,  # of a text, or of a blob
+    sqlite3.SQLITE_LIMIT_COLUMN: 200,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: MIB,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
 _BUSY_TIMEOUT_S = 10.0
 _INSTRUCTIONS_BETWEEN_LOOKS = 10_000
 
@@ -33,22 +41,6 @@ _PRAGMAS_WITHOUT_VALUE = frozenset(
     | {"compile_options", "encoding", "journal_mode", "page_count", "page_size"}
     | {"schema_version", "user_version", "application_id", "freelist_count", "foreign_keys"}
 )
-_FILE_ERRORS = frozenset(
-    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
-    | {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
-)
-
-
-def query_sqlite(url: DatabaseUrl, path: Path, sql: str, timeout_s: float | None) -> QueryResult:
-    """The rows of ``sql``. See `sweep.store.query.run_query` for what it raises."""
-    connection = read_only_connection(url, path, timeout_s=timeout_s)
-    try:
-        cursor = _execute(url, connection, sql, timeout_s)
-    except BaseException:
-        connection.close()
-        raise
-    columns = tuple(name for name, *_ in cursor.description)
-    return QueryResult(columns, _rows(url, cursor, timeout_s), connection.close)
 
 
 def read_only_connection(
@@ -56,9 +48,10 @@ def read_only_connection(
 ) -> sqlite3.Connection:
     """A connection to our database at ``path`` behind all three locks; the caller closes it.
 
-    Statements that run past ``timeout_s`` seconds from now are interrupted. Raises
-    NotThereError where there is no database, and DatabaseError for one that cannot be read
-    or is not of this program.
+    It may be used by one thread after another. Statements that run past ``timeout_s`` seconds
+    from now are interrupted. A database of an older schema is seen as one of today's, with null
+    in what it lacks. Raises NotThereError where there is no database, and DatabaseError for one
+    that cannot be read or is not of this program.
     """
     connection = _open(url, path)
     try:
@@ -76,8 +69,7 @@ def _open(url: DatabaseUrl, path: Path) -> sqlite3.Connection:
             f"There is no database at {url.shown}. `leaksweep run` makes one; --db or LEAKSWEEP_DB "
             f"names another."
         )
-    if path.is_dir():
-        raise DatabaseError(f"{url.shown} is a folder; name a file in it.", url=url.shown)
+    check_is_file(url, path)
     try:
         return _connect(url, path, "mode=ro")
     except sqlite3.Error as error:
@@ -95,9 +87,11 @@ def _connect(url: DatabaseUrl, path: Path, options: str) -> sqlite3.Connection:
         uri=True,
         timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,
+        check_same_thread=False,
     )
     try:
-        _check_schema(url, connection)
+        if _schema(url, connection) is SchemaState.OLDER:
+            as_today(connection)
     except BaseException:
         connection.close()
         raise
@@ -114,16 +108,17 @@ def _unwritable_folder(path: Path, error: sqlite3.Error) -> bool:
     return no_log and primary_code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
-def _check_schema(url: DatabaseUrl, connection: sqlite3.Connection) -> None:
+def _schema(url: DatabaseUrl, connection: sqlite3.Connection) -> SchemaState:
     """Raises NotThereError for a database without tables, DatabaseError for one not ours."""
-    statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' "
-    tables = [name for (name,) in connection.execute(f"{statement} ESCAPE '~'")]
+    tables, plain = plain_tables(connection)
     revision = None
-    if VERSION_TABLE in tables:
+    if VERSION_TABLE in plain:
         found = connection.execute(f"SELECT * FROM {VERSION_TABLE}").fetchone()  # noqa: S608
         revision = found[0] if found else None
-    if schema_state(tables, revision, shown=url.shown) is SchemaState.EMPTY:
+    state = schema_state(tables, revision, shown=url.shown, plain=plain)
+    if state is SchemaState.EMPTY:
         raise NotThereError(f"{url.shown} holds no sweep yet; `leaksweep run` makes one.")
+    return state
 
 
 def _lock_down(connection: sqlite3.Connection, timeout_s: float | None) -> None:
@@ -131,6 +126,8 @@ def _lock_down(connection: sqlite3.Connection, timeout_s: float | None) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.set_authorizer(_authorize)
+    for limit, most in _LIMITS.items():
+        connection.setlimit(limit, most)
     if timeout_s is not None:
         deadline = time.monotonic() + timeout_s
         connection.set_progress_handler(
@@ -154,38 +151,3 @@ def _authorize(
     else:
         allowed = action in _ALLOWED
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-
-def _execute(
-    url: DatabaseUrl, connection: sqlite3.Connection, sql: str, timeout_s: float | None
-) -> sqlite3.Cursor:
-    try:
-        cursor = connection.execute(sql)
-    # Some misuse of the module comes as a Warning, or as what Python raises for bad text.
-    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        raise _explain(url, error, timeout_s) from error
-    if cursor.description is None:
-        raise refused("it has no statement that returns rows")
-    return cursor
-
-
-def _rows(
-    url: DatabaseUrl, cursor: sqlite3.Cursor, timeout_s: float | None
-) -> Iterator[tuple[Any, ...]]:
-    while True:
-        try:
-            rows = cursor.fetchmany(FETCH)
-        except sqlite3.Error as error:
-            raise _explain(url, error, timeout_s) from error
-        if not rows:
-            return
-        yield from rows
-
-
-def _explain(url: DatabaseUrl, error: Exception, timeout_s: float | None) -> Exception:
-    code = primary_code(error)
-    if code == sqlite3.SQLITE_INTERRUPT and timeout_s is not None:
-        return timed_out(timeout_s)
-    if code in _FILE_ERRORS:
-        return database_error(url, "read", error)
-    return refused(own_words(error))

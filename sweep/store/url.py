@@ -1,4 +1,7 @@
-"""Which database is meant: the URL that a user gave, checked and safe to print.
+"""Which database is meant: the URL or path that a user gave, checked and safe to print.
+
+Everybody who reads or writes goes through here: SQLAlchemy and Optuna are given `text`, which
+they take for the file that `path` is.
 
 Imports nothing but the standard library: `sql` and `status` parse URLs too, and SQLAlchemy
 alone would take longer to import than they may take to answer.
@@ -6,20 +9,24 @@ alone would take longer to import than they may take to answer.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from sweep.errors import DatabaseError
 
 _SCHEME = re.compile(r"(?P<scheme>[\w.+-]+)://(?P<rest>.*)", re.DOTALL)
 _SECRET_PARAMETER = re.compile(r"(?P<key>(?:ssl)?password|passfile)=[^&]*", re.IGNORECASE)
-_VALID = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+_HALF_A_URL = re.compile(r"(?:sqlite|postgres)[\w+]*:", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"[^/]*:.*@", re.DOTALL)
+_VALID = "FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 _POSTGRESQL_SCHEMES = frozenset({"postgresql+psycopg", "postgresql", "postgres"})
 
 
-class Backend(StrEnum):
+class Dialect(StrEnum):
     """The kinds of database that are supported."""
 
     SQLITE = "sqlite"
@@ -33,11 +40,11 @@ class DatabaseUrl:
     Attributes:
         backend: its kind.
         text: the URL as SQLAlchemy takes it. Holds the password: never print it.
-        shown: the URL with the password left out, for people.
+        shown: what was given, with the password left out, for people.
         path: the SQLite file; None for a server.
     """
 
-    backend: Backend
+    backend: Dialect
     text: str = field(repr=False)
     shown: str
     path: Path | None = None
@@ -48,26 +55,31 @@ class DatabaseUrl:
         return self.text.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
-def parse_url(text: str) -> DatabaseUrl:
-    """The database that ``text`` names; opens nothing.
+def parse_url(given: str | os.PathLike[str]) -> DatabaseUrl:
+    """The database that a URL or a path names; opens nothing.
 
-    Raises DatabaseError for anything but the two supported kinds, saying what would be right.
+    A URL's ``%20`` is a blank, as it is for SQLAlchemy; a path is taken as it stands. Raises
+    DatabaseError for anything but the two supported kinds, saying what would be right.
 
-    >>> parse_url("sqlite:///results/x.db").path
-    PosixPath('results/x.db')
+    >>> parse_url("sqlite:///my%20runs.db").path
+    PosixPath('my runs.db')
+    >>> parse_url("results/x.db").text
+    'sqlite:///results/x.db'
     >>> parse_url("postgresql://me:secret@host/x").shown
     'postgresql+psycopg://me:***@host/x'
     """
+    text = given.strip() if isinstance(given, str) else os.fspath(given)
     shown = without_password(text)
-    match = _SCHEME.fullmatch(text.strip())
+    match = _SCHEME.fullmatch(text)
     if match is None:
-        raise DatabaseError(_not_a_url(text.strip(), shown), url=shown)
+        _check_path(text, shown)
+        return _file(text, shown)
     scheme, rest = match["scheme"].lower(), match["rest"]
     if scheme == "sqlite":
-        return _sqlite(rest, shown)
+        return _file(_name(rest, shown), shown)
     if scheme in _POSTGRESQL_SCHEMES:
         normal = f"postgresql+psycopg://{rest}"
-        return DatabaseUrl(Backend.POSTGRESQL, normal, without_password(normal))
+        return DatabaseUrl(Dialect.POSTGRESQL, normal, without_password(normal))
     raise DatabaseError(
         f"Databases of the kind {scheme!r} are not supported: {shown}. Valid: {_VALID}.", url=shown
     )
@@ -101,26 +113,32 @@ def _taken_apart(rest: str) -> tuple[str, str, str]:
     return user, secret, host
 
 
-def _sqlite(rest: str, shown: str) -> DatabaseUrl:
-    """The file behind ``sqlite://`` + ``rest``."""
+def _name(rest: str, shown: str) -> str:
+    """The name of the file behind ``sqlite://`` + ``rest``."""
     host, _, name = rest.partition("/")
     if host:
         file = shown.partition("://")[2]
         message = f"{shown} names a host, which SQLite does not have: write sqlite:///{file}"
         raise DatabaseError(f"{message} with three slashes.", url=shown)
+    if "?" in name:
+        message = f"{shown!r} has a '?'; a SQLite URL takes a file's path alone (%3F is one in it)."
+        raise DatabaseError(message, url=shown)
+    return unquote(name)
+
+
+def _file(name: str, shown: str) -> DatabaseUrl:
     if not name or name.startswith((":memory:", "file:")):
-        message = f"{shown} names no file, so nothing would be kept. Valid: sqlite:///FILE."
+        message = f"{shown} names no file, so nothing would be kept. Valid: {_VALID}."
         raise DatabaseError(message, url=shown)
-    if "?" in name or "\0" in name:
-        message = f"{shown!r} has a '?' or a zero byte; a SQLite URL takes a file's path alone."
-        raise DatabaseError(message, url=shown)
-    return DatabaseUrl(Backend.SQLITE, f"sqlite:///{name}", shown, Path(name))
+    if "\0" in name or name != name.encode("utf-8", "replace").decode():
+        message = f"{shown!r} has a zero byte, or bytes that are no UTF-8; name a file without."
+        raise DatabaseError(message, url=ascii(shown))
+    return DatabaseUrl(Dialect.SQLITE, f"sqlite:///{quote(name)}", shown, Path(name))
 
 
-def _not_a_url(text: str, shown: str) -> str:
-    """What to say to text that is no URL: a bare path most likely."""
+def _check_path(text: str, shown: str) -> None:
+    """Raises DatabaseError for what is no URL and hardly meant as a path."""
     if not text:
-        return f"An empty database URL. Valid: {_VALID}."
-    if "@" in text:
-        return f"{shown!r} is no database URL. Valid: {_VALID}."
-    return f"{shown!r} is a path, not a database URL. For that file: sqlite:///{text}"
+        raise DatabaseError(f"An empty database URL. Valid: {_VALID}.", url=shown)
+    if _HALF_A_URL.match(text) or _CREDENTIALS.match(text):
+        raise DatabaseError(f"{shown!r} is no database URL. Valid: {_VALID}.", url=shown)

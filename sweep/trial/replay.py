@@ -15,14 +15,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sweep.trial.causes import Parameters, Sources, UnexplainedError, difference
+from sweep.trial.causes import NOT_REPEATED, Parameters, Sources, UnexplainedError, difference
 from sweep.trial.moment import Moment
-from sweep.trial.training import Start, Training
-from sweep.trial.witness import Witness, apart, copies, digests
+from sweep.trial.reach import Reach
+from sweep.trial.stack import apart, digests
+from sweep.trial.training import Training
+from sweep.trial.witness import Witness, copies
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, Source
 
-NOT_REPEATED = "the replay did not repeat the trial's own bits"
 NO_SWITCH = "weight decay cannot be switched off with the state kept"
 NOTHING_OFF: Sources = frozenset()
 
@@ -59,21 +60,23 @@ class Reruns:
     begin as it did in the trial, and whatever the optimizer raises.
     """
 
-    def __init__(
-        self, planned: PlannedTrial, start: Start, witness: Witness, first: ChangeGrad = leave
-    ) -> None:
+    def __init__(self, reach: Reach, witness: Witness, first: ChangeGrad = leave) -> None:
         """Runs nothing yet.
 
-        ``start`` begins each training, of the trial or of one like it; ``first`` is done to the
-        frozen parameters' grads in every run, before any source is switched off.
+        ``first`` is done to the frozen parameters' grads in every run, before any source is
+        switched off.
         """
-        self.planned = planned
         self.witness = witness
-        self._start = start
+        self._reach = reach
         self._first = first
         self._moment: Moment | None = None
         self._done: dict[object, Parameters] = {}
         self._ends: dict[object, tuple[bytes, ...]] = {}
+
+    @property
+    def has_decay(self) -> bool:
+        """Whether the setting has any weight decay to switch off."""
+        return bool(self._reach.planned.setting.weight_decay)
 
     def without(self, off: Sources) -> Parameters:
         """After the step without the sources ``off``."""
@@ -104,32 +107,47 @@ class Reruns:
         The optimizer is built without it, or it is ``switched`` off before the first step.
         """
         if switched not in self._ends:
-            training = self._start(self.planned if switched else _without_decay(self.planned))
+            planned = self._reach.planned
+            training = self._reach.start(planned if switched else _without_decay(planned))
             if switched:
                 switch_decay_off(training)
-            training.advance_to(self.witness.step)
+            training.advance(0, self.witness.step)
             training.run(self.witness.step)
-            self._ends[switched] = self._digests(training)
+            self._ends[switched] = self._end_of(training)
         return self._ends[switched]
 
     def _run(self, off: Sources) -> Parameters:
+        if off == NOTHING_OFF:
+            return self._as_it_was()
         if Source.HISTORY in off:
             training = self._new(decay=Source.DECAY not in off)
         else:
             training = self._kept()
             if Source.DECAY in off:
                 switch_decay_off(training)
-        after = self._after(training, _to_grads(off))
-        if off == NOTHING_OFF:
-            self._ends[off] = self._digests(training)
+        return self._after(training, _to_grads(off))
+
+    def _as_it_was(self) -> Parameters:
+        """After the step with every source. A copy that does not repeat the trial is forgotten."""
+        try:
+            return self._repeated()
+        except Exception:
+            if not self._reach.forget_copy():
+                raise
+        return self._repeated()
+
+    def _repeated(self) -> Parameters:
+        training = self._kept()
+        self._moment = Moment.of(training.workload.model)
+        after = self._after(training, leave)
+        self._ends[NOTHING_OFF] = end = self._end_of(training)
+        if self._reach.has_copy and (end != self.witness.after or not self._reach.begins_alike()):
+            raise UnexplainedError(NOT_REPEATED)
         return after
 
     def _kept(self) -> Training:
         """A training just before the step, with the history it has by then."""
-        training = self._start(self.planned)
-        training.advance_to(self.witness.step)
-        if self._moment is None:
-            self._moment = Moment.of(training.workload.model)
+        training = self._reach.at(self.witness.step)
         if difference(self.witness.before, copies(training.frozen_parameters)).moved:
             raise UnexplainedError(NOT_REPEATED)
         return training
@@ -140,7 +158,8 @@ class Reruns:
         Its parameters are new, too: an optimizer may keep what it knows of them anywhere.
         """
         self.without(NOTHING_OFF)
-        return self._start(self.planned if decay else _without_decay(self.planned), self._moment)
+        planned = self._reach.planned
+        return self._reach.start(planned if decay else _without_decay(planned), self._moment)
 
     def _after(self, training: Training, change: ChangeGrad) -> Parameters:
         def interfere() -> None:
@@ -156,8 +175,8 @@ class Reruns:
         training.step()
         return copies(training.frozen_parameters)
 
-    def _digests(self, training: Training) -> tuple[bytes, ...]:
-        return digests(training.workload.model.parameters(), len(self.witness.grads))
+    def _end_of(self, training: Training) -> tuple[bytes, ...]:
+        return digests(training.workload.model.parameters(), training.replicates)
 
 
 class Replay:
@@ -185,7 +204,7 @@ class Replay:
         found = {Source.HISTORY}
         if self._grad is GradState.NONZERO:
             found.add(Source.GRADIENT)
-        if self._reruns.planned.setting.weight_decay and self._decay_acts():
+        if self._reruns.has_decay and self._decay_acts():
             found.add(Source.DECAY)
         return frozenset(found)
 

@@ -6,13 +6,16 @@ Every tensor has the replicate as its first dimension. The products are laid out
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sweep.trial.probe import bits
 from sweep.workloads.built_in import build_workload
 from sweep.workloads.workload import Workload
 
@@ -50,13 +53,45 @@ class StackedNet(nn.Module):
         return [functional.nll_loss(each, target).item() for each, target in alone]
 
 
-def build_stack(name: str, seeds: tuple[int, ...], device: str = "cpu") -> Workload:
-    """A fresh stack of the built-in workload ``name``, one replicate for each of ``seeds``.
+def apart(tensor: Tensor, replicates: int) -> Sequence[Tensor]:
+    """The part of each of ``replicates``; of one alone, ``tensor`` itself."""
+    return (tensor,) if replicates == 1 else tensor.unbind()
 
-    Its loss is the sum of the replicates' own, so that each gets the grads it would get alone.
+
+def digests(parameters: Iterable[Tensor], replicates: int = 1) -> tuple[bytes, ...]:
+    """A hash of the bits of ``parameters``, for each trial that they hold; one NaN is another."""
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(replicates)]
+    for parameter in parameters:
+        for hashed, part in zip(
+            hashes, apart(_one_nan(parameter.detach()), replicates), strict=True
+        ):
+            hashed.update(bits(part.contiguous()).cpu().numpy().data)
+    return tuple(hashed.digest() for hashed in hashes)
+
+
+def _one_nan(tensor: Tensor) -> Tensor:
+    nan = tensor.isnan()
+    return tensor.masked_fill(nan, torch.nan) if bool(nan.any()) else tensor
+
+
+def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workload:
+    """A fresh stack of the workload ``name``, one replicate for each of ``seeds``.
+
+    Of one seed it is the workload itself; of several it must be a built-in one. Its loss is the
+    sum of the replicates' own, so that each gets the grads it would get alone.
     """
-    data, layer1, layer2 = _replicates(name, seeds, device)
-    return Workload(StackedNet(layer1, layer2), data, _loss, ("layer1.weight",), _detached_loss)
+    if len(seeds) == 1:
+        return build_workload(name, seeds[0], device)
+    data, layer1, layer2 = _replicates(name, tuple(seeds), device)
+    return Workload(
+        StackedNet(layer1, layer2),
+        data,
+        _loss,
+        ("layer1.weight",),
+        _detached_loss,
+        replicates=len(seeds),
+        each_loss=_each_loss,
+    )
 
 
 @lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
@@ -76,6 +111,10 @@ def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
 
 def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
     return _summed_loss(model(data[0], detach_layer1=True), data[1])
+
+
+def _each_loss(model: nn.Module, data: Data, step: int) -> list[float]:
+    return cast("StackedNet", model).losses(data[1])
 
 
 def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:

@@ -70,9 +70,8 @@ class Source(StrEnum):
 class Backend(StrEnum):
     """Where trials run."""
 
-    LOKY = "loky"
-    THREADING = "threading"
-    DASK = "dask"
+    PROCESSES = "processes"  # of this machine
+    DASK = "dask"  # a cluster
 
 
 class Device(StrEnum):

@@ -2,6 +2,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,17 +14,18 @@ from analysis.exceptions import (
     UnknownChoiceError,
     UnreadableDatabaseError,
 )
-from analysis.load import load_trials, sweep_names
-from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL
+from analysis.load import load_trials
+from analysis.schema import ENVIRONMENT_COLUMNS, READABLE, TRIAL_COLUMNS
 
+OLDER = sorted((Path(__file__).parents[1] / "data").glob("leaksweep_*.sqlite3"))[:2]
 LEAK = {"verdict": "leaks", "max_drift": 0.1, "drift_ratio": 1 / 3, "by_history": True}
 FAILED = {"verdict": "failed", "error": "ValueError: bad", "optimizer": "Adagrad"}
 
 
 def test_every_column_has_its_documented_kind(database):
-    frame = load_trials(database(s=[LEAK, FAILED | {"momentum": None}]), columns=list(COLUMNS))
+    frame = load_trials(database(s=[LEAK, FAILED | {"momentum": None}]), columns=list(READABLE))
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
-        name: kind.value for name, kind in COLUMNS.items()
+        name: kind.value for name, kind in READABLE.items()
     }
 
 
@@ -54,7 +56,6 @@ def test_one_sweep_or_all_of_them(database):
     url = database(first=[{}], second=[{"seed": 1}, {"seed": 2}])
     assert sorted(load_trials(url, "second")["seed"]) == [1, 2]
     assert load_trials(url)["sweep"].tolist() == ["first", "second", "second"]
-    assert sweep_names(url) == ["first", "second"]
 
 
 def test_only_the_columns_asked_for_come_in_their_order(database):
@@ -65,8 +66,8 @@ def test_only_the_columns_asked_for_come_in_their_order(database):
 
 def test_the_environment_is_joined_only_where_asked(database):
     frame = load_trials(database(s=[{}]))
-    assert list(frame.columns) == ["sweep", *TRIAL]
-    assert not set(ENVIRONMENT) & set(frame.columns)
+    assert list(frame.columns) == ["sweep", *TRIAL_COLUMNS]
+    assert not set(ENVIRONMENT_COLUMNS) & set(frame.columns)
 
 
 def test_a_sweep_without_trials_is_an_empty_typed_frame(database):
@@ -117,13 +118,51 @@ def test_a_file_that_is_no_database_is_a_clear_message(tmp_path):
 def test_another_programs_database_is_a_clear_message(tmp_path):
     path = tmp_path / "empty.db"
     path.touch()
-    with pytest.raises(UnreadableDatabaseError, match="no such table: sweep"):
+    with pytest.raises(UnreadableDatabaseError, match="it has no plain table trial"):
         load_trials(f"sqlite:///{path}")
 
 
 def test_text_that_is_no_url_is_a_clear_message():
     with pytest.raises(UnreadableDatabaseError, match="not a valid URL"):
-        load_trials("results/sweep.db")
+        load_trials("postgresql://host:port/x")
+
+
+def test_a_path_is_as_good_as_a_url(database, tmp_path, monkeypatch):
+    database(s=[{}])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.db").rename("my%20runs.db")
+    assert len(load_trials("my%20runs.db")) == len(load_trials("sqlite:///my%2520runs.db")) == 1
+    with pytest.raises(DatabaseMissingError, match=r"There is no database at my runs\.db"):
+        load_trials("sqlite:///my%20runs.db")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW step AS WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x FROM a) "
+        "SELECT x AS trial_id FROM a",
+        "CREATE VIRTUAL TABLE step USING fts5(trial_id)",
+        "CREATE TABLE step (trial_id, step AS (hex(zeroblob(trial_id))))",
+    ],
+)
+def test_what_could_run_for_ever_in_the_place_of_a_table_is_refused(database, tmp_path, statement):
+    url = database(s=[{}])
+    with closing(sqlite3.connect(tmp_path / "sweep.db")) as connection:
+        connection.execute("DROP TABLE step")
+        connection.execute(statement)
+        connection.commit()
+    with pytest.raises(UnreadableDatabaseError, match="it has no plain table step"):
+        load_trials(url)
+
+
+@pytest.mark.parametrize("kept", OLDER, ids=lambda path: path.stem)
+def test_an_older_schema_is_read_with_null_in_what_it_lacks(kept):
+    before = kept.read_bytes()
+    frame = load_trials(str(kept), columns=["verdict", "causes", "score", "cpu", "torch"])
+    assert len(frame) == 7
+    assert frame[["causes", "score", "cpu"]].isna().all(axis=None)
+    assert frame[["verdict", "torch"]].notna().all(axis=None)
+    assert kept.read_bytes() == before
 
 
 def test_a_driver_that_is_not_installed_is_named_with_its_extra():
@@ -135,7 +174,7 @@ def test_a_table_without_the_columns_is_a_clear_message(tmp_path):
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("CREATE TABLE sweep (id, name); CREATE TABLE trial (id)")
-    with pytest.raises(UnreadableDatabaseError, match=r"no such column: trial\.sweep_id"):
+    with pytest.raises(UnreadableDatabaseError, match="it has no plain table environment"):
         load_trials(f"sqlite:///{path}")
 
 
@@ -154,7 +193,7 @@ def test_loading_does_not_write(database, tmp_path):
 
 def test_analysis_imports_neither_torch_nor_sweep():
     code = (
-        "import sys, analysis.export, analysis.terminal;"
+        "import sys, analysis.export, analysis.tables;"
         "sys.exit(any(name.split('.')[0] in ('torch', 'sweep') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -19,7 +19,6 @@ from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.study import recorded_rows
 from sweep.store.store import Store
-from sweep.values.words import Backend
 
 NAME = "momentum <b>&"
 SPEC = """
@@ -41,7 +40,7 @@ def published(tmp_path_factory):
     url, storage = f"sqlite:///{folder / 'sweep.db'}", f"sqlite:///{folder / 'optuna.db'}"
     with Store.open(url) as store:
         grid = Grid(from_toml(SPEC, source="the test", name=NAME))
-        run_sweep(store, grid, Runner(1, Backend.THREADING))
+        run_sweep(store, grid, Runner(1))
     publish(url, NAME, storage, objectives=[Objective.DRIFT_RATIO])
     return url, storage
 

@@ -21,7 +21,6 @@ from sweep.grid.spec_file import from_toml
 from sweep.running.runner import Runner
 from sweep.store.revision import HEAD
 from sweep.store.store import Store
-from sweep.values.words import Backend
 
 KEPT = Path(__file__).with_name(f"{HEAD}.sqlite3")
 SPEC = """
@@ -69,7 +68,7 @@ def record(url: str) -> None:
     """Runs the sweep into the database at ``url``, or what it lacks there."""
     with Store.open(url) as store:
         grid = Grid(from_toml(SPEC, source="make_database.py", name="kept"))
-        run_sweep(store, grid, Runner(1, Backend.THREADING, trace=True))
+        run_sweep(store, grid, Runner(1, trace=True))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def kill_worker(scene):
     def workers():
         try:
             found = psutil.Process(driver.pid).children(recursive=True)
-            return [one for one in found if "LokyProcess" in " ".join(one.cmdline())]
+            return [one for one in found if one.ppid() != driver.pid]  # but their server
         except psutil.NoSuchProcess:
             return []
 

@@ -88,7 +88,7 @@ def run(faults, seed=0, *, say=print):
         def one(number):
             kind = chosen[number]
             workers = kind.workers or number % 7 == 1
-            backend = ("--jobs", "2") if workers else ("--backend", "threading")
+            backend = ("--jobs", "2") if workers else ("--jobs", "1")
             fresh = workers or number < len(all_kinds)  # a forked one would not end its workers
             scene = Scene(Path(folder, str(number)), Random(f"{seed}/{number}"), fresh, backend)
             tally.faults[kind.name] += 1

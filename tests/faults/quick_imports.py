@@ -1,7 +1,6 @@
 """What `leaksweep run` imports, save for torch: by the process that drivers fork from."""
 
 import alembic.command
-import joblib
 import pandas
 import quick_leaksweep
 import rich.progress
@@ -9,7 +8,7 @@ import rich.table
 import sqlalchemy.dialects.sqlite
 
 import analysis.load
-import analysis.terminal
+import analysis.tables
 import sweep.cli.app
 import sweep.cli.progress
 import sweep.driver
@@ -19,5 +18,5 @@ import sweep.running.runner
 import sweep.store.migrate
 import sweep.store.store
 
-__all__ = ["alembic", "analysis", "joblib", "pandas", "quick_leaksweep", "rich", "sqlalchemy"]
+__all__ = ["alembic", "analysis", "pandas", "quick_leaksweep", "rich", "sqlalchemy"]
 __all__ += ["sweep"]

@@ -82,7 +82,7 @@ class Scene:
     folder: Path
     moments: Random
     fresh: bool = False
-    backend: tuple[str, ...] = ("--backend", "threading")
+    backend: tuple[str, ...] = ("--jobs", "1")
     started: int = field(default=0, init=False)
 
     def __post_init__(self):

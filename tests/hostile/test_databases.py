@@ -9,8 +9,8 @@ COMMANDS = {
     "export": ("export", "--out", "{out}", "--format", "csv,markdown"),
     "report": ("report", "--out", "{out}/report.html"),
     "why": ("why", "1"),
-    "run": ("run", "{spec}", "--backend", "threading"),
-    "verify": ("verify", "--backend", "threading"),
+    "run": ("run", "{spec}", "--jobs", "1"),
+    "verify": ("verify", "--jobs", "1"),
 }
 HUGE = "replace(hex(zeroblob(500000)), '00', 'ab')"
 CASES = {

@@ -20,11 +20,11 @@ def test_no_file_of_a_sweep_on_a_server_holds_its_password(
     monkeypatch.chdir(tmp_path)
     db = ("--db", secret_url)
     steps = [
-        ("run", spec, "--backend", "threading", "--trace", *db),
+        ("run", spec, "--jobs", "1", "--trace", *db),
         ("status", *db),
         ("export", "--out", tmp_path / "out", "--format", "csv,markdown,latex", *db),
         ("report", "--out", tmp_path / "out" / "report.html", *db),
-        ("verify", "--backend", "threading", *db),
+        ("verify", "--jobs", "1", *db),
         ("why", "1", *db),
         ("publish", "--storage", f"sqlite:///{tmp_path}/optuna.db", *db),
     ]
@@ -38,7 +38,7 @@ def test_no_file_of_a_sweep_on_a_server_holds_its_password(
 
 
 def test_no_row_of_a_sweep_on_a_server_holds_its_password(leaksweep, secret_url, spec):
-    leaksweep("run", spec, "--backend", "threading", "--trace", "--db", secret_url)
+    leaksweep("run", spec, "--jobs", "1", "--trace", "--db", secret_url)
     with psycopg.connect(secret_url.replace("+psycopg", "")) as connection:
         for table in ("sweep", "environment", "trial", "step", "alembic_version"):
             rows = connection.execute(f"SELECT {table}::text FROM {table}").fetchall()

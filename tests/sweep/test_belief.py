@@ -21,7 +21,7 @@ from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Backend, Verdict, ZeroGrad
+from sweep.values.words import Verdict, ZeroGrad
 
 GRID = """
 workload = "small"
@@ -36,7 +36,7 @@ seed = [0, 1]
 optimizer = ["faulty:RaisesAtStep7"]
 zero_grad = ["zero"]
 """
-HERE = Runner(1, Backend.THREADING, trace=True)
+HERE = Runner(1, trace=True)
 PLAIN = replace(HERE, stacked=False)
 NOT_COMPARED = {"id", "sweep_id", "environment_id", "trial_id", "train_seconds", "finished_at"}
 SOURCES = {

@@ -9,7 +9,6 @@ from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
 from sweep.running.runner import Runner
 from sweep.store.store import Store
-from sweep.values.words import Backend
 
 SPEC = """
 workload = "small"
@@ -30,7 +29,7 @@ def made_once(tmp_path_factory):
         for name, optimizers in SWEEPS.items():
             text = SPEC.format(optimizers=optimizers)
             grid = Grid(from_toml(text, source="the test", name=name))
-            run_sweep(store, grid, Runner(1, Backend.THREADING))
+            run_sweep(store, grid, Runner(1))
     return path
 
 

@@ -30,15 +30,15 @@ def test_every_example_runs(leaksweep, url, tmp_path, monkeypatch, example):
     monkeypatch.chdir(tmp_path)
     words = shlex.split(" ".join(example.partition(" > ")[0].split()))[1:]
     if words[0] == "run":
-        words += ["--workload", "small", "--steps", "2", "--backend", "threading"]
+        words += ["--workload", "small", "--steps", "2", "--jobs", "1"]
     if words[0] in ("status", "verify", "publish"):
         words[1] = "held"  # a sweep that is there
     if words[0] == "verify":
-        words += ["--backend", "threading"]
+        words += ["--jobs", "1"]
     if words[0] == "search":
         words += ["--trials", "2", "--jobs", "1"]
     if words[0] == "edge":
-        words += ["--workload", "small", "--steps", "2", "--points", "2", "--backend", "threading"]
+        words += ["--workload", "small", "--steps", "2", "--points", "2", "--jobs", "1"]
         words += ["--set", "optimizer=SGD", "--tolerance", "0.5"]
     if words[0] == "adopt":
         leaksweep("publish", "held", "--storage", words[words.index("--storage") + 1])

@@ -23,7 +23,7 @@ zero_grad = ["zero"]
 """
 NAME = "mine-edge-weight_decay"
 DECAY = ("--range", "1e-10:1e-2:log")
-HERE = ("--backend", "threading")
+HERE = ("--jobs", "1")
 
 
 @pytest.fixture
@@ -167,7 +167,6 @@ def test_a_trial_over_the_limit_is_stopped_and_has_failed(leaksweep, db, spec):
             ("--set", f"seed={','.join(map(str, range(1001)))}"),
             "each of 1,001 settings; at most 1,000",
         ),
-        ("lr", ("--backend", "dask"), "a cluster takes trials in batches"),
         ("lr", ("--points", "1"), "--points"),
         ("lr", ("--points", "2000"), "--points takes whole numbers from 2 to 1,000; 2000 came"),
         ("lr", ("--tolerance", "nan"), "--tolerance is a part of the value, between 0 and 1"),

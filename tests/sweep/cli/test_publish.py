@@ -71,7 +71,7 @@ def test_another_studys_trials_are_run_and_its_values_put_beside(leaksweep, thei
     [
         (("publish", "held"), "--storage"),
         (("publish", "--storage", "sqlite:///x.db"), "Which sweep? The database has 'held'"),
-        (("publish", "held", "--storage", "x.db"), "is a path, not a database URL"),
+        (("publish", "held", "--storage", "sqlite:x.db"), "is no database URL"),
         (("publish", "held", "--storage", "{}", "--objective", "loss"), "--objective"),
         (("adopt", "--storage", "{}", "--study", "his"), "No study is named 'his'"),
         (("adopt", "--storage", "{}", "--optimizer", "Adma"), "Unknown optimizer 'Adma'"),

@@ -1,4 +1,3 @@
-import re
 import sqlite3
 from contextlib import closing
 
@@ -36,7 +35,7 @@ def rows(path, query):
 
 
 def test_run_records_the_sweep_and_prints_its_table(leaksweep, db, spec):
-    ended = leaksweep("run", spec, "--backend", "threading")
+    ended = leaksweep("run", spec, "--jobs", "1")
     assert ended.code == 0
     assert rows(db, "SELECT name, planned FROM sweep") == [("mine", 4)]
     assert rows(db, "SELECT count(*) FROM trial") == [(4,)]
@@ -46,10 +45,15 @@ def test_run_records_the_sweep_and_prints_its_table(leaksweep, db, spec):
     assert f"recorded in sqlite:///{db}." in ended.err
 
 
+def test_the_table_that_ends_a_run_is_had_again(leaksweep, db, spec):
+    ran = leaksweep("run", spec, "--jobs", "1")
+    assert leaksweep("table", "results", "mine").out == ran.out
+
+
 def test_the_same_command_again_runs_nothing_and_says_so(leaksweep, db, spec):
-    first = leaksweep("run", spec, "--backend", "threading")
+    first = leaksweep("run", spec, "--jobs", "1")
     before = rows(db, "SELECT * FROM trial")
-    second = leaksweep("run", spec, "--backend", "threading")
+    second = leaksweep("run", spec, "--jobs", "1")
     assert (second.code, second.out) == (0, first.out)
     assert "mine: all 4 trials were recorded already" in second.err
     assert "ran none" in second.err
@@ -58,7 +62,7 @@ def test_the_same_command_again_runs_nothing_and_says_so(leaksweep, db, spec):
 
 def test_options_replace_what_the_spec_says(leaksweep, db, spec):
     options = ("--set", "momentum=0.5", "--set", "seed=1,2", "--steps", 6, "--name", "other")
-    ended = leaksweep("run", spec, *options, "--trace", "--backend", "threading")
+    ended = leaksweep("run", spec, *options, "--trace", "--jobs", "1")
     assert ended.code == 0
     assert rows(db, "SELECT name FROM sweep") == [("other",)]
     assert rows(db, "SELECT DISTINCT momentum, seed, steps FROM trial") == [
@@ -69,10 +73,10 @@ def test_options_replace_what_the_spec_says(leaksweep, db, spec):
 
 
 def test_a_larger_grid_extends_the_sweep_and_another_is_refused(leaksweep, db, spec):
-    leaksweep("run", spec, "--backend", "threading")
-    larger = leaksweep("run", spec, "--set", "seed=0,1", "--backend", "threading")
+    leaksweep("run", spec, "--jobs", "1")
+    larger = leaksweep("run", spec, "--set", "seed=0,1", "--jobs", "1")
     assert (larger.code, "ran 4 of 8 trials" in larger.err) == (0, True)
-    other = leaksweep("run", spec, "--set", "momentum=0.3", "--backend", "threading")
+    other = leaksweep("run", spec, "--set", "momentum=0.3", "--jobs", "1")
     assert other.code == 2
     assert "The database has a sweep named 'mine' with another grid" in other.err
     assert "--name" in other.err
@@ -82,12 +86,12 @@ def test_a_larger_grid_extends_the_sweep_and_another_is_refused(leaksweep, db, s
 def test_failed_trials_are_counted_explained_and_exit_1(leaksweep, url, tmp_path):
     text = SPEC.replace('["SGD"]', '["SGD", "faulty:RaisesAtStep7"]')
     (tmp_path / "f.toml").write_text(f'name = "with failures"\n{text}')
-    again = leaksweep("run", tmp_path / "f.toml", "--backend", "threading")
+    again = leaksweep("run", tmp_path / "f.toml", "--jobs", "1")
     assert again.code == 1
     assert "ran none" in again.err
     assert "4 of them failed." in again.err
     assert "--retry-failed" in again.err
-    retried = leaksweep("run", tmp_path / "f.toml", "--backend", "threading", "--retry-failed")
+    retried = leaksweep("run", tmp_path / "f.toml", "--jobs", "1", "--retry-failed")
     assert retried.code == 1
     assert "ran 4 of 8 trials" in retried.err
 
@@ -124,11 +128,10 @@ MISUSES = [
     (("{spec}", "--name", ""), "--name: name needs a text"),
     (("{spec}", "--jobs", "0"), "Invalid value for '--jobs'"),
     (("{spec}", "--jobs", "two"), "Invalid value for '--jobs'"),
-    (("{spec}", "--backend", "dusk"), "Invalid value for '--backend'"),
     (("{spec}", "--device", "tpu"), "Invalid value for '--device'"),
     (("{spec}", "--job", "2"), "No such option: --job"),
     (("{spec}", "another.toml"), "unexpected extra argument"),
-    (("{spec}", "--db", "results/sweep.db"), "is a path, not a database URL"),
+    (("{spec}", "--db", "sqlite:results/sweep.db"), "is no database URL"),
     (("{spec}", "--db", "mysql://host/x"), "are not supported"),
     (("{spec}", "--db", "sqlite:///{spec}"), "that file is no SQLite database"),
     (("{spec}", "--db", "sqlite:///{folder}"), "is a folder; name a file in it"),
@@ -182,12 +185,17 @@ def test_no_message_shows_a_password(leaksweep, spec):
     assert "me:***@host" in ended.err
 
 
-@pytest.mark.slow
-def test_a_long_run_says_how_near_it_came_to_the_cores_peak(leaksweep, db, spec, monkeypatch):
-    monkeypatch.setattr("sweep.cli.run.LONG_RUN_S", 0.0)
-    ended = leaksweep("run", spec, "--jobs", 1)
-    assert re.search(r"a second, \d\.\d\d of the peak of one core at matrix products\)", ended.err)
-
-
-def test_a_short_run_does_not_measure_the_peak(leaksweep, db, spec):
-    assert "peak" not in leaksweep("run", spec, "--jobs", 1).err
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("loky", "--backend loky is gone: take processes."),
+        ("threading", "--backend threading is gone: take processes, with --jobs 1 for one trial"),
+        ("prcesses", "--backend takes processes or dask; 'prcesses' came."),
+    ],
+)
+def test_a_backend_that_is_gone_or_unknown_is_answered_with_what_to_take(
+    leaksweep, spec, word, answer
+):
+    ended = leaksweep("run", spec, "--backend", word)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(answer)

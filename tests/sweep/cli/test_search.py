@@ -19,7 +19,7 @@ optimizer = ["SGD", "Adam"]
 zero_grad = ["zero"]
 """
 NAME = "mine-tpe-drift_ratio"
-HERE = ("--backend", "threading")
+HERE = ("--jobs", "1")
 
 
 @pytest.fixture
@@ -148,9 +148,8 @@ def test_nothing_new_ends_early(leaksweep, db, spec):
         (["--trial-timeout", "0"], "--trial-timeout"),
         (["--seed", "-1"], "--seed"),
         (["--preset", "full"], "Both a spec"),
-        (["--backend", "dask"], "Leave --backend dask out"),
         (["--name", "a\x1bb"], "do not print"),
-        (["--db", "nowhere"], "is a path, not a database URL"),
+        (["--db", "sqlite:nowhere"], "is no database URL"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HERE = ("--backend", "threading")
+HERE = ("--jobs", "1")
 REFERENCE = Path(__file__).parents[3] / "results" / "reference" / "article" / "trials.csv.gz"
 
 
@@ -97,7 +97,6 @@ def test_long_replays_say_how_far_they_are(leaksweep, url, monkeypatch):
         (("helt",), 1, "There is no sweep 'helt'. Did you mean 'held'?"),
         (("held", "--from", "x.csv"), 2, "A file of trials has no sweeps in it"),
         (("--from", "x.csv"), 1, "There is no file x.csv."),
-        (("held", *HERE, "--trial-timeout", "9"), 2, "Take --backend loky."),
         (("--trial-timeout", "-1"), 2, "--trial-timeout"),
         (("--sample", "0"), 2, "Invalid value for '--sample'"),
         (("--db", "sqlite:///none.db"), 1, "There is no database at sqlite:///none.db"),

@@ -16,10 +16,11 @@ from cloudpickle import register_pickle_by_value
 from distributed import Client
 
 from sweep.errors import ClusterError, MisuseError
-from sweep.running import cluster
+from sweep.running import cluster, runner
 from sweep.running.batches import BATCH_S, LARGEST_BATCH, BatchSize
 from sweep.running.limits import Limits
 from sweep.running.runner import Runner
+from sweep.running.task import Task
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Backend, Verdict, ZeroGrad
@@ -61,7 +62,7 @@ def die(trial):
 def kill_worker(trial):
     """Has trial 0 kill the worker above its process, and with it the process."""
     if trial.setting.seed == 0:
-        os.kill(os.getppid(), signal.SIGKILL)
+        psutil.Process().parents()[1].kill()
         time.sleep(600)
     return hold_after(0.02, trial)
 
@@ -69,10 +70,6 @@ def kill_worker(trial):
 def hang(trial):
     time.sleep(600 if trial.setting.seed == 3 else 0)
     return hold(trial)
-
-
-def raise_value_error(trial):
-    raise ValueError("not a trial")
 
 
 def seeds(outcomes):
@@ -86,12 +83,13 @@ def wait_until(holds, timeout_s=10.0):
     return holds()
 
 
-def shelters():
-    """The processes under this one in which trials run."""
+def trial_processes():
+    """The processes under this one in which trials run: forked from a server of their own."""
     found = []
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if "sheltered" in " ".join(child.cmdline()):
+            is_ours = "sweep.running.forking" in " ".join(child.cmdline())
+            if is_ours and child.cmdline() == child.parent().cmdline():
                 found.append(child)
     return found
 
@@ -169,7 +167,7 @@ def test_a_cluster_gives_the_outcomes_of_worker_processes(on):
     there = shown(on(trace=True).run(settings()))
     assert len(there) == 9
     assert Verdict.FAILED not in {outcome.verdict for outcome in there}
-    here = shown(Runner(2, Backend.LOKY, trace=True).run(settings()))
+    here = shown(Runner(2, trace=True).run(settings()))
     assert there == here
 
 
@@ -203,15 +201,16 @@ def test_a_trial_over_its_limits_has_failed_and_the_others_are_unharmed(on):
 def test_closing_the_iterator_stops_the_trials_and_not_the_workers(on, started):
     outcomes = on(run_trial=partial(hold_after, 0.05)).run(map(planned, range(10_000)))
     next(outcomes)
-    assert shelters()
+    assert trial_processes()
     outcomes.close()
-    assert wait_until(lambda: not shelters(), 30)
+    assert wait_until(lambda: not trial_processes(), 30)
     assert [worker.poll() for worker in started.workers] == [None, None]
 
 
-def test_what_a_task_raises_is_told(on):
-    with pytest.raises(ClusterError, match="A worker cannot run trials: ValueError: not a trial"):
-        list(on(run_trial=raise_value_error).run([planned(0)]))
+def test_what_keeps_workers_from_the_task_is_told(on, monkeypatch):
+    monkeypatch.setattr(runner, "called", partial(Task, preload="only_here"))
+    with pytest.raises(ClusterError, match=r"A worker cannot run trials: .*only_here"):
+        list(on(run_trial=hold).run([planned(0)]))
 
 
 def test_when_reading_trials_fails_what_was_read_finishes_first(on):
@@ -231,7 +230,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(on, sta
     for outcome in on(run_trial=partial(hold_after, 0.02)).run(map(planned, range(400))):
         outcomes.append(outcome)
         if len(outcomes) > 100 and not killed:
-            psutil.Process(int(outcome.error)).parent().kill()
+            psutil.Process(int(outcome.error)).parents()[1].kill()
             killed = True
     assert killed
     assert seeds(outcomes) == list(range(400))
@@ -325,15 +324,15 @@ def test_dask_not_installed_is_told(monkeypatch):
 
 
 def test_a_scheduler_of_no_cluster_is_refused():
-    with pytest.raises(MisuseError, match="tcp://here:1 is for --backend dask; the backend is lo"):
-        Runner(1, Backend.LOKY, scheduler="tcp://here:1")
+    with pytest.raises(MisuseError, match="tcp://here:1 is for --backend dask; the backend is pr"):
+        Runner(1, scheduler="tcp://here:1")
 
 
 @pytest.mark.slow
 def test_a_local_cluster_ends_with_its_run():
     outcomes = Runner(2, Backend.DASK, run_trial=hold).run(map(planned, range(50)))
     family = {psutil.Process(int(outcome.error)) for outcome in [next(outcomes)]}
-    family |= {parent for each in family for parent in each.parents()[:1]}
+    family |= {parent for each in family for parent in each.parents()[:2]}
     assert len(list(outcomes)) == 49
     assert wait_until(lambda: not [each for each in family if each.is_running()], 30)
 

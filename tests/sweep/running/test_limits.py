@@ -1,7 +1,6 @@
 import ctypes
 import math
 import os
-import signal
 import sys
 import time
 from dataclasses import replace
@@ -20,12 +19,12 @@ from sweep.running.limits import (
     TrialTimeoutError,
     resident_mib,
 )
+from sweep.running.pool import Pool
 from sweep.running.runner import Runner
-from sweep.running.shelter import Shelter
-from sweep.running.task import Task, WorkerDiedError, only
+from sweep.running.task import Task
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Backend, Verdict
+from sweep.values.words import Verdict
 
 # Workers cannot import test modules, so the functions below travel as they are.
 register_pickle_by_value(sys.modules[__name__])
@@ -145,47 +144,16 @@ def test_a_limit_stops_what_the_trial_has_started_too(tmp_path):
 
 
 def test_getting_ready_is_not_the_trials_time_or_memory():
-    def get_ready():
-        time.sleep(1.0)
-        kept.append(bytearray(os.urandom(2**20)) * 300)
-
-    kept = []
-    task = Task(hold, get_ready)
-    with Shelter(task, Limits(timeout_s=0.5, memory_mib=100)) as shelter:
-        [outcome] = shelter.run((planned(0),))
+    task = Task(hold, preload="slow_to_import")
+    with Pool(task, Limits(timeout_s=0.5, memory_mib=100), 1) as pool:
+        [outcome] = pool.outcomes(iter([(planned(0),)]))
     assert outcome.verdict is Verdict.HOLDS
 
 
-def test_what_a_task_raises_reaches_whoever_gave_it():
-    def get_ready():
-        raise OSError("no such file")
-
-    shelter = Shelter(Task(hold, get_ready), NO_LIMITS)
-    with shelter, pytest.raises(OSError, match="no such file"):
-        shelter.run((planned(0),))
-
-
-def test_a_process_that_ended_while_idle_costs_nothing():
-    with Shelter(only(hold), NO_LIMITS) as shelter:
-        [first] = shelter.run((planned(0),))
-        os.kill(int(first.error), signal.SIGKILL)
-        [second] = shelter.run((planned(1),))
-        assert second.verdict is Verdict.HOLDS
-        assert second.error != first.error
-
-
-def test_a_shelter_that_was_interrupted_runs_nothing_any_more():
-    with Shelter(only(partial(misbehave, sleep)), NO_LIMITS) as shelter:
-        shelter.interrupt()
-        for _ in range(2):
-            with pytest.raises(WorkerDiedError, match="the process that ran it ended with SIGKILL"):
-                shelter.run((planned(3),))
-
-
-@pytest.mark.parametrize("limits", [SOON, SMALL])
-def test_limits_in_this_very_process_are_refused(limits):
-    with pytest.raises(MisuseError, match="under --backend threading that is the program itself"):
-        Runner(1, Backend.THREADING, limits=limits)
+def test_what_keeps_workers_from_their_task_reaches_whoever_gave_it():
+    task = Task(hold, preload="no_such_module")
+    with Pool(task, NO_LIMITS, 1) as pool, pytest.raises(ModuleNotFoundError, match="no_such_mod"):
+        list(pool.outcomes(iter([(planned(0),)])))
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])

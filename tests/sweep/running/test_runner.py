@@ -1,7 +1,6 @@
 import os
 import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -15,19 +14,13 @@ from cloudpickle import register_pickle_by_value
 from sweep.running.runner import Runner
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Backend, Verdict
+from sweep.values.words import Verdict
 
 # Workers cannot import test modules, so the functions below travel as they are.
 register_pickle_by_value(sys.modules[__name__])
 
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
 HELD = Measurement(10, 0, None, 0.0, 0.0, 4.0, 0.0, 1.1, 0.9, False)
-WAYS = [
-    pytest.param(2, Backend.LOKY, id="two workers"),
-    pytest.param(1, Backend.LOKY, id="one worker"),
-    pytest.param(2, Backend.THREADING, id="this process"),
-]
-WORKER_WAYS = WAYS[:2]
 SOON_S = 20.0  # on a busy machine, too; the long trials take longer
 
 
@@ -70,14 +63,14 @@ def seeds(outcomes):
     return sorted(outcome.planned.setting.seed for outcome in outcomes)
 
 
-def children():
+def workers():
     """The workers under this process; other tests may have left servers and browsers there."""
     found = []
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            found.append(" ".join(child.cmdline()))
-    workers = [words for words in found if "loky" in words or "sheltered" in words]
-    return [words for words in workers if "resource_tracker" not in words]
+            is_forked = child.ppid() != os.getpid() and "sweep.running" in " ".join(child.cmdline())
+            found += [child] if is_forked else []
+    return found
 
 
 def wait_until(holds, timeout_s=10.0):
@@ -87,41 +80,28 @@ def wait_until(holds, timeout_s=10.0):
     return holds()
 
 
-@pytest.mark.parametrize(("jobs", "backend"), WAYS)
-def test_every_trial_has_one_outcome(jobs, backend):
-    outcomes = Runner(jobs, backend, run_trial=hold).run(map(planned, range(50)))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_trial_has_one_outcome(jobs):
+    outcomes = Runner(jobs, run_trial=hold).run(map(planned, range(50)))
     assert seeds(outcomes) == list(range(50))
 
 
-@pytest.mark.parametrize(("jobs", "backend"), WAYS)
-def test_no_trials_have_no_outcomes(jobs, backend):
-    assert list(Runner(jobs, backend, run_trial=hold).run([])) == []
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_trials_have_no_outcomes(jobs):
+    assert list(Runner(jobs, run_trial=hold).run([])) == []
 
 
-@pytest.mark.parametrize(("jobs", "backend"), WORKER_WAYS)
-def test_trials_run_in_other_processes(jobs, backend):
-    outcomes = Runner(jobs, backend, run_trial=hold_in).run(map(planned, range(4)))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_trials_run_in_other_processes(jobs):
+    outcomes = Runner(jobs, run_trial=hold_in).run(map(planned, range(4)))
     assert str(os.getpid()) not in {outcome.error for outcome in outcomes}
 
 
-def test_threading_runs_trials_in_this_process_one_after_another():
-    running = threading.Semaphore(1)
-
-    def alone(trial):
-        assert running.acquire(blocking=False)
-        running.release()
-        return hold_in(trial)
-
-    outcomes = list(Runner(4, Backend.THREADING, run_trial=alone).run(map(planned, range(8))))
-    assert seeds(outcomes) == list(range(8))
-    assert {outcome.error for outcome in outcomes} == {str(os.getpid())}
-
-
-@pytest.mark.parametrize(("jobs", "backend"), WORKER_WAYS)
+@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("fatal", [0, 3, 11])
-def test_a_killed_worker_fails_its_trial_and_no_other(jobs, backend, fatal):
+def test_a_killed_worker_fails_its_trial_and_no_other(jobs, fatal):
     run_trial = partial(hold_or_die, fatal, signal.SIGKILL)
-    outcomes = list(Runner(jobs, backend, run_trial=run_trial).run(map(planned, range(12))))
+    outcomes = list(Runner(jobs, run_trial=run_trial).run(map(planned, range(12))))
     assert seeds(outcomes) == list(range(12))
     (failed,) = [outcome for outcome in outcomes if outcome.verdict is Verdict.FAILED]
     assert failed.planned == planned(fatal)
@@ -154,20 +134,20 @@ def test_workers_leave_interruptions_to_the_driver(number):
     assert [outcome.verdict for outcome in outcomes] == [Verdict.HOLDS] * 4
 
 
-@pytest.mark.parametrize(("jobs", "backend"), WAYS)
-def test_when_reading_trials_fails_what_was_read_finishes_first(jobs, backend):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_when_reading_trials_fails_what_was_read_finishes_first(jobs):
     def trials():
         yield from map(planned, range(7))
         raise OSError("the disk is gone")
 
     got = []
     with pytest.raises(OSError, match="the disk is gone"):
-        got.extend(Runner(jobs, backend, run_trial=hold).run(trials()))
+        got.extend(Runner(jobs, run_trial=hold).run(trials()))
     assert seeds(got) == list(range(7))
 
 
-@pytest.mark.parametrize(("jobs", "backend"), WAYS)
-def test_trials_are_read_a_few_ahead(jobs, backend):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_trials_are_read_a_few_ahead(jobs):
     read = []
 
     def endless():
@@ -176,34 +156,34 @@ def test_trials_are_read_a_few_ahead(jobs, backend):
             yield read[-1]
 
     run_trial = partial(hold_after, 0.02)
-    outcomes = Runner(jobs, backend, run_trial=run_trial).run(endless())
+    outcomes = Runner(jobs, run_trial=run_trial).run(endless())
     finished = [next(outcomes) for _ in range(30)]
     ahead = len(read) - len(finished)
     outcomes.close()
     assert ahead < 200
 
 
-@pytest.mark.parametrize(("jobs", "backend"), WORKER_WAYS)
-def test_closing_the_iterator_stops_the_workers(jobs, backend):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_closing_the_iterator_stops_the_workers(jobs):
     endless = map(planned, iter(int, 1))
-    outcomes = Runner(jobs, backend, run_trial=partial(hold_after, 0.05)).run(endless)
+    outcomes = Runner(jobs, run_trial=partial(hold_after, 0.05)).run(endless)
     next(outcomes)
-    assert children()
+    assert workers()
     started = time.monotonic()
     outcomes.close()
     assert time.monotonic() - started < SOON_S
-    assert wait_until(lambda: not children(), SOON_S)
+    assert wait_until(lambda: not workers(), SOON_S)
 
 
-@pytest.mark.parametrize(("jobs", "backend"), WORKER_WAYS)
-def test_closing_does_not_wait_for_a_long_trial(jobs, backend):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_closing_does_not_wait_for_a_long_trial(jobs):
     def quick_then_long(trial):
         time.sleep(60 if trial.setting.seed else 0)
         return hold(trial)
 
-    outcomes = Runner(jobs, backend, run_trial=quick_then_long).run(map(planned, range(8)))
+    outcomes = Runner(jobs, run_trial=quick_then_long).run(map(planned, range(8)))
     next(outcomes)
     started = time.monotonic()
     outcomes.close()
     assert time.monotonic() - started < SOON_S
-    assert wait_until(lambda: not children(), SOON_S)
+    assert wait_until(lambda: not workers(), SOON_S)

@@ -11,11 +11,10 @@ from cloudpickle import register_pickle_by_value
 from sweep.running.batches import BatchSize
 from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.on_worker import Job, run_batch, stop
+from sweep.running.pool import in_workers
 from sweep.running.runner import Runner
-from sweep.running.shelters import alone
-from sweep.running.source import Source
-from sweep.running.task import Task, only, training
-from sweep.running.workers import in_workers
+from sweep.running.source import LazyTrials
+from sweep.running.task import TRAINING, Task, called, trained
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Backend, Verdict
@@ -57,12 +56,8 @@ def hold_or_kill(seed, trial):
     return killed(trial) if trial.setting.seed == seed else hold(trial)
 
 
-def fails(group):
+def fails(trial):
     raise RuntimeError("a mistake in this program")
-
-
-def nothing():
-    pass
 
 
 def verdicts(outcomes):
@@ -71,32 +66,29 @@ def verdicts(outcomes):
 
 
 def test_trials_stay_apart_where_nothing_runs_them_together():
-    assert list(only(hold).groups(TRIALS)) == [(trial,) for trial in TRIALS]
+    assert list(called(hold).groups(TRIALS)) == [(trial,) for trial in TRIALS]
 
 
 def test_trials_go_together_where_something_runs_them_so():
-    assert list(Task(hold, nothing, run_group=hold_all).groups(TRIALS)) == [TRIALS]
+    assert list(Task(hold, run_group=hold_all).groups(TRIALS)) == [TRIALS]
 
 
 def test_one_of_a_group_that_raises_what_ctrl_c_raises_fails_alone():
-    task = Task(partial(hold_but, 2), nothing, run_group=partial(hold_all_but, 2))
-    outcomes = task.contained_group(TRIALS)
+    task = Task(partial(hold_but, 2), run_group=partial(hold_all_but, 2))
+    outcomes = list(task.contained_group(TRIALS))
     assert verdicts(outcomes) == [Verdict.HOLDS, Verdict.HOLDS, Verdict.FAILED, Verdict.HOLDS]
     assert outcomes[2].error == "KeyboardInterrupt: an optimizer's own"
 
 
-def test_what_a_group_raises_by_a_mistake_of_ours_is_not_swallowed():
-    task = Task(hold, nothing, run_group=fails)
-    with pytest.raises(RuntimeError, match="a mistake in this program"):
-        task.contained_group(TRIALS)
+def test_a_trial_that_raises_has_failed_whatever_raises_it():
+    outcomes = list(called(fails).contained_group(TRIALS))
+    assert [outcome.error for outcome in outcomes] == [
+        "RuntimeError: a mistake in this program"
+    ] * 4
 
 
 def in_worker_processes(task):
-    return in_workers(Source(TRIALS), task, 2)
-
-
-def in_one_shelter(task):
-    return alone(TRIALS, task, NO_LIMITS)
+    return in_workers(LazyTrials(TRIALS), task, NO_LIMITS, 2)
 
 
 def in_a_batch(task):
@@ -107,11 +99,10 @@ def in_a_batch(task):
         stop(job.run)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("run", [in_worker_processes, in_one_shelter, in_a_batch])
+@pytest.mark.parametrize("run", [in_worker_processes, in_a_batch])
 def test_a_group_that_kills_its_process_is_run_trial_by_trial(run):
-    outcomes = run(Task(partial(hold_or_kill, 2), nothing, run_group=killed))
-    assert verdicts(outcomes) == [Verdict.HOLDS, Verdict.HOLDS, Verdict.FAILED, Verdict.HOLDS]
+    task = Task(partial(hold_or_kill, 2), preload=TRAINING, run_group=killed)
+    assert verdicts(run(task)) == [Verdict.HOLDS, Verdict.HOLDS, Verdict.FAILED, Verdict.HOLDS]
 
 
 def test_a_batch_is_of_whole_groups():
@@ -135,7 +126,7 @@ def test_nothing_is_stacked_where_each_trial_is_to_run_by_itself(runner):
 
 
 def test_a_group_trains_to_the_outcomes_of_its_trials():
-    task = training(trace=False, device="cpu")
+    task = trained(trace=False, device="cpu")
     together = task.contained_group(TRIALS)
     apart = [task.contained(trial) for trial in TRIALS]
     assert [outcome.measurement for outcome in together] == [o.measurement for o in apart]

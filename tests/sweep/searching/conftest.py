@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 
 import pytest
+from here import Here
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
-from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.samplers import Sampler
 from sweep.searching.search import Search, rebuilt, run_search
 from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.store.store import Store
-from sweep.values.words import Backend
 
 SPEC = """
 workload = "small"
@@ -40,7 +39,7 @@ def _search_for(
 def _run(url, search, trials, runner=None):
     """Runs as many more trials of the search as a command would, in this process."""
     space = search.space()
-    runner = runner or Runner(1, Backend.THREADING, stacked=False)
+    runner = runner or Here()
     with quiet_optuna(), Store.open(url) as store:
         study = rebuilt(url, search, space)
         return run_search(store, search, space, study, runner, trials=trials)
@@ -60,7 +59,7 @@ def searched(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('searching') / 'sweep.db'}"
     with Store.open(url) as store:
         grid = Grid(_spec_of("held", ["SGD", "Adam"]))
-        run_sweep(store, grid, Runner(1, Backend.THREADING))
+        run_sweep(store, grid, Here())
     return Recorded(url)
 
 

@@ -2,15 +2,14 @@
 
 import optuna
 import pytest
+from here import Here
 
 from sweep.driver import run_sweep
 from sweep.grid import Grid
 from sweep.grid.spec_file import load_preset, with_overrides
-from sweep.running.runner import Runner
 from sweep.searching.objective import Objective
 from sweep.searching.worst import front, grid_trials, ranked, worst
 from sweep.store.store import Store
-from sweep.values.words import Backend
 
 BOTH = [Objective.DRIFT_RATIO, Objective.FINAL_LOSS]
 
@@ -43,7 +42,7 @@ def test_no_trial_of_the_front_is_beaten_in_everything():
 
 def test_the_recorded_sweep_of_the_grid_is_taken(url, run, search_for, spec_of):
     with Store.open(url) as store:
-        run_sweep(store, Grid(spec_of("held")), Runner(1, Backend.THREADING))
+        run_sweep(store, Grid(spec_of("held")), Here())
     found = grid_trials(url, spec_of("held"), BOTH, searched="search")
     assert (found.where, len(found.trials)) == ("the sweep 'held'", 6)
     fewer = grid_trials(url, spec_of("held", ["SGD"]), BOTH, searched="search")
@@ -55,7 +54,7 @@ def test_another_search_or_other_steps_are_no_grid(url, run, search_for, spec_of
     assert grid_trials(url, spec_of("search"), BOTH, searched="search") is None
     assert grid_trials(url, spec_of("search"), BOTH, searched="another") is None
     with Store.open(url) as store:
-        run_sweep(store, Grid(spec_of("held")), Runner(1, Backend.THREADING))
+        run_sweep(store, Grid(spec_of("held")), Here())
     longer = with_overrides(spec_of("held"), steps=7)
     assert grid_trials(url, longer, BOTH, searched="search") is None
 

@@ -10,7 +10,6 @@ from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
 from sweep.running.runner import Runner
 from sweep.store.store import Store
-from sweep.values.words import Backend
 
 SPEC = """
 workload = "small"
@@ -30,7 +29,7 @@ def recorded(url, name, **options):
     text = SPEC.format(optimizers=SWEEPS[name])
     with Store.open(url) as store:
         grid = Grid(from_toml(text, source="the test", name=name))
-        run_sweep(store, grid, Runner(1, Backend.THREADING, trace=name == "traced"), **options)
+        run_sweep(store, grid, Runner(1, trace=name == "traced"), **options)
 
 
 @pytest.fixture(scope="session")

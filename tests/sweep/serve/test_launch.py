@@ -211,7 +211,7 @@ def test_a_database_that_is_not_there_is_not_made(leaksweep, tmp_path):
     [
         ("postgresql://me:secret@host/x", DatabaseError, r"SQLite files alone, not .*me:\*\*\*@ho"),
         ("sqlite:////none/such.db", NotThereError, "There is no database"),
-        ("sweep.db", DatabaseError, "For that file: sqlite:///sweep.db"),
+        ("sqlite:sweep.db", DatabaseError, "is no database URL"),
     ],
 )
 def test_what_is_no_sqlite_database_is_told(url, kind, message):

@@ -11,11 +11,12 @@ from sqlalchemy import MetaData, create_engine, insert, select
 
 from sweep.running.runner import Runner
 from sweep.store import migrate, revision
+from sweep.store.describe import describe_schema
 from sweep.store.models import TABLES, Base
+from sweep.store.older import ADDED
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
-from sweep.values.words import Backend
 from sweep.verifying import open_trials, replayed
 
 DATA = Path(__file__).parents[2] / "data"
@@ -123,6 +124,26 @@ def test_it_can_be_read_without_being_migrated(kept, tmp_path):
 
 
 @kept_databases
+def test_unmigrated_it_has_todays_columns_and_views(kept):
+    for table in describe_schema():
+        with run_query(str(kept), f"SELECT * FROM {table.name}") as result:
+            names = [column.name for column in table.columns]
+            assert set(result.columns) - {"platform"} == set(names), table.name
+            found = [dict(zip(result.columns, row, strict=True)) for row in result]
+        if table.is_view:
+            assert len(found) == len(rows(kept, table.name))
+    with run_query(str(kept), "SELECT DISTINCT causes FROM leak ORDER BY 1") as result:
+        assert list(result) == [("history",)]
+
+
+def test_the_columns_that_old_databases_lack_are_those_that_revisions_added():
+    first = {table: set(rows(KEPT[0], table)[0]) for table in ("trial", "environment")}
+    for table, added in ADDED.items():
+        today = {column.name for column in Base.metadata.tables[table].columns}
+        assert set(added) == today - first[table]
+
+
+@kept_databases
 def test_its_sweep_resumes_with_the_one_trial_that_it_lacks(kept, opened):
     path = opened(kept)
     before = {row["fingerprint"]: row for row in rows(path, "trial")}
@@ -138,7 +159,7 @@ def test_its_sweep_resumes_with_the_one_trial_that_it_lacks(kept, opened):
 def test_its_trials_still_show_what_they_showed(kept, opened, tmp_path, migrated):
     path = opened(kept) if migrated else shutil.copy(kept, tmp_path / "sweep.db")
     source = open_trials(f"sqlite:///{path}")
-    comparisons = list(replayed(source, source.numbers, Runner(1, Backend.THREADING, trace=True)))
+    comparisons = list(replayed(source, source.numbers, Runner(1, trace=True)))
     assert len(comparisons) == 7
     assert [each for each in comparisons if not each.agrees] == []
 

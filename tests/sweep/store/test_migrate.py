@@ -66,7 +66,8 @@ def next_revision(tmp_path, monkeypatch):
             NEXT.format(more=more, head=revision.HEAD)
         )
         monkeypatch.setattr(revision, "REVISIONS", (*revision.REVISIONS, "leaksweep_next"))
-        monkeypatch.setattr(revision, "HEAD", "leaksweep_next")
+        for module in (revision, migrate):
+            monkeypatch.setattr(module, "HEAD", "leaksweep_next")
         monkeypatch.setattr(migrate, "SCRIPTS", scripts)
 
     return add

@@ -5,7 +5,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+import tracemalloc
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -160,8 +164,9 @@ def test_a_folder_is_no_database(tmp_path):
 def test_names_that_mean_something_in_a_uri_are_files_like_any_other(filled, tmp_path):
     odd = tmp_path / "a #%41&mode=rwc.db"
     shutil.copy(path_of(filled), odd)
-    with run_query(f"sqlite:///{odd}", "SELECT count(*) FROM trial") as result:
-        assert list(result) == [(5000,)]
+    for names_it in (odd, f"sqlite:///{quote(str(odd))}"):
+        with run_query(names_it, "SELECT count(*) FROM trial") as result:
+            assert list(result) == [(5000,)]
 
 
 def test_rows_are_read_while_another_process_writes(filled, make):
@@ -215,3 +220,81 @@ def test_a_log_that_belongs_to_such_a_database_is_never_left_out(unwritable):
     answer = read_as_nobody(unwritable)
     writer.close()
     assert "DatabaseError: Cannot read sqlite:" in answer.stderr
+
+
+SLOW = f"SELECT replace(hex(zeroblob(8000000)), '00', 'a') LIKE '%{'a' * 900}b'"
+"""One instruction of SQLite's that takes many seconds, in which it asks nobody."""
+
+
+def test_a_single_instruction_that_takes_for_ever_is_left_at_its_timeout(filled):
+    started = time.monotonic()
+    with pytest.raises(QueryRefusedError, match=r"stopped: it ran for more than 0.2 seconds"):
+        run_query(filled, SLOW, timeout_s=0.2)
+    assert time.monotonic() - started < 5
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from sweep.store.query import run_query
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    list(run_query(sys.argv[1], sys.argv[2]))
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+@pytest.mark.parametrize("sql", [SLOW, ENDLESS.format("count(*)"), ENDLESS.format("x")])
+def test_an_interruption_is_heard_whatever_sqlite_is_at(filled, sql):
+    command = [sys.executable, "-c", INTERRUPTED, filled, sql]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT zeroblob(900000000)", "too big"),
+        (f"SELECT 'a' LIKE '{'%' * 2000}'", "too complex"),
+        (f"SELECT {', '.join('1' * 300)}", "too many columns"),
+    ],
+)
+def test_sizes_are_bounded(filled, sql, words):
+    with pytest.raises(QueryRefusedError, match=words):
+        list(run_query(filled, sql))
+
+
+def test_many_large_values_are_not_held_at_once(filled):
+    tracemalloc.start()
+    with run_query(filled, "SELECT zeroblob(10000000) FROM trial LIMIT 100") as result:
+        assert sum(len(value) for (value,) in result) == 10**9
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 2**20
+
+
+def test_a_pipe_is_no_database(tmp_path):
+    os.mkfifo(tmp_path / "x.db")
+    for reads_or_writes in (Store.open, lambda url: run_query(url, "SELECT 1")):
+        with pytest.raises(DatabaseError, match="is no file but a pipe"):
+            reads_or_writes(f"sqlite:///{tmp_path}/x.db")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"CREATE VIEW step AS {ENDLESS.format('x AS trial_id')}",
+        "CREATE VIRTUAL TABLE step USING fts5(trial_id)",
+        "CREATE TABLE step (trial_id, step AS (hex(zeroblob(trial_id))))",
+    ],
+)
+def test_what_could_run_for_ever_in_the_place_of_a_table_is_refused(filled, statement):
+    with closing(sqlite3.connect(path_of(filled))) as connection:
+        connection.execute("DROP TABLE step")
+        connection.execute(statement)
+        connection.commit()
+    before = path_of(filled).read_bytes()
+    for reads_or_writes in (Store.open, lambda url: run_query(url, "SELECT 1")):
+        with pytest.raises(DatabaseError, match=r"step is no plain table\. Restore a copy"):
+            reads_or_writes(filled)
+    assert path_of(filled).read_bytes() == before

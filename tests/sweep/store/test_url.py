@@ -1,8 +1,13 @@
-import pytest
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+from sqlalchemy import make_url
+
+from analysis.connection import file_of
 from sweep.errors import DatabaseError
 from sweep.store.store import Store
-from sweep.store.url import Backend, parse_url, without_password
+from sweep.store.url import Dialect, parse_url, without_password
 
 
 @pytest.mark.parametrize(
@@ -10,18 +15,30 @@ from sweep.store.url import Backend, parse_url, without_password
     [
         ("sqlite:///results/x.db", "results/x.db"),
         ("sqlite:////tmp/x.db", "/tmp/x.db"),
-        ("sqlite:///a b%20é.db", "a b%20é.db"),
+        ("sqlite:///a b%20é.db", "a b é.db"),
+        ("sqlite:///a%2520b.db", "a%20b.db"),
+        ("sqlite:///a%3Fb%23.db", "a?b#.db"),
+        ("sqlite:///a@b+c.db", "a@b+c.db"),
         ("SQLite:///x.db", "x.db"),
+        (" results/x.db ", "results/x.db"),
+        ("my%20runs.db", "my%20runs.db"),
+        ("run@2?.db", "run@2?.db"),
+        ("sweep", "sweep"),
+        (Path("a b.db "), "a b.db "),
     ],
 )
-def test_a_sqlite_url_names_a_file(text, path):
-    assert str(parse_url(text).path) == path
+def test_a_url_or_a_path_is_one_file_for_whoever_reads_it(text, path):
+    parsed = parse_url(text)
+    assert str(parsed.path) == path
+    assert make_url(parsed.text).database == path
+    assert parse_url(parsed.text) == replace(parsed, shown=parsed.text)
+    assert str(file_of(text)) == str(file_of(parsed.text)) == path
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "postgres"])
 def test_postgresql_urls_are_one_kind(scheme):
     url = parse_url(f"{scheme}://me:hush@host:5432/x")
-    assert url.backend is Backend.POSTGRESQL
+    assert url.backend is Dialect.POSTGRESQL
     assert url.shown == "postgresql+psycopg://me:***@host:5432/x"
     assert url.libpq == "postgresql://me:hush@host:5432/x"
     assert "hush" not in repr(url)
@@ -30,13 +47,19 @@ def test_postgresql_urls_are_one_kind(scheme):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("results/x.db", "is a path, not a database URL. For that file: sqlite:///results/x.db"),
-        ("", "An empty database URL. Valid: sqlite:///FILE or postgresql"),
+        (
+            "sqlite:results/x.db",
+            "'sqlite:results/x.db' is no database URL. Valid: FILE, sqlite:///",
+        ),
+        ("postgresql:host/x", "is no database URL"),
+        ("", "An empty database URL. Valid: FILE, sqlite:///FILE or postgresql"),
         ("sqlite://", "names no file, so nothing would be kept"),
         ("sqlite:///:memory:", "names no file, so nothing would be kept"),
-        ("sqlite:///file:x?uri=true", "names no file, so nothing would be kept"),
+        ("sqlite:///file:x", "names no file, so nothing would be kept"),
+        (":memory:", "names no file, so nothing would be kept"),
         ("sqlite:///x.db?mode=ro", "takes a file's path alone"),
-        ("sqlite:///x\0.db", "takes a file's path alone"),
+        ("sqlite:///x%00.db", "has a zero byte, or bytes that are no UTF-8"),
+        ("x\udcff.db", "has a zero byte, or bytes that are no UTF-8"),
         ("sqlite://results/x.db", "write sqlite:///results/x.db with three slashes"),
         ("mysql://me:hush@host/x", "the kind 'mysql' are not supported: mysql://me:[*]{3}@host"),
         ("me:hush@host", "'me:[*]{3}@host' is no database URL"),

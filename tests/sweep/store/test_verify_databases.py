@@ -4,7 +4,7 @@ from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Backend, ZeroGrad
+from sweep.values.words import ZeroGrad
 from sweep.verifying import open_trials, replayed
 
 
@@ -14,7 +14,7 @@ def test_a_recorded_trial_agrees_bit_for_bit_and_step_for_step(database_url):
         sweep = store.record_sweep('it\'s "mine"', "{}", 1)
         store.write(sweep.id, [run_trial(planned, trace=True)])
     records = open_trials(database_url, sweep='it\'s "mine"')
-    runner = Runner(1, Backend.THREADING, trace=True)
+    runner = Runner(1, trace=True)
     (comparison,) = replayed(records, records.numbers, runner)
     assert len(comparison.record.steps) == 6
     assert (comparison.bits, comparison.elsewhere, comparison.agrees) == ((), (), True)

@@ -16,7 +16,7 @@ from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Backend, Freeze, ZeroGrad
+from sweep.values.words import Freeze, ZeroGrad
 from sweep.verifying import Difference, open_trials, replayed, sample
 from sweep.verifying.recorded_trial import PLAN, SHOWN_COLUMNS, SURROUNDINGS
 
@@ -25,7 +25,7 @@ HOLDING = Setting("Adam", 0.1, 0.0, 0.9, ZeroGrad.NONE, freeze=Freeze.GRAD_NONE)
 INERT = Setting("SGD", 0.0, 0.0, 0.0, ZeroGrad.ZERO)
 FAILING = Setting("faulty:RaisesAtStep7", 0.1, 0.0, 0.0, ZeroGrad.NONE)
 SWEEPS = {"mixed": [LEAKING, HOLDING, INERT], "traced": [LEAKING], "bad": [FAILING]}
-HERE = Runner(1, Backend.THREADING, trace=True)
+HERE = Runner(1, trace=True)
 
 
 def trial(setting):
@@ -114,7 +114,7 @@ class TestWhereNothingElseDiffers:
 
     def test_every_column_that_a_trial_shows_is_compared(self, url):
         columns = {name for (name,) in execute(url, "SELECT name FROM pragma_table_info('trial')")}
-        not_shown = {*PLAN, *SURROUNDINGS, "train_seconds", "finished_at"}
+        not_shown = {*PLAN, *SURROUNDINGS, "train_seconds", "finished_at", "proposal"}
         assert set(SHOWN_COLUMNS) == columns - not_shown - {"id", "sweep_id", "environment_id"}
 
     def test_the_last_bit_of_a_number_counts(self, url):
