@@ -15,7 +15,7 @@ from torch.optim.optimizer import (
 )
 
 from sweep.watching.digests import checksums
-from sweep.watching.families import past_the_compiler, running
+from sweep.watching.families import past_the_compiler, steps_under_way
 from sweep.watching.guard import Guard
 from sweep.watching.marks import Marks, Moves
 from sweep.watching.meant import Wish
@@ -98,7 +98,7 @@ class Elsewhere:
 
     def _subjects(self, optimizer: Optimizer) -> list[Subject]:
         """What an optimizer that is not watched holds, where this is its outermost step."""
-        if self._is_watched(optimizer) or running(sys._getframe(1), [optimizer]) > 1:
+        if self._is_watched(optimizer) or steps_under_way(sys._getframe(1), [optimizer]) > 1:
             return []
         held = (p for group in optimizer.param_groups for p in group["params"])
         return [subject for p in held if (subject := self._roster.of(p)) is not None]

@@ -136,7 +136,7 @@ class Family:
             self._close()
 
     def _running(self) -> int:
-        return running(sys._getframe(1), self.hooked)
+        return steps_under_way(sys._getframe(1), self.hooked)
 
     def _open(self) -> None:
         self._is_open, self._worked = True, False
@@ -172,7 +172,7 @@ class Family:
         self._patched.append((proxy, told, before))
 
 
-def running(frame: FrameType | None, members: Sequence[Optimizer]) -> int:
+def steps_under_way(frame: FrameType | None, members: Sequence[Optimizer]) -> int:
     """How many steps of any of ``members`` are under way, by the frames from ``frame`` on up."""
     count = 0
     while frame is not None:

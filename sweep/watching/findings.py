@@ -26,7 +26,7 @@ KEPT_LEAKS = 100
 """Leaks of a parameter that are kept one by one; the later ones are counted."""
 
 KEPT_ROWS = 2**25
-"""Rows, moved or not, of all leaks kept in a watch: 4 MiB of bits."""
+"""RowSet, moved or not, of all leaks kept in a watch: 4 MiB of bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Cause:
         return ", ".join(named + [DESPITE_NONE] * self.causes.despite_none) or UNKNOWN
 
 
-class Rows:
+class RowSet:
     """Some of a parameter's rows, a bit each."""
 
     __slots__ = ("_bits", "_count")
@@ -78,13 +78,13 @@ class Rows:
         """The rows, in order."""
         return tuple(np.unpackbits(self._bits, count=self._count).nonzero()[0].tolist())
 
-    def joined(self, other: Rows | None) -> Rows:
+    def joined(self, other: RowSet | None) -> RowSet:
         """The rows of both."""
         if other is None:
             return self
         rows = [np.unpackbits(each._bits, count=each._count) for each in (self, other)]
         longest = max(map(len, rows))
-        return Rows(np.logical_or(*(np.pad(each, (0, longest - len(each))) for each in rows)))
+        return RowSet(np.logical_or(*(np.pad(each, (0, longest - len(each))) for each in rows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Leak:
     step: int
     change: Change | None
     state: State
-    moved_rows: Rows | None = None
+    moved_rows: RowSet | None = None
     explanation: Cause | None = None
 
     @property
@@ -197,7 +197,7 @@ class Record:
     at_rate_zero: int = 0
     in_part: bool = False
     leaks: list[Leak] = field(default_factory=list)
-    moved_rows: Rows | None = None
+    moved_rows: RowSet | None = None
     outside: int = 0
     explanation: Cause | None = None
 

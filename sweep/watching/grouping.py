@@ -13,7 +13,7 @@ MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Alike:
     """Some rows of the account under one name.
 
     Attributes:
@@ -36,13 +36,13 @@ class Group:
         return f"{self.name}: {share} parameters"
 
 
-def grouped(
+def by_likeness(
     entries: Sequence[Entry],
     among: Iterable[Entry],
     *,
     by: Callable[[Entry], Hashable] = lambda _: None,
     most: int = MOST,
-) -> list[Group]:
+) -> list[Alike]:
     """The entries as at most ``most`` groups of like names, where that is possible.
 
     Those of one group agree in ``by``. ``among`` is everything that a name with ``*`` could
@@ -62,7 +62,7 @@ def grouped(
     for name in dict.fromkeys(names):
         matching[shape(name)] = matching.get(shape(name), 0) + 1
     return [
-        Group(
+        Alike(
             name if len(held) > 1 else held[0].parameter, tuple(held), matching.get(name, len(held))
         )
         for (name, _), held in found.items()

@@ -46,7 +46,7 @@ def facts_of(optimizer: Optimizer, parameter: Tensor) -> Facts:
         addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
     lr, weight_decay, momentum_value = (_number(group, address) for address in addresses)
     return Facts(
-        optimizer=name_of(optimizer),
+        optimizer=class_address(optimizer),
         package=_package(entry),
         lr=lr,
         weight_decay=weight_decay,
@@ -73,7 +73,7 @@ def _group_of(optimizer: Optimizer, parameter: Tensor) -> Mapping[str, Any]:
     return {}
 
 
-def name_of(optimizer: Optimizer) -> str:
+def class_address(optimizer: Optimizer) -> str:
     """The registry's name of its class, or ``package.module:Class``."""
     entry, kind = _entry_of(optimizer), type(optimizer)
     return f"{kind.__module__}:{kind.__qualname__}" if entry is None else entry.name

@@ -12,7 +12,7 @@ from sweep.watching.advice import Loop, Situation, advice
 from sweep.watching.arrivals import Arrivals
 from sweep.watching.elsewhere import Elsewhere
 from sweep.watching.families import Family
-from sweep.watching.findings import Findings, Record, Rows
+from sweep.watching.findings import Findings, Record, RowSet
 from sweep.watching.meant import Wish
 from sweep.watching.roster import LEFT, Roster, Subject
 
@@ -149,7 +149,7 @@ class Ledger:
                 )
 
 
-def _first(rows: Rows | None) -> tuple[int, ...]:
+def _first(rows: RowSet | None) -> tuple[int, ...]:
     return () if rows is None else rows.numbers()[:_ROWS_LISTED]
 
 

@@ -19,7 +19,7 @@ from sweep.watching.elsewhere import Elsewhere
 from sweep.watching.families import Family
 from sweep.watching.findings import Findings
 from sweep.watching.guard import Guard
-from sweep.watching.hyperparameters import Facts, facts_of, name_of
+from sweep.watching.hyperparameters import Facts, class_address, facts_of
 from sweep.watching.ledger import Ledger
 from sweep.watching.marks import Marks
 from sweep.watching.roster import Roster
@@ -42,7 +42,7 @@ class Observation:
         self.question = question
         self.findings = Findings()
         self.loop = Loop.OWN
-        self.names = [name_of(family.hooked[-1]) for family in families]
+        self.names = [class_address(family.hooked[-1]) for family in families]
         self._roster = roster
         self._families = families
         self._guard = Guard(roster)

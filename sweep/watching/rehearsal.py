@@ -30,11 +30,11 @@ from sweep.watching.understudy import (
     Double,
     built_anew,
     clear_state,
-    copied,
-    give_state,
+    hand_over_state,
     has_decay,
     local_part,
-    switch_decay_off,
+    stand_in,
+    turn_decay_off,
 )
 from sweep.workloads.seeding import generators_now
 
@@ -187,25 +187,25 @@ class Stage:
         if Source.HISTORY in off:
             new = built_anew(self.optimizer, doubles, decay=Source.DECAY not in off)
             return self._stepped(new, doubles)
-        kept = copied(self.optimizer, doubles)
+        kept = stand_in(self.optimizer, doubles)
         if Source.DECAY in off:
-            switch_decay_off(kept)
+            turn_decay_off(kept)
         return self._stepped(kept, doubles)
 
     def _cleared(self, *, decay: bool) -> list[Tensor]:
         doubles = self._doubles(NOTHING_OFF)
-        kept = copied(self.optimizer, doubles)
+        kept = stand_in(self.optimizer, doubles)
         for wanted, double in zip(self._wanted, doubles, strict=False):
             clear_state(kept, double.copy, wanted.where_in_rows)
         if not decay:
-            switch_decay_off(kept)
+            turn_decay_off(kept)
         return self._stepped(kept, doubles)
 
     def _rebuilt(self, *, decay: bool) -> list[Tensor]:
         doubles = self._doubles(NOTHING_OFF)
-        kept = copied(self.optimizer, doubles)
+        kept = stand_in(self.optimizer, doubles)
         new = built_anew(self.optimizer, doubles, decay=decay)
-        give_state(new, kept, decay=decay)
+        hand_over_state(new, kept, decay=decay)
         return self._stepped(new, doubles)
 
     def _doubles(self, off: Sources) -> list[Double]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sweep.watching.account import Entry, Place, largest
 from sweep.watching.findings import UNKNOWN, Fared
-from sweep.watching.grouping import Group, grouped
+from sweep.watching.grouping import Alike, by_likeness
 from sweep.watching.states import State
 
 _LINES = 20
@@ -53,7 +53,7 @@ def summary(account: Account) -> str:
     return "\n".join([*_head(account), *_more(account)])
 
 
-def complaint(account: Account) -> str:
+def failure_message(account: Account) -> str:
     """The message of a LeakError: what moved and why, what did not train and why, what to do."""
     lines = []
     if leaking := account.leaking:
@@ -106,7 +106,7 @@ def _told(
 ) -> Iterator[str]:
     """A line for each parameter or group, those of one remedy under it."""
     by_remedy: dict[str, list[str]] = {}
-    groups = grouped(entries, account.present, by=_how)
+    groups = by_likeness(entries, account.present, by=_how)
     several = len(account.optimizers) > 1
     for group in groups[:_LINES]:
         line = f"  {_line(group, fared, names_optimizer=several)}"
@@ -124,7 +124,7 @@ def _how(entry: Entry) -> tuple[object, ...]:
     return entry.optimizer, entry.state, entry.causes, entry.unexplained, entry.remedy
 
 
-def _line(group: Group, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
+def _line(group: Alike, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
     first = group.entries[0]
     all_fared = [fared(entry) for entry in group.entries]
     found = _FOUND[first.state or State.NONE]
@@ -163,7 +163,7 @@ def _percent(share: float) -> str:
     return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
-def _rows(group: Group) -> str:
+def _rows(group: Alike) -> str:
     if len(group.entries) > 1 or group.entries[0].rows is None:
         return ""
     entry = group.entries[0]
@@ -288,7 +288,7 @@ def _listed(
         return
     number = len({entry.parameter for entry in entries})
     among = entries if word == "buffer" else account.present
-    groups = grouped(entries, among)
+    groups = by_likeness(entries, among)
     names = ", ".join(
         group.name if len(group.entries) == 1 else f"{group.name} ({len(group.entries)})"
         for group in groups[:_LINES]

@@ -13,7 +13,7 @@ from sweep.watching.findings import Leak
 from sweep.watching.meant import Frozen, Wish
 from sweep.watching.observation import Observation, families_of
 from sweep.watching.roster import Roster, Watchable
-from sweep.watching.sentences import complaint, summary
+from sweep.watching.sentences import failure_message, summary
 from sweep.watching.stepping import Question
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ class Watch:
         absolute change of an element, ``cause`` is missing for all but the leak that was
         explained. Where rows are watched, ``rows`` is the number of rows that moved.
         """
-        from sweep.watching.table import table
+        from sweep.watching.leak_table import leak_table
 
-        return table(self.leaks, with_rows=self._rows)
+        return leak_table(self.leaks, with_rows=self._rows)
 
     def account(self) -> pd.DataFrame:
         """How everything fared, a row a parameter and optimizer that holds it.
@@ -182,7 +182,7 @@ class Watch:
         account = self._observation.account()
         wrong = [entry.parameter for entry in (*account.leaking, *account.untrained)]
         if wrong:
-            raise LeakError(complaint(account), parameters=tuple(dict.fromkeys(wrong)))
+            raise LeakError(failure_message(account), parameters=tuple(dict.fromkeys(wrong)))
 
     def save(self, url: str, name: str) -> None:
         """Records what was found as the sweep ``name`` of the database at ``url``; commits.

@@ -51,8 +51,8 @@ def local_part(tensor: Tensor) -> Tensor:
     return getattr(tensor, "_local_tensor", tensor).detach()
 
 
-def copied(original: Optimizer, doubles: Sequence[Double]) -> Optimizer:
-    """A copy with the state it has, for the doubles alone. Raises what cannot be copied."""
+def stand_in(original: Optimizer, doubles: Sequence[Double]) -> Optimizer:
+    """A copy with the state it has, for the doubles alone. Raises what cannot be stand_in."""
     memo: dict[int, Any] = {}
     for optimizer in _with_inner(original):
         for parameter in _parameters(optimizer):
@@ -101,7 +101,7 @@ def built_anew(original: Optimizer, doubles: Sequence[Double], *, decay: bool) -
     return new
 
 
-def give_state(new: Optimizer, old: Optimizer, *, decay: bool) -> None:
+def hand_over_state(new: Optimizer, old: Optimizer, *, decay: bool) -> None:
     """Gives ``new`` what ``old`` has gathered; ``decay`` is whether its weight decay as well.
 
     That is its state, what its groups hold, and attributes that hold tensors.
@@ -117,7 +117,7 @@ def give_state(new: Optimizer, old: Optimizer, *, decay: bool) -> None:
                 vars(one)[name] = value
 
 
-def switch_decay_off(optimizer: Optimizer) -> None:
+def turn_decay_off(optimizer: Optimizer) -> None:
     """Sets its weight decay to 0 wherever it is kept under that name."""
     for each in _with_inner(optimizer):
         for group in each.param_groups:
