@@ -15,11 +15,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -29,7 +31,9 @@ from sweep.errors import MisuseError, UnknownNameError
 from sweep.grid.complaint import complaint, shown
 from sweep.optimizers import registry
 from sweep.values import schedule as schedules
-from sweep.values.words import Freeze, ZeroGrad
+from sweep.values.axes import AxisFacts
+from sweep.values.setting import AXIS_FACTS, POINT_AXES
+from sweep.values.words import Axis
 from sweep.workloads import sizes as workload_sizes
 
 MAX_STEPS = 1_000_000
@@ -59,9 +63,9 @@ def _schedule(text: str) -> str:
 
 
 def _optimizer(name: str) -> str:
-    """``name`` if it is known, or a pattern that something matches."""
+    """``name`` as the registry has it, if it is known; or a pattern that something matches."""
     if _is_pattern(name):
-        if not any(fnmatchcase(known, name) for known in registry.names()):
+        if not _matching(name):
             raise problem(
                 f"No optimizer matches the pattern {name!r}. `leaksweep show optimizers` lists all."
             )
@@ -69,28 +73,34 @@ def _optimizer(name: str) -> str:
     if ":" in name and not _ADDRESS.fullmatch(name):
         raise problem(f"{name!r} is not of the form package.module:Class.")
     try:
-        registry.lookup(name)
+        return registry.lookup(name).name
     except MisuseError as error:
         raise problem(str(error)) from error
-    return name
 
 
 def _is_pattern(name: str) -> bool:
     return any(sign in name for sign in "*?[")
 
 
+def _matching(pattern: str) -> list[str]:
+    """The registry's names that match, in its order; case is ignored."""
+    return [name for name in registry.names() if fnmatchcase(name.lower(), pattern.lower())]
+
+
 def _expanded(names: Iterable[str]) -> tuple[str, ...]:
     """``names`` with each pattern replaced by the registry's names that it matches, in order."""
-    known = registry.names()
     return _unique(
-        found
-        for name in names
-        for found in ([n for n in known if fnmatchcase(n, name)] if _is_pattern(name) else [name])
+        found for name in names for found in (_matching(name) if _is_pattern(name) else [name])
     )
 
 
 def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
     return tuple(dict.fromkeys(values))
+
+
+def _listed(value: Any) -> Any:
+    """``value``, as a list of one where it is a single value."""
+    return value if isinstance(value, list | tuple | dict) else [value]
 
 
 def _workload(name: str) -> str:
@@ -113,29 +123,26 @@ _Number = Annotated[
 _Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
 _Optimizer = Annotated[_Text, AfterValidator(_optimizer)]
 _Schedule = Annotated[_Text, AfterValidator(_schedule)]
-_Values = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_unique)]
+_Values = Annotated[
+    tuple[_T, ...], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_unique)
+]
 
 
 class GridSpec(BaseModel):
-    """The axes of one grid, each a tuple of distinct values; their product is the grid.
-
-    ``lr`` and ``momentum`` are None where the optimizer's own default is meant.
-    """
+    """The axes of one grid, each a tuple of distinct values; their product is the grid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     optimizer: Annotated[_Values[_Optimizer], AfterValidator(_expanded)]
-    lr: _Values[_Number] | None = None
-    weight_decay: _Values[_Number] = (0.0,)
-    momentum: _Values[_Number] | None = None
-    zero_grad: _Values[ZeroGrad] = tuple(ZeroGrad)
-    schedule: _Values[_Schedule] = ("alternate",)
-    freeze: _Values[Freeze] = (Freeze.DETACH,)
-    seed: _Values[_Seed] = (0,)
+
+    def values(self, axis: Axis) -> tuple[Any, ...] | None:
+        """The values of ``axis``; None where the optimizer's own default is meant."""
+        found: tuple[Any, ...] | None = getattr(self, axis)
+        return found
 
     @model_validator(mode="after")
     def _momentum_is_in_bounds(self) -> GridSpec:
-        largest = max(self.momentum or (0.0,))
+        largest = max(self.values(Axis.MOMENTUM) or (0.0,))
         for name in self.optimizer:
             bound = registry.lookup(name).momentum_below
             if bound is not None and largest >= bound:
@@ -146,6 +153,23 @@ class GridSpec(BaseModel):
                     "momentum",
                 )
         return self
+
+
+_CHECKED = {Axis.SCHEDULE: _Schedule, Axis.SEED: _Seed}
+"""The types of axes that are more than texts, words or numbers >= 0."""
+
+
+def _field(facts: AxisFacts) -> Any:
+    """The type and default of an axis in a grid."""
+    kind: Any = _CHECKED.get(facts.axis) or (_Number if facts.kind is float else facts.kind)
+    return _Values[kind] if facts.default is not None else _Values[kind] | None, facts.default
+
+
+_Grid = create_model(
+    "_Grid",
+    __base__=GridSpec,
+    **{facts.axis.value: _field(facts) for facts in AXIS_FACTS if facts.axis in POINT_AXES},
+)
 
 
 class Spec(BaseModel):
@@ -169,7 +193,10 @@ class Spec(BaseModel):
         default=None, alias="steps"
     )
     trace: StrictBool = False
-    grid: Annotated[tuple[GridSpec, ...], Field(min_length=1, max_length=MAX_GRIDS)]
+    grid: Annotated[
+        tuple[_Grid, ...],
+        Field(min_length=1, max_length=MAX_GRIDS),
+    ]
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     _source: str = PrivateAttr(default="spec")
 
@@ -207,6 +234,8 @@ class Spec(BaseModel):
     @classmethod
     def _options_are_plain(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, arguments in options.items():
+            if [known.lower() for known in options].count(name.lower()) > 1:
+                raise problem(f"{name} has two tables; put its options into one.", name)
             for argument, value in arguments.items():
                 if not _is_plain(value):
                     raise problem(
@@ -214,12 +243,12 @@ class Spec(BaseModel):
                         f"finite numbers, and lists or tables of these.",
                         f"{name}.{argument}",
                     )
-        return options
+        return {_known_name(name): arguments for name, arguments in options.items()}
 
     @model_validator(mode="after")
     def _schedules_freeze_something(self) -> Spec:
         for index, grid in enumerate(self.grid):
-            for text in grid.schedule:
+            for text in grid.values(Axis.SCHEDULE) or ():
                 if text != "never" and not schedules.parse(text).frozen_steps(self.steps):
                     raise problem(
                         f"{text!r} freezes nothing when steps = {self.steps}. Freeze sooner, give "
@@ -237,6 +266,11 @@ class Spec(BaseModel):
             if registry.unavailable(entry) is None:
                 _check_arguments(name, arguments)
         return self
+
+
+def _known_name(name: str) -> str:
+    """``name`` as the registry has it, in whatever case it came."""
+    return {known.lower(): known for known in registry.names()}.get(name.lower(), name)
 
 
 def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
@@ -269,5 +303,5 @@ def _is_plain(value: object, nesting: int = 0) -> bool:
 
 _VALID_KEYS = {
     "": tuple(field.alias or name for name, field in Spec.model_fields.items()),
-    "grid": tuple(GridSpec.model_fields),
+    "grid": tuple(_Grid.model_fields),
 }

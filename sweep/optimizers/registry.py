@@ -39,6 +39,11 @@ def _rows() -> dict[str, OptimizerEntry]:
     return {row.name: row for rows in _COLLECTIONS for row in rows}
 
 
+@cache
+def _rows_in_any_case() -> dict[str, OptimizerEntry]:
+    return {name.lower(): row for name, row in _rows().items()}
+
+
 def names() -> tuple[str, ...]:
     """Every name on the ``optimizer`` axis, in the order of the collections."""
     return tuple(_rows())
@@ -46,7 +51,7 @@ def names() -> tuple[str, ...]:
 
 @cache
 def lookup(name: str) -> OptimizerEntry:
-    """The row of ``name``, which is a registry name or ``package.module:Class``.
+    """The row of ``name``, which is a registry name, in any case, or ``package.module:Class``.
 
     Raises UnknownNameError, with the nearest names, for a name the registry lacks, and
     MisuseError for a class that cannot be imported or is no optimizer. Imports the module
@@ -55,7 +60,7 @@ def lookup(name: str) -> OptimizerEntry:
     if ":" in name:
         return _row_for_class(name)
     try:
-        return _rows()[name]
+        return _rows()[name] if name in _rows() else _rows_in_any_case()[name.lower()]
     except KeyError:
         hint = "`leaksweep show optimizers` lists all; your own is `package.module:Class`."
         raise UnknownNameError("optimizer", name, names(), hint=hint) from None

@@ -5,28 +5,33 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Insert, Select, Text, bindparam, func, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Insert,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sweep.store.models import Base, EnvironmentRow, SweepRow, TrialRow
+from sweep.store.models import Base, EnvironmentRow, StepRow, SweepRow, TrialRow
 from sweep.values.words import Verdict
 
 _KEPT_ON_REPLACING = frozenset({"id", "sweep_id", "fingerprint"})
 
 
 @cache
-def upsert_sweep(dialect: str) -> Insert:
-    """Inserts a sweep, or updates the spec and the number of the one of that name; its row."""
-    statement = _insert(dialect, SweepRow)
-    new = statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=["name"], set_={"spec": new.spec, "planned": new.planned}
-    ).returning(*SweepRow.__table__.columns)
+def upsert_trials(dialect: str, *, but_untraced: bool = False) -> Insert:
+    """Inserts trials, replacing failed ones; id and fingerprint of each that it wrote.
 
-
-@cache
-def upsert_trials(dialect: str) -> Insert:
-    """Inserts trials, replacing failed ones; id and fingerprint of each that it wrote."""
+    With ``but_untraced``, those that have no steps are replaced, too.
+    """
     statement = _insert(dialect, TrialRow)
     replaced = {
         column.name: column
@@ -36,39 +41,55 @@ def upsert_trials(dialect: str) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=["sweep_id", "fingerprint"],
         set_=replaced,
-        where=TrialRow.verdict == Verdict.FAILED.value,
+        where=_to_be_replaced(but_failed=True, but_untraced=but_untraced),
     ).returning(TrialRow.id, TrialRow.fingerprint)
 
 
 @cache
-def find_recorded(*, but_failed: bool) -> Select[str]:
-    """Finds the fingerprints that a sweep has recorded, ``but_failed`` ones if so asked."""
-    statement = select(TrialRow.fingerprint).where(TrialRow.sweep_id == bindparam("sweep_id"))
-    return statement.where(TrialRow.verdict != Verdict.FAILED.value) if but_failed else statement
+def insert_sweep(dialect: str) -> Insert:
+    """Inserts a sweep unless there is one of that name; its row if it did."""
+    statement = _insert(dialect, SweepRow).on_conflict_do_nothing(index_elements=["name"])
+    return statement.returning(*SweepRow.__table__.columns)
 
 
 @cache
-def find_recorded_among(dialect: str, *, but_failed: bool) -> Select[str]:
+def find_recorded(*, but_failed: bool, but_untraced: bool = False) -> Select[str]:
+    """Finds the fingerprints of a sweep's trials, but for failed or untraced ones if so asked."""
+    found = select(TrialRow.fingerprint).where(TrialRow.sweep_id == bindparam("sweep_id"))
+    if not (but_failed or but_untraced):
+        return found
+    return found.where(~_to_be_replaced(but_failed=but_failed, but_untraced=but_untraced))
+
+
+@cache
+def find_recorded_among(
+    dialect: str, *, but_failed: bool, but_untraced: bool = False
+) -> Select[str]:
     """Finds those of ``fingerprints`` that `find_recorded` would find.
 
     They travel as one value, JSON or an array: thousands of values in a statement take longer
     to write than to look up.
     """
-    known = TrialRow.fingerprint.in_(select(_each(dialect, "fingerprints")))
-    return find_recorded(but_failed=but_failed).where(known)
+    known = TrialRow.fingerprint.in_(select(each_of(dialect, "fingerprints")))
+    return find_recorded(but_failed=but_failed, but_untraced=but_untraced).where(known)
 
 
-def _each(dialect: str, name: str) -> ColumnElement[str]:
+def _to_be_replaced(*, but_failed: bool, but_untraced: bool) -> ColumnElement[bool]:
+    failed = TrialRow.verdict == Verdict.FAILED.value
+    steps = exists().where(StepRow.trial_id == TrialRow.id).correlate(TrialRow)
+    return or_(*[failed] * but_failed, *[and_(~failed, ~steps)] * but_untraced)
+
+
+def each_of(dialect: str, name: str) -> ColumnElement[str]:
     """The values of a list that is bound to ``name``, as a column."""
     if dialect == "postgresql":
         return func.unnest(bindparam(name, type_=postgresql.ARRAY(Text))).column_valued()
     return func.json_each(bindparam(name, type_=JSON)).table_valued("value").c.value
 
 
-@cache
-def add_environment(dialect: str) -> Insert:
-    """Inserts an environment unless it is there."""
-    return _insert(dialect, EnvironmentRow).on_conflict_do_nothing()
+def insert_unless_there(dialect: str, model: type[Base]) -> Insert:
+    """Inserts rows of the table; one that would repeat what is unique is left out."""
+    return _insert(dialect, model).on_conflict_do_nothing()
 
 
 @cache

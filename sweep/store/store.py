@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -19,29 +19,25 @@ from types import TracebackType
 from typing import Any, Self
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Row, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from sweep.errors import MisuseError
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
+from sweep.store.inserting import ROWS_AT_ONCE, put_environment, put_steps, put_trials
 from sweep.store.migrate import migrate
-from sweep.store.models import StepRow, SweepRow, TrialRow
+from sweep.store.models import SweepRow, TrialRow
+from sweep.store.presence import is_running, present
 from sweep.store.rows import environment_row, step_rows, trial_row
-from sweep.store.statements import (
-    add_environment,
-    find_environment,
-    find_recorded,
-    find_recorded_among,
-    upsert_sweep,
-    upsert_trials,
-)
+from sweep.store.statements import find_recorded, find_recorded_among, insert_sweep
 from sweep.store.url import DatabaseUrl, parse_url
 from sweep.values.outcome import Environment, Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
 
-CHUNK = 5000
-"""Trials asked about at once; SQLite takes at most 32766 values in a statement."""
+Extends = Callable[[str], bool]
+"""Whether a recorded spec is to be replaced by the one that extends it; raises to refuse."""
 
 _LOOK_S = 0.05  # how often a lock is tried for which SQLite does not wait
 
@@ -55,6 +51,8 @@ class RecordedSweep:
     spec: str
     planned: int
     created_at: datetime
+    extended_from: int | None = None
+    """How many trials it had planned, where `Store.record_sweep` has just extended it."""
 
 
 class Store:
@@ -64,13 +62,15 @@ class Store:
     method raises DatabaseError where the database fails it.
 
     Attributes:
-        shown: the database's URL without its password.
+        url: the database's URL. May hold a password: never print it.
+        shown: the URL without it.
     """
 
     def __init__(self, url: DatabaseUrl, engine: Engine) -> None:
         self._url = url
         self._engine = engine
         self._environment_ids: dict[Environment, int] = {}
+        self.url = url.text
         self.shown = url.shown
 
     @classmethod
@@ -107,52 +107,109 @@ class Store:
 
     def sweep(self, name: str) -> RecordedSweep | None:
         """The sweep of that name; None if there is none. Reads only."""
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             row = connection.execute(select(SweepRow.__table__).filter_by(name=name)).first()
         return None if row is None else _recorded(row)
 
-    def record_sweep(self, name: str, spec: str, planned: int) -> RecordedSweep:
+    def record_sweep(
+        self,
+        name: str,
+        spec: str,
+        planned: int,
+        *,
+        extends: Extends = lambda recorded: True,
+        created_at: datetime | None = None,
+    ) -> RecordedSweep:
         """The sweep of that name with this spec (canonical JSON) and number of trials.
 
-        Inserts it, or updates the recorded one; whether it may change is for the caller to
-        say. Commits. Two drivers may do this at once.
+        Inserts it; or, where one is recorded, updates it if ``extends`` says so of its spec.
+        What ``extends`` raises leaves it as it is. All of it is one transaction, so that of two
+        drivers one comes first. Commits.
         """
-        values = {"name": name, "spec": spec, "planned": planned, "created_at": datetime.now(UTC)}
-        with self._writing("record a sweep in") as connection:
-            row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
-        return _recorded(row)
+        first = {"created_at": created_at or datetime.now(UTC)}
+        values = {"name": name, "spec": spec, "planned": planned, **first}
+        with self.writing("record a sweep in") as connection:
+            new = connection.execute(insert_sweep(connection.dialect.name), values).first()
+            if new is not None:
+                return _recorded(new)
+            known = select(SweepRow.__table__).filter_by(name=name).with_for_update()
+            recorded = _recorded(connection.execute(known).one())
+            if not extends(recorded.spec):
+                return recorded
+            changed = update(SweepRow).where(SweepRow.id == recorded.id)
+            connection.execute(changed, {"spec": spec, "planned": planned})
+        return replace(recorded, spec=spec, planned=planned, extended_from=recorded.planned)
+
+    @contextmanager
+    def running(self, sweep_id: int) -> Iterator[None]:
+        """Says to others that the sweep is being run, until its body ends."""
+        with present(self._url, self._engine, sweep_id):
+            yield
+
+    def check_nobody_runs(self, sweep: RecordedSweep) -> None:
+        """Raises MisuseError where somebody is running the sweep at this moment."""
+        if is_running(self._url, sweep.id):
+            raise MisuseError(
+                f"Somebody is running the sweep {sweep.name!r} in {self.shown}. Wait until it is "
+                f"finished, or interrupt it, and give the same command again."
+            )
+
+    def recorded(
+        self, sweep_id: int, *, retry_failed: bool = False, traced: bool = False
+    ) -> set[str]:
+        """The fingerprints of the sweep's trials that need not run, as of now. Reads only.
+
+        With ``retry_failed`` failed ones need to, with ``traced`` those that have no steps.
+        """
+        found = find_recorded(but_failed=retry_failed, but_untraced=traced)
+        with self.reading("read") as connection:
+            return set(connection.scalars(found, {"sweep_id": sweep_id}))
 
     def missing(
-        self, sweep_id: int, planned: Iterable[PlannedTrial], *, retry_failed: bool = False
+        self,
+        sweep_id: int,
+        planned: Iterable[PlannedTrial],
+        *,
+        retry_failed: bool = False,
+        traced: bool = False,
+        before: Container[str] | None = None,
     ) -> Iterator[PlannedTrial]:
         """Those of ``planned`` that the sweep has no outcome of yet, lazily and in order.
 
-        With ``retry_failed``, a trial recorded as failed is missing too. Reads only; holds
-        `CHUNK` trials at a time, and the fingerprints recorded before (130 MB a million).
+        The other arguments are those of `recorded`, and what it said ``before``. Reads only;
+        holds `ROWS_AT_ONCE` trials at a time, and what was recorded before (130 MB a million).
         """
         # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
         # for each; what it does not settle is asked for late, as another driver may be at it.
-        before = self._recorded_before(sweep_id, retry_failed)
+        if before is None:
+            before = self.recorded(sweep_id, retry_failed=retry_failed, traced=traced)
         remaining = (trial for trial in planned if trial.fingerprint not in before)
-        while chunk := list(islice(remaining, CHUNK)):
-            recorded = self._recorded_among(sweep_id, chunk, retry_failed)
+        among = find_recorded_among(
+            self._engine.dialect.name, but_failed=retry_failed, but_untraced=traced
+        )
+        while chunk := list(islice(remaining, ROWS_AT_ONCE)):
+            asked = {"sweep_id": sweep_id, "fingerprints": [each.fingerprint for each in chunk]}
+            with self.reading("read") as connection:
+                recorded = set(connection.scalars(among, asked).all())
             yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
         """Records ``outcomes`` in one transaction.
 
-        A trial recorded as failed is replaced, steps included; any other that is recorded
-        already stays as it is.
+        A trial recorded as failed is replaced, steps included, and so is one without steps by
+        one with; any other that is recorded already stays as it is.
         """
         ordered = _one_each(outcomes)
         if not ordered:
             return
-        with self._writing("write to") as connection:
+        with self.writing("write to") as connection:
             ids = self._intern(connection, {outcome.environment for outcome in ordered})
-            rows = [trial_row(each, sweep_id, ids[each.environment]) for each in ordered]
-            statement = upsert_trials(connection.dialect.name)
-            written = {row.fingerprint: row.id for row in connection.execute(statement, rows)}
-            _write_steps(connection, ordered, written)
+            written: dict[str, int] = {}
+            for traced in (False, True):
+                of_kind = [each for each in ordered if bool(each.steps) is traced]
+                rows = [trial_row(each, sweep_id, ids[each.environment]) for each in of_kind]
+                written |= put_trials(connection, rows, traced=traced)
+            put_steps(connection, written.values(), list(_steps_of(ordered, written)))
         self._environment_ids |= ids  # only now are they sure to be there
 
     def tally(self, sweep_id: int) -> Counter[Verdict]:
@@ -162,26 +219,9 @@ class Store:
             .where(TrialRow.sweep_id == sweep_id)
             .group_by(TrialRow.verdict)
         )
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             rows = connection.execute(statement).all()
             return Counter({Verdict(verdict): number for verdict, number in rows})
-
-    def _recorded_before(self, sweep_id: int, retry_failed: bool) -> set[str]:
-        """The fingerprints of the sweep's trials that need not run, as of now."""
-        with self._reading("read") as connection:
-            found = connection.scalars(
-                find_recorded(but_failed=retry_failed), {"sweep_id": sweep_id}
-            )
-            return set(found)
-
-    def _recorded_among(
-        self, sweep_id: int, planned: Sequence[PlannedTrial], retry_failed: bool
-    ) -> set[str]:
-        """The fingerprints of those of ``planned`` that need not run."""
-        statement = find_recorded_among(self._engine.dialect.name, but_failed=retry_failed)
-        asked = {"sweep_id": sweep_id, "fingerprints": [trial.fingerprint for trial in planned]}
-        with self._reading("read") as connection:
-            return set(connection.scalars(statement, asked).all())
 
     def _intern(
         self, connection: Connection, environments: Iterable[Environment]
@@ -190,7 +230,8 @@ class Store:
         ids = {}
         for environment in sorted(environments, key=repr):  # one order: no two can deadlock
             known = self._environment_ids.get(environment)
-            ids[environment] = _environment_id(connection, environment) if known is None else known
+            row = environment_row(environment)
+            ids[environment] = put_environment(connection, row) if known is None else known
         return ids
 
     def _use_write_ahead_log(self, busy_timeout_s: float) -> None:
@@ -213,12 +254,14 @@ class Store:
                 time.sleep(_LOOK_S)
 
     @contextmanager
-    def _writing(self, doing: str) -> Iterator[Connection]:
+    def writing(self, doing: str) -> Iterator[Connection]:
+        """A transaction that commits at its end; ``doing`` completes "Cannot ..." in messages."""
         with _explained(self._url, doing), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _reading(self, doing: str) -> Iterator[Connection]:
+    def reading(self, doing: str) -> Iterator[Connection]:
+        """A transaction that takes no lock for writing."""
         reader = self._engine.execution_options(**{READS_ONLY: True})
         with _explained(self._url, doing), reader.begin() as connection:
             yield connection
@@ -259,33 +302,9 @@ def _one_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [chosen[fingerprint] for fingerprint in sorted(chosen)]
 
 
-def _environment_id(connection: Connection, environment: Environment) -> int:
-    row = environment_row(environment)
-    found: int | None = connection.execute(find_environment(), row).scalar_one()
-    if found is None:  # a row with nulls conflicts with no other
-        connection.execute(add_environment(connection.dialect.name), row)
-        found = connection.execute(find_environment(), row).scalar_one()
-    return found
-
-
-def _write_steps(
-    connection: Connection, outcomes: Sequence[Outcome], written: Mapping[str, int]
-) -> None:
-    """Writes the steps of those outcomes whose trials were ``written``, in place of old ones."""
-    ids = [written.get(outcome.planned.fingerprint) for outcome in outcomes]
-    _forget_steps(connection, [trial_id for trial_id in ids if trial_id is not None])
-    rows = [
-        row
-        for outcome, trial_id in zip(outcomes, ids, strict=True)
-        if trial_id is not None
-        for row in step_rows(outcome, trial_id)
-    ]
-    if rows:
-        connection.execute(insert(StepRow), rows)
-
-
-def _forget_steps(connection: Connection, trial_ids: Sequence[int]) -> None:
-    """Deletes the steps of trials that were replaced: what a failed trial had recorded."""
-    remaining = iter(trial_ids)
-    while chunk := list(islice(remaining, CHUNK)):
-        connection.execute(delete(StepRow).where(StepRow.trial_id.in_(chunk)))
+def _steps_of(outcomes: Iterable[Outcome], written: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """The rows of ``step`` of those outcomes whose trials were ``written``."""
+    for outcome in outcomes:
+        trial_id = written.get(outcome.planned.fingerprint)
+        if trial_id is not None:
+            yield from step_rows(outcome, trial_id)

@@ -9,19 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SETTING = (
-    "workload",
-    "steps",
-    "optimizer",
-    "lr",
-    "weight_decay",
-    "momentum",
-    "zero_grad",
-    "schedule",
-    "freeze",
-    "seed",
-    "options",
-)
+from sweep.values.words import Axis
+
+SETTING = ("workload", "steps", *(axis.value for axis in Axis), "options")
 """The columns of `trial` that say which setting it ran."""
 
 _FOLDED = tuple(name for name in SETTING if name != "seed")

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, event, text
 
 from sweep.errors import DatabaseError
+from sweep.store.inserting import ROWS_AT_ONCE
 from sweep.store.query import run_query
-from sweep.store.store import CHUNK, Store
+from sweep.store.store import Store
 from sweep.values.outcome import CAUSE_FLAGS, Measurement, StepRecord
 from sweep.values.words import GradState, Verdict
 
@@ -89,12 +90,12 @@ class TestMissing:
         taken = []
 
         def plan():
-            for seed in range(3 * CHUNK):
+            for seed in range(3 * ROWS_AT_ONCE):
                 taken.append(seed)
                 yield make.planned(seed)
 
         next(store.missing(sweep.id, plan()))
-        assert len(taken) == CHUNK
+        assert len(taken) == ROWS_AT_ONCE
 
 
 class TestWrite:
