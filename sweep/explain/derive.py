@@ -10,7 +10,7 @@ from torch import Tensor
 from sweep.explain.explanation import Explanation, MetGrad, ReplayedStep
 from sweep.explain.variants import remedies, risks
 from sweep.trial.causes import Movements, Parameters, difference, movements, tried
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.trial.probe import Change
 from sweep.trial.reach import Reach
 from sweep.trial.replay import Replay, Reruns, fill
@@ -63,7 +63,7 @@ class _Lived:
 
     def replayed(self) -> tuple[ReplayedStep | None, str | None]:
         """The step; or None, and why it cannot be lived through."""
-        with one_thread():
+        with fresh_modes():
             return tried(self._replayed)
 
     def _replayed(self) -> ReplayedStep:

@@ -59,9 +59,9 @@ def _schedule(text: str) -> str:
 
 
 def _optimizer(name: str) -> str:
-    """``name`` if it is known, or a pattern that something matches."""
+    """The registry's own spelling of ``name``, or a pattern that something matches."""
     if _is_pattern(name):
-        if not any(fnmatchcase(known, name) for known in registry.names()):
+        if not _matching(name):
             raise problem(
                 f"No optimizer matches the pattern {name!r}. `leaksweep show optimizers` lists all."
             )
@@ -72,7 +72,7 @@ def _optimizer(name: str) -> str:
         registry.lookup(name)
     except MisuseError as error:
         raise problem(str(error)) from error
-    return name
+    return registry.spelt(name)
 
 
 def _is_pattern(name: str) -> bool:
@@ -81,12 +81,14 @@ def _is_pattern(name: str) -> bool:
 
 def _expanded(names: Iterable[str]) -> tuple[str, ...]:
     """``names`` with each pattern replaced by the registry's names that it matches, in order."""
-    known = registry.names()
     return _unique(
-        found
-        for name in names
-        for found in ([n for n in known if fnmatchcase(n, name)] if _is_pattern(name) else [name])
+        found for name in names for found in (_matching(name) if _is_pattern(name) else [name])
     )
+
+
+def _matching(pattern: str) -> list[str]:
+    """The registry's names that ``pattern`` matches, whatever their case, in order."""
+    return [name for name in registry.names() if fnmatchcase(name.lower(), pattern.lower())]
 
 
 def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
@@ -214,7 +216,10 @@ class Spec(BaseModel):
                         f"finite numbers, and lists or tables of these.",
                         f"{name}.{argument}",
                     )
-        return options
+        named = {registry.spelt(name): arguments for name, arguments in options.items()}
+        if len(named) < len(options):
+            raise problem("An optimizer is named twice, in different cases; name it once.")
+        return named
 
     @model_validator(mode="after")
     def _schedules_freeze_something(self) -> Spec:

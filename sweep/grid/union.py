@@ -51,6 +51,9 @@ class Grid:
         if self.size > MAX_TRIALS:
             raise _too_large(spec, self.size)
 
+    def __len__(self) -> int:
+        return self.size
+
     def __iter__(self) -> Iterator[PlannedTrial]:
         """Every trial once, in the stable order."""
         earlier: dict[str, list[Box]] = {}
@@ -101,10 +104,12 @@ class Grid:
                     counts[axis][value] += piece.size // len(values)
         return counts
 
-    def contains(self, planned: PlannedTrial) -> bool:
+    def __contains__(self, planned: object) -> bool:
         """Whether ``planned`` is one of the trials."""
-        return self._planned(planned.setting) == planned and any(
-            planned.setting in box for box in self._plan.boxes
+        return (
+            isinstance(planned, PlannedTrial)
+            and self._planned(planned.setting) == planned
+            and any(planned.setting in box for box in self._plan.boxes)
         )
 
     def canonical(self) -> str:
@@ -147,6 +152,17 @@ class Grid:
             if lacking:
                 return f"it has a setting that this one lacks, {_described(next(iter(lacking[0])))}"
         return None
+
+    def is_part_of(self, recorded: str) -> bool:
+        """Whether the grid of ``recorded``, a `canonical` text, has every trial of this one."""
+        if _kind(recorded) is not None:
+            return False
+        workload, steps, options, boxes = _read(recorded)
+        return (workload, steps) == (self.spec.workload, self.spec.steps) and all(
+            canonical_json(options.get(box.optimizer, {})) == self._options[box.optimizer]
+            and not remainder(box, boxes)
+            for box in self._plan.boxes
+        )
 
     @cached_property
     def _pieces(self) -> list[Box]:

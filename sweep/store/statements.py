@@ -5,12 +5,26 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Insert, Select, Text, bindparam, func, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Insert,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sweep.store.models import Base, EnvironmentRow, SweepRow, TrialRow
+from sweep.store.models import Base, EnvironmentRow, StepRow, SweepRow, TrialRow
 from sweep.values.words import Verdict
 
+_HAS_STEPS = select(StepRow.step).where(StepRow.trial_id == TrialRow.id).exists()
 _KEPT_ON_REPLACING = frozenset({"id", "sweep_id", "fingerprint"})
 
 
@@ -25,8 +39,29 @@ def upsert_sweep(dialect: str) -> Insert:
 
 
 @cache
-def upsert_trials(dialect: str) -> Insert:
-    """Inserts trials, replacing failed ones; id and fingerprint of each that it wrote."""
+def insert_sweep(dialect: str) -> Insert:
+    """Inserts a sweep where there is none of that name; its row, if it did."""
+    nothing = _insert(dialect, SweepRow).on_conflict_do_nothing(index_elements=["name"])
+    return nothing.returning(*SweepRow.__table__.columns)
+
+
+@cache
+def exchange_spec() -> Update:
+    """Changes the spec of the sweep of that ``name`` that has the spec ``old``; its row."""
+    changed = update(SweepRow).where(
+        SweepRow.name == bindparam("of_name"), SweepRow.spec == bindparam("old")
+    )
+    return changed.values(spec=bindparam("new"), planned=bindparam("new_planned")).returning(
+        *SweepRow.__table__.columns
+    )
+
+
+@cache
+def upsert_trials(dialect: str, *, traced: bool) -> Insert:
+    """Inserts trials, replacing failed ones; id and fingerprint of each that it wrote.
+
+    ``traced`` ones replace those without steps, too.
+    """
     statement = _insert(dialect, TrialRow)
     replaced = {
         column.name: column
@@ -36,26 +71,32 @@ def upsert_trials(dialect: str) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=["sweep_id", "fingerprint"],
         set_=replaced,
-        where=TrialRow.verdict == Verdict.FAILED.value,
+        where=or_(TrialRow.verdict == Verdict.FAILED.value, ~_HAS_STEPS if traced else false()),
     ).returning(TrialRow.id, TrialRow.fingerprint)
 
 
 @cache
-def find_recorded(*, but_failed: bool) -> Select[str]:
-    """Finds the fingerprints that a sweep has recorded, ``but_failed`` ones if so asked."""
+def find_recorded(*, but_failed: bool, but_untraced: bool) -> Select[str]:
+    """Finds the fingerprints that a sweep has recorded, without some if so asked.
+
+    Those that failed, and those that neither failed nor have steps.
+    """
     statement = select(TrialRow.fingerprint).where(TrialRow.sweep_id == bindparam("sweep_id"))
+    if but_untraced:
+        statement = statement.where(or_(TrialRow.verdict == Verdict.FAILED.value, _HAS_STEPS))
     return statement.where(TrialRow.verdict != Verdict.FAILED.value) if but_failed else statement
 
 
 @cache
-def find_recorded_among(dialect: str, *, but_failed: bool) -> Select[str]:
+def find_recorded_among(dialect: str, *, but_failed: bool, but_untraced: bool) -> Select[str]:
     """Finds those of ``fingerprints`` that `find_recorded` would find.
 
     They travel as one value, JSON or an array: thousands of values in a statement take longer
     to write than to look up.
     """
     known = TrialRow.fingerprint.in_(select(_each(dialect, "fingerprints")))
-    return find_recorded(but_failed=but_failed).where(known)
+    found = find_recorded(but_failed=but_failed, but_untraced=but_untraced)
+    return found.where(known)
 
 
 def _each(dialect: str, name: str) -> ColumnElement[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,13 +25,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
 from sweep.store.migrate import migrate
-from sweep.store.models import StepRow, SweepRow, TrialRow
+from sweep.store.models import EnvironmentRow, StepRow, SweepRow, TrialRow
 from sweep.store.rows import environment_row, step_rows, trial_row
 from sweep.store.statements import (
     add_environment,
+    exchange_spec,
     find_environment,
     find_recorded,
     find_recorded_among,
+    insert_sweep,
     upsert_sweep,
     upsert_trials,
 )
@@ -55,6 +57,35 @@ class RecordedSweep:
     spec: str
     planned: int
     created_at: datetime
+
+
+class Missing:
+    """Trials that a sweep has no outcome of, lazily and in order.
+
+    Attributes:
+        recorded: how many of the planned trials it has one of.
+    """
+
+    def __init__(
+        self,
+        planned: Collection[PlannedTrial],
+        before: frozenset[str],
+        recorded_now: Callable[[Sequence[PlannedTrial]], set[str]],
+    ) -> None:
+        """``before`` has the fingerprints recorded by now; ``recorded_now`` asks for some again."""
+        self._planned = planned
+        self._before = before
+        self._recorded_now = recorded_now
+        self.recorded = sum(each.fingerprint in before for each in planned) if before else 0
+
+    def __iter__(self) -> Iterator[PlannedTrial]:
+        """Asks for `CHUNK` at a time."""
+        # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
+        # for each; what it does not settle is asked for late, as another driver may be at it.
+        remaining = (trial for trial in self._planned if trial.fingerprint not in self._before)
+        while chunk := list(islice(remaining, CHUNK)):
+            recorded = self._recorded_now(chunk)
+            yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 
 
 class Store:
@@ -122,36 +153,82 @@ class Store:
             row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
         return _recorded(row)
 
-    def missing(
-        self, sweep_id: int, planned: Iterable[PlannedTrial], *, retry_failed: bool = False
-    ) -> Iterator[PlannedTrial]:
-        """Those of ``planned`` that the sweep has no outcome of yet, lazily and in order.
+    def exchange_spec(
+        self, name: str, old: str | None, new: str, planned: int
+    ) -> RecordedSweep | None:
+        """The sweep of that name with the spec ``new`` in place of ``old``; a new one for None.
 
-        With ``retry_failed``, a trial recorded as failed is missing too. Reads only; holds
-        `CHUNK` trials at a time, and the fingerprints recorded before (130 MB a million).
+        None, and nothing is changed, where it has another spec than ``old`` by now, so that
+        of two drivers that extend a sweep at once the second looks again. Commits.
         """
-        # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
-        # for each; what it does not settle is asked for late, as another driver may be at it.
-        before = self._recorded_before(sweep_id, retry_failed)
-        remaining = (trial for trial in planned if trial.fingerprint not in before)
-        while chunk := list(islice(remaining, CHUNK)):
-            recorded = self._recorded_among(sweep_id, chunk, retry_failed)
-            yield from (trial for trial in chunk if trial.fingerprint not in recorded)
+        with self._writing("record a sweep in") as connection:
+            if old is None:
+                values = {"name": name, "spec": new, "planned": planned}
+                values["created_at"] = datetime.now(UTC)
+                statement = insert_sweep(connection.dialect.name)
+                row = connection.execute(statement, values).first()
+            else:
+                values = {"of_name": name, "old": old, "new": new, "new_planned": planned}
+                row = connection.execute(exchange_spec(), values).first()
+        return None if row is None else _recorded(row)
+
+    def missing(
+        self,
+        sweep_id: int,
+        planned: Collection[PlannedTrial],
+        *,
+        retry_failed: bool = False,
+        traced: bool = False,
+    ) -> Missing:
+        """Those of ``planned`` that the sweep has no outcome of yet.
+
+        With ``retry_failed``, a trial recorded as failed is missing too; ``traced``, one that
+        has not failed and has no steps. Reads only; holds the fingerprints recorded before
+        (130 MB a million).
+        """
+        asked = {"but_failed": retry_failed, "but_untraced": traced}
+        with self._reading("read") as connection:
+            found = connection.scalars(find_recorded(**asked), {"sweep_id": sweep_id})
+            before = frozenset(found)
+
+        def recorded_now(trials: Sequence[PlannedTrial]) -> set[str]:
+            statement = find_recorded_among(self._engine.dialect.name, **asked)
+            prints = [trial.fingerprint for trial in trials]
+            values = {"sweep_id": sweep_id, "fingerprints": prints}
+            with self._reading("read") as connection:
+                return set(connection.scalars(statement, values).all())
+
+        return Missing(planned, before, recorded_now)
+
+    def devices(self, sweep_id: int) -> set[str]:
+        """What the sweep's trials ran on: ``cpu``, or ``cuda`` and which. Reads only."""
+        used = select(TrialRow.environment_id).where(TrialRow.sweep_id == sweep_id)
+        statement = select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used))
+        with self._reading("read") as connection:
+            return set(connection.scalars(statement).all())
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
         """Records ``outcomes`` in one transaction.
 
         A trial recorded as failed is replaced, steps included; any other that is recorded
-        already stays as it is.
+        already stays as it is, but for one without steps that now has some.
         """
         ordered = _one_each(outcomes)
         if not ordered:
             return
         with self._writing("write to") as connection:
             ids = self._intern(connection, {outcome.environment for outcome in ordered})
-            rows = [trial_row(each, sweep_id, ids[each.environment]) for each in ordered]
-            statement = upsert_trials(connection.dialect.name)
-            written = {row.fingerprint: row.id for row in connection.execute(statement, rows)}
+            written: dict[str, int] = {}
+            for traced in (False, True):
+                rows = [
+                    trial_row(each, sweep_id, ids[each.environment])
+                    for each in ordered
+                    if bool(each.steps) is traced
+                ]
+                if rows:
+                    statement = upsert_trials(connection.dialect.name, traced=traced)
+                    found = connection.execute(statement, rows)
+                    written |= {row.fingerprint: row.id for row in found}
             _write_steps(connection, ordered, written)
         self._environment_ids |= ids  # only now are they sure to be there
 
@@ -165,23 +242,6 @@ class Store:
         with self._reading("read") as connection:
             rows = connection.execute(statement).all()
             return Counter({Verdict(verdict): number for verdict, number in rows})
-
-    def _recorded_before(self, sweep_id: int, retry_failed: bool) -> set[str]:
-        """The fingerprints of the sweep's trials that need not run, as of now."""
-        with self._reading("read") as connection:
-            found = connection.scalars(
-                find_recorded(but_failed=retry_failed), {"sweep_id": sweep_id}
-            )
-            return set(found)
-
-    def _recorded_among(
-        self, sweep_id: int, planned: Sequence[PlannedTrial], retry_failed: bool
-    ) -> set[str]:
-        """The fingerprints of those of ``planned`` that need not run."""
-        statement = find_recorded_among(self._engine.dialect.name, but_failed=retry_failed)
-        asked = {"sweep_id": sweep_id, "fingerprints": [trial.fingerprint for trial in planned]}
-        with self._reading("read") as connection:
-            return set(connection.scalars(statement, asked).all())
 
     def _intern(
         self, connection: Connection, environments: Iterable[Environment]

@@ -7,7 +7,7 @@ compared is the whole stack, and what is seen of it is taken apart. One alone is
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -17,7 +17,7 @@ from sweep.optimizers import registry
 from sweep.trial.diary import Diary
 from sweep.trial.hindsight import hindsight
 from sweep.trial.machine import environment
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.trial.probe import Probe
 from sweep.trial.reach import Reach
 from sweep.trial.tally import Tally
@@ -40,23 +40,29 @@ def run_trial(planned: PlannedTrial, *, trace: bool = False, device: str = "cpu"
 
 def run_stack(
     trials: Sequence[PlannedTrial], *, trace: bool = False, device: str = "cpu"
-) -> list[Outcome]:
-    """The outcome of each of ``trials``, a group of `sweep.trial.groups.grouped`.
+) -> Iterator[Outcome]:
+    """The outcome of each of ``trials``, a group of `sweep.trial.groups.grouped`, in their order.
 
     Bit for bit those of `run_trial`. Where a stack of several raises, each is run by itself, so
-    that only those at fault fail. ``train_seconds`` is a trial's share of the stack's.
+    that only those at fault fail, and each outcome comes when it is there. ``train_seconds`` is
+    a trial's share of the stack's.
     """
     started = time.perf_counter()
     try:
-        with one_thread():
-            return _train(trials, trace, device, started)
+        with fresh_modes():
+            outcomes = _train(trials, trace, device, started)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # an optimizer may raise anything
         if len(trials) == 1:
             seconds = time.perf_counter() - started
-            return [failed(trials[0], error, seconds=seconds, device=device)]
-    return [run_trial(planned, trace=trace, device=device) for planned in trials]
+            yield failed(trials[0], error, seconds=seconds, device=device)
+            return
+    else:
+        yield from outcomes
+        return
+    for planned in trials:
+        yield from run_stack([planned], trace=trace, device=device)
 
 
 def _train(

@@ -105,7 +105,7 @@ BAD = [
     (f"{GRID}optimizer = [1]", "1 is an integer."),
     (f"{GRID}optimizer = []", "grid[0].optimizer: optimizer needs names, such as optimizer = "),
     (f"{GRID}optimizer = ['Adma']", "grid[0].optimizer: Unknown optimizer 'Adma'. Did you mean Ad"),
-    (f"{SGD}{GRID}optimizer = ['sgd']", "grid[1].optimizer: Unknown optimizer 'sgd'. Did you mean"),
+    (f"{SGD}{GRID}optimizer = ['sgdd']", "grid[1].optimizer: Unknown optimizer 'sgdd'. Did "),
     (f"{GRID}optimizer = ['Adma', 'SGDD']", "your own is `package.module:Class`. (and 1 more)"),
     (f"{GRID}optimizer = ['no_*']", "No optimizer matches the pattern 'no_*'."),
     (f"{GRID}optimizer = ['a b:C']", "'a b:C' is not of the form package.module:Class."),
@@ -168,6 +168,19 @@ def test_a_bad_spec_gets_one_message_that_names_file_and_key(text, message):
     assert str(raised.value).startswith("mine.toml")
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 500
+
+
+def test_an_optimizer_is_found_whatever_its_case():
+    spec = parsed(
+        '[[grid]]\noptimizer = ["sgd", "ADAM", "Adam", "adamW*"]\n[options.adam]\namsgrad = true'
+    )
+    assert spec.optimizers == ("SGD", "Adam", "AdamW")
+    assert spec.options == {"Adam": {"amsgrad": True}}
+
+
+def test_options_of_one_optimizer_in_two_cases_are_refused():
+    with pytest.raises(SpecError, match="named twice, in different cases"):
+        parsed(f"{SGD}[options.SGD]\nnesterov = true\n[options.sgd]\nnesterov = false")
 
 
 def test_an_unquoted_name_with_a_dot_is_told_to_be_quoted(monkeypatch):

@@ -5,7 +5,7 @@ import torch
 
 from sweep.optimizers import registry
 from sweep.trial.causes import UnexplainedError
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.trial.reach import Reach, Snapshot, copied
 from sweep.trial.replay import Replay, Reruns
 from sweep.trial.stack import digests
@@ -19,7 +19,7 @@ STEP = 3
 
 @pytest.fixture(autouse=True)
 def as_a_trial_runs():
-    with one_thread():
+    with fresh_modes():
         yield
 
 

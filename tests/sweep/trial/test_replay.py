@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sweep.trial.causes import UnexplainedError
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.trial.probe import change_between
 from sweep.trial.reach import Reach
 from sweep.trial.replay import NOTHING_OFF, Replay, Reruns
@@ -17,7 +17,7 @@ from sweep.values.words import Source, ZeroGrad
 
 @pytest.fixture(autouse=True)
 def as_a_trial_runs():
-    with one_thread():
+    with fresh_modes():
         yield
 
 

@@ -23,7 +23,7 @@ def timeless(outcome):
 
 
 def assert_same(trials, **options):
-    together = run_stack(trials, **options)
+    together = list(run_stack(trials, **options))
     alone = [run_trial(trial, **options) for trial in trials]
     assert [timeless(outcome) for outcome in together] == [timeless(outcome) for outcome in alone]
     return together
@@ -85,4 +85,4 @@ def test_where_the_stack_raises_each_trial_says_why_by_itself():
 
 def test_a_single_trial_is_a_stack_of_one():
     [planned] = replicates(Setting("Muon", 0.1, 0.0, 0.9), (4,))
-    assert timeless(run_stack([planned])[0]) == timeless(run_trial(planned))
+    assert timeless(next(run_stack([planned]))) == timeless(run_trial(planned))
