@@ -7,13 +7,23 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sweep.trial.modes import fresh_modes
 from sweep.workloads.kept import KeptProduct, product
+from sweep.workloads.sizes import BUILT_IN
+
+SMALL = BUILT_IN["small"]
+
+
+@pytest.fixture(autouse=True)
+def as_a_trial_runs():
+    with fresh_modes():
+        yield
 
 
 def tensors(*stacked):
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(*stacked, 50, 12, generator=generator)
-    weight = torch.randn(*stacked, 7, 12, generator=generator)
+    x = torch.randn(*stacked, SMALL.examples, SMALL.features, generator=generator)
+    weight = torch.randn(*stacked, SMALL.hidden, SMALL.features, generator=generator)
     return x, nn.Parameter(weight)
 
 
