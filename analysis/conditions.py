@@ -1,4 +1,4 @@
-"""A rule as a value: a condition over the axes that says which trials leak.
+"""A rule as a value: conditions over the axes that say which trials leak.
 
 A rule is a disjunction of terms, a term a conjunction of literals, a literal a statement
 about one axis. It can be evaluated on any frame and reads as a sentence. How the smallest
@@ -7,14 +7,15 @@ one is found is in `analysis.minimise` and `analysis.tables.leak_rules`.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-Value = str | float | None
-"""What a literal compares an axis with; None is null, the axis that cannot apply."""
+NULL = -math.inf
+"""Where an axis that cannot apply stands among its numbers: below them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,46 +23,47 @@ class OneOf:
     """The axis has one of ``values``; ``others`` are the values seen that are left out."""
 
     axis: str
-    values: tuple[Value, ...]
-    others: tuple[Value, ...] = ()
+    values: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
     def evaluate(self, frame: pd.DataFrame) -> pd.Series:
-        """Which rows have one of the values, as booleans; null matches only None."""
-        named = [value for value in self.values if value is not None]
-        matches = frame[self.axis].isin(named)
-        return matches | frame[self.axis].isna() if None in self.values else matches
+        """Which rows have one of the values, as booleans."""
+        return frame[self.axis].isin(self.values)
 
     def __str__(self) -> str:
-        """The literal in words, by the values left out where those are fewer.
+        """The literal in words, by the values left out where that is shorter.
 
         >>> str(OneOf("freeze", ("detach", "no_grad"))), str(OneOf("freeze", ("detach",)))
         ('freeze in {detach, no_grad}', 'freeze = detach')
         """
+        if 0 < len(self.others) < len(self.values) - 1:
+            if len(self.others) == 1:
+                return f"{self.axis} is not {self.others[0]}"
+            return f"{self.axis} not in {{{', '.join(self.others)}}}"
         if len(self.values) == 1:
-            word = _word(self.values[0])
-            return f"{self.axis} is null" if word == "null" else f"{self.axis} = {word}"
-        if len(self.others) == 1 and len(self.values) > 2:
-            return f"{self.axis} is not {_word(self.others[0])}"
-        if self.others and len(self.others) < len(self.values) - 1:
-            return f"{self.axis} not in {{{', '.join(map(_word, self.others))}}}"
-        return f"{self.axis} in {{{', '.join(map(_word, self.values))}}}"
+            return f"{self.axis} = {self.values[0]}"
+        return f"{self.axis} in {{{', '.join(self.values)}}}"
 
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """The axis is greater than ``above`` and at most ``upto``; None leaves that side open."""
+    """The axis is greater than ``above`` and at most ``upto``; None leaves that side open.
+
+    Null is `NULL`, below every number.
+    """
 
     axis: str
     above: float | None
     upto: float | None
 
     def evaluate(self, frame: pd.DataFrame) -> pd.Series:
-        """Which rows are inside, as booleans; null is not."""
-        inside = frame[self.axis].notna()
+        """Which rows are inside, as booleans."""
+        numbers = frame[self.axis].fillna(NULL)
+        inside = pd.Series(True, index=frame.index)
         if self.above is not None:
-            inside &= frame[self.axis] > self.above
+            inside &= numbers > self.above
         if self.upto is not None:
-            inside &= frame[self.axis] <= self.upto
+            inside &= numbers <= self.upto
         return inside
 
     def __str__(self) -> str:
@@ -70,12 +72,15 @@ class Between:
         >>> str(Between("momentum", 0.0, None)), str(Between("lr", None, 0.01))
         ('momentum > 0', 'lr <= 0.01')
         """
+        if NULL in (self.above, self.upto):
+            if self.upto is None or self.upto == NULL:
+                return f"{self.axis} is {'not ' if self.upto is None else ''}null"
+            return f"{self.axis} {'=' if self.upto == 0 else '<='} {self.upto:.12g}"
         if self.above is None:
-            sign = "=" if self.upto == 0 else "<="
-            return f"{self.axis} {sign} {_word(self.upto)}"
+            return f"{self.axis} {'=' if self.upto == 0 else '<='} {self.upto:.12g}"
         if self.upto is None:
-            return f"{self.axis} > {_word(self.above)}"
-        return f"{_word(self.above)} < {self.axis} <= {_word(self.upto)}"
+            return f"{self.axis} > {self.above:.12g}"
+        return f"{self.above:.12g} < {self.axis} <= {self.upto:.12g}"
 
 
 Literal = OneOf | Between
@@ -123,18 +128,19 @@ class Rule:
 
 
 def _any_of(terms: Sequence[Term]) -> str:
-    """``terms`` joined by "or", those that share a literal put behind it in parentheses."""
+    """``terms`` joined by "or", those that share literals put behind them in parentheses."""
     pieces = []
     left = list(terms)
     while left:
         shared = _most_shared(left)
-        first = shared if shared in left[0] else None
-        if first is None:
+        alike = [term for term in left if shared in term and shared in left[0]]
+        if not alike:
             pieces.append(" and ".join(map(str, left.pop(0))))
             continue
-        rests = [tuple(x for x in term if x != first) for term in left if first in term]
-        left = [term for term in left if first not in term]
-        pieces.append(f"{first} and ({_any_of(rests)})")
+        left = [term for term in left if term not in alike]
+        common = [literal for literal in alike[0] if all(literal in term for term in alike)]
+        rests = [tuple(x for x in term if x not in common) for term in alike]
+        pieces.append(f"{' and '.join(map(str, common))} and ({_any_of(rests)})")
     joint = ", or " if any(" and " in piece for piece in pieces) else " or "
     return joint.join(pieces)
 
@@ -144,9 +150,3 @@ def _most_shared(terms: Sequence[Term]) -> Literal | None:
     counts = Counter(literal for term in terms for literal in term)
     literal, uses = counts.most_common(1)[0]
     return literal if uses > 1 else None
-
-
-def _word(value: Value) -> str:
-    if value is None:
-        return "null"
-    return value if isinstance(value, str) else f"{value:.12g}"

@@ -21,11 +21,16 @@ from analysis.exceptions import (
     MissingLibraryError,
     UnreadableDatabaseError,
 )
-from analysis.schema import ENVIRONMENT, TRIAL
+from analysis.schema import ENVIRONMENT_COLUMNS, TRIAL_COLUMNS
 
 _LARGEST = 512 * 1024 * 1024  # of one value: the lists of a folded frame are long
 _LOOK_EVERY = 100_000  # SQLite's instructions, some milliseconds
-_COLUMNS = {"trial": tuple(TRIAL), "environment": ("id", *ENVIRONMENT), "sweep": (), "step": ()}
+_COLUMNS = {
+    "trial": tuple(TRIAL_COLUMNS),
+    "environment": ("id", *ENVIRONMENT_COLUMNS),
+    "sweep": (),
+    "step": (),
+}
 _PLAIN = """
 SELECT name FROM sqlite_master AS entry WHERE type = 'table' AND rootpage > 0
 AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(entry.name) WHERE hidden > 1)

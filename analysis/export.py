@@ -8,38 +8,50 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from analysis.exceptions import NoTrialsError, UnknownChoiceError
-from analysis.folded import load_folded
-from analysis.formats import FORMATS, Format
-from analysis.readings import Readings
-from analysis.tables import TABLES, Table
+from analysis.folded import Readings, load_folded
+from analysis.formats import FileFormat, written
+from analysis.tables import SUMMARIES
 from analysis.whole_file import whole_file
 
+MOST_ROWS = 60
+"""Of a table in a format for readers; a longer one is for programs."""
 
-def export(
-    url: str,
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """What became of one table in one format: its file, or the reason why there is none."""
+
+    path: Path
+    reason: str = ""
+
+
+def export_tables(
+    database: str,
     out_dir: str | os.PathLike[str],
     *,
     sweep: str | None = None,
     formats: Sequence[str] = ("csv",),
     raw: bool = False,
-) -> list[Path]:
-    """The files written: each table of `TABLES` in each format, in that order.
+    every: bool = False,
+) -> list[TableFile]:
+    """Each table of `SUMMARIES` in each format, in that order, written or left out.
 
     Makes ``out_dir`` where it is missing and replaces files of the same names, each in one
-    step, so that a reader never sees half of one. A table with nothing to tell is a file
-    with its header alone.
+    step, so that a reader never sees half of one. Unless ``every``, a table without rows is
+    left out, and so is, in a format for readers, one of more than `MOST_ROWS` rows; a file
+    of its name that is there from before is then removed.
 
     Args:
-        url: the database.
+        database: a file's path or a URL.
         out_dir: the folder for the files.
         sweep: the sweep's name; None for all, which every table tells apart.
-        formats: names of `analysis.formats.FORMATS`.
+        formats: values of `analysis.formats.FileFormat`.
         raw: leave text in CSV as it is even where a spreadsheet would run it as a formula.
+        every: write empty and long tables, too.
 
     Raises:
         UnknownChoiceError: a format that does not exist.
@@ -48,26 +60,37 @@ def export(
         AnalysisError: anything that `load_trials` raises.
     """
     chosen = [_format(name) for name in dict.fromkeys(formats)]
-    if load_folded(url, sweep, columns=["sweep"]).empty:
+    if load_folded(database, sweep, columns=["sweep"]).empty:
         raise NoTrialsError("The database" if sweep is None else f"The sweep {sweep!r}")
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    readings = Readings(url, sweep, [table.needs for table in TABLES.values()])
-    for table in TABLES.values():
-        rows = table.make(readings.of(table.needs, table.only))
-        written += [_write(rows, table, choice, folder, raw) for choice in chosen]
-    return written
+    files: list[TableFile] = []
+    readings = Readings(database, sweep, SUMMARIES.values())
+    for summary in SUMMARIES.values():
+        rows = summary.make(readings.of(summary))
+        for choice in chosen:
+            path = folder / f"{summary.name}{choice.suffix}"
+            reason = "" if every else _left_out(len(rows), choice)
+            files.append(TableFile(path, reason))
+            if reason:
+                path.unlink(missing_ok=True)
+                continue
+            content = written(rows, summary.name, summary.caption, choice, raw=raw)
+            with whole_file(path) as unfinished:
+                unfinished.write_bytes(content)
+    return files
 
 
-def _format(name: str) -> Format:
-    if name not in FORMATS:
-        raise UnknownChoiceError("format", name, tuple(FORMATS))
-    return FORMATS[name]
+def _format(name: str) -> FileFormat:
+    try:
+        return FileFormat(name)
+    except ValueError:
+        raise UnknownChoiceError("format", name, tuple(FileFormat)) from None
 
 
-def _write(rows: pd.DataFrame, table: Table, choice: Format, folder: Path, raw: bool) -> Path:
-    path = folder / f"{table.name}{choice.suffix}"
-    with whole_file(path) as unfinished:
-        choice.write(rows, table, unfinished, raw)
-    return path
+def _left_out(rows: int, choice: FileFormat) -> str:
+    if not rows:
+        return "it has no rows"
+    if choice.is_for_readers and rows > MOST_ROWS:
+        return f"its {rows:,} rows are too many to read"
+    return ""

@@ -1,30 +1,53 @@
-"""How a summary table becomes a file: CSV, Markdown, LaTeX, Parquet.
+"""How a table is written: CSV, JSON, Markdown, LaTeX, Parquet. The one list of formats.
 
-`FORMATS` is the one list of them, which export and the command line read. CSV and Parquet
-are for programs and keep every bit; Markdown and LaTeX are for pasting into a text, so
-numbers are rounded to three significant digits and rates are given as percent.
+CSV, JSON and Parquet are for programs and keep every bit. Markdown and LaTeX are for pasting
+into a text, as is the report: a `ReadersTable`, in which what is the same in every row stands
+once, in the caption, numbers have three significant digits and rates are percent. Imports
+pandas where it is used: commands that answer at once ask for the list, too.
 """
 
 from __future__ import annotations
 
 import csv
-import importlib.util
+import io
+import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.exceptions import MissingLibraryError
 from analysis.formulas import defused
-from analysis.schema import ZERO_GRAD
-from analysis.tables import Table
 
-_RATES = frozenset({"leak_rate", *ZERO_GRAD})
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class FileFormat(StrEnum):
+    """A format that tables are written in; its value is what ``--format`` takes."""
+
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    PARQUET = "parquet"
+
+    @property
+    def suffix(self) -> str:
+        """What its files end with."""
+        return {"markdown": ".md", "latex": ".tex"}.get(self.value, f".{self.value}")
+
+    @property
+    def is_for_readers(self) -> bool:
+        """Whether it is for people: rounded, and only as long as one reads."""
+        return self in (FileFormat.MARKDOWN, FileFormat.LATEX)
+
+
+MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragraph
+_RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -32,110 +55,148 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    '"': r"\textquotedbl{}",
+    "|": r"\textbar{}",
 } | {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """One file format: its name, its suffix, and the writer of a frame to a path.
+class ReadersTable:
+    """A table as a reader wants it.
 
-    The writer is given the frame, what table it is, the file, and whether text is to be
-    left raw (which only CSV minds).
+    Attributes:
+        name: its name.
+        caption: what it shows, and after that what is the same in every row.
+        columns: the heads of the columns that are left.
+        numeric: for each of them, whether it holds numbers.
+        rows: the cells as text, rounded; null is empty.
     """
 
     name: str
-    suffix: str
-    write: Callable[[pd.DataFrame, Table, Path, bool], None]
+    caption: str
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
-def write_csv(rows: pd.DataFrame, table: Table, path: Path, raw: bool) -> None:
-    """Write UTF-8 CSV: floats with every digit they need to be read back exactly, null empty.
+def for_readers(rows: pd.DataFrame, name: str, caption: str) -> ReadersTable:
+    """``rows`` rounded, without columns that are empty or the same in each of several rows."""
+    same = [column for column in rows.columns if _is_same(rows[column])]
+    told = [
+        f"{column} {shown(column, rows[column].iloc[0])}"
+        for column in same
+        if rows[column].notna().all() and column != "sweep"
+    ]
+    kept = rows.drop(columns=same)
+    columns = tuple(map(str, kept.columns))
+    cells = [[shown(column, value) for value in kept[column]] for column in columns]
+    return ReadersTable(
+        name=name,
+        caption=f"{caption} In every row: {', '.join(told)}." if told else caption,
+        columns=columns,
+        numeric=tuple(_is_numeric(kept[column]) for column in columns),
+        rows=tuple(zip(*cells, strict=True)),
+    )
+
+
+def csv_text(rows: pd.DataFrame, *, raw: bool = False) -> str:
+    """CSV: floats with every digit they need to be read back exactly, null empty.
 
     Text that a spreadsheet would run as a formula gets a ``'`` before it, unless ``raw``.
     """
-    safe = rows if raw else _without_formulas(rows)
+    import pandas as pd
+
+    texts = [name for name in rows.columns if pd.api.types.is_string_dtype(rows[name].dtype)]
     # The csv module leaves a lone carriage return unquoted, which would end the row.
-    lone = any(safe[name].str.contains("\r", regex=False).any() for name in _texts(safe))
+    lone = any(rows[name].str.contains("\r", regex=False).any() for name in texts)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
-    safe.to_csv(path, index=False, encoding="utf-8", lineterminator="\n", quoting=quoting)
+    if not raw:
+        rows = rows.assign(**{name: rows[name].map(defused, na_action="ignore") for name in texts})
+    return str(rows.to_csv(index=False, lineterminator="\n", quoting=quoting))
 
 
-def write_markdown(rows: pd.DataFrame, table: Table, path: Path, raw: bool) -> None:
-    """Write a Markdown table under its caption, rounded and escaped."""
-    right = ["---:" if pd.api.types.is_numeric_dtype(kind) else "---" for kind in rows.dtypes]
-    lines = [[_markdown(name) for name in rows.columns], right]
-    lines += [[_markdown(cell) for cell in row] for row in _rounded(rows)]
+def json_text(rows: pd.DataFrame) -> str:
+    """An array with an object a row, a row a line; JSON has no infinity, which becomes text."""
+    lines = [
+        json.dumps({name: _jsonable(value) for name, value in record.items()})
+        for record in rows.astype(object).to_dict("records")
+    ]
+    return "[" + ",".join(f"\n  {line}" for line in lines) + ("\n]\n" if lines else "]\n")
+
+
+def markdown_text(table: ReadersTable) -> str:
+    """A Markdown table under its caption."""
+    right = ["---:" if numeric else "---" for numeric in table.numeric]
+    lines = [[_markdown(name) for name in table.columns], right]
+    lines += [[_markdown(cell) for cell in row] for row in table.rows]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    path.write_text(f"**{_markdown(table.caption)}**\n\n{body}\n", encoding="utf-8")
+    return f"**{_markdown(table.caption)}**\n\n{body}\n"
 
 
-def write_latex(rows: pd.DataFrame, table: Table, path: Path, raw: bool) -> None:
-    r"""Write a LaTeX table for ``\usepackage{booktabs}``, rounded and escaped."""
-    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in rows.dtypes]
-    head = " & ".join(_latex(name) for name in rows.columns)
-    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in _rounded(rows)]
+def latex_text(table: ReadersTable) -> str:
+    r"""A LaTeX table, for a preamble with ``\usepackage{booktabs}``."""
+    longest = [max(map(len, cells)) for cells in zip(table.columns, *table.rows, strict=True)]
+    wide = sum(length > MOST_LETTERS for length in longest)
+    kinds = [
+        f"p{{{0.55 / wide:.2f}\\linewidth}}" if length > MOST_LETTERS else "r" if numeric else "l"
+        for length, numeric in zip(longest, table.numeric, strict=True)
+    ]
+    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
     lines = [
         r"\begin{table}",
-        r"\centering",
+        r"\centering\small",
         rf"\caption{{{_latex(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}",
+        rf"\begin{{tabular}}{{{''.join(kinds)}}}",
         r"\toprule",
-        rf"{head} \\",
+        " & ".join(_latex(name) for name in table.columns) + r" \\",
         r"\midrule",
         *body,
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
     ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
-def write_parquet(rows: pd.DataFrame, table: Table, path: Path, raw: bool) -> None:
-    """Write Parquet with the frame's types; raises MissingLibraryError without pyarrow."""
+def parquet_bytes(rows: pd.DataFrame) -> bytes:
+    """Parquet with the frame's types. Raises MissingLibraryError without pyarrow."""
+    import importlib.util
+
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingLibraryError("Writing Parquet", "pyarrow", "leaksweep[parquet]")
-    rows.to_parquet(path, engine="pyarrow", index=False)
+    file = io.BytesIO()
+    rows.to_parquet(file, engine="pyarrow", index=False)
+    return file.getvalue()
 
 
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        choice.name: choice
-        for choice in (
-            Format("csv", ".csv", write_csv),
-            Format("markdown", ".md", write_markdown),
-            Format("latex", ".tex", write_latex),
-            Format("parquet", ".parquet", write_parquet),
-        )
-    }
-)
-"""Every format by the name that ``--format`` takes."""
-
-
-def _without_formulas(rows: pd.DataFrame) -> pd.DataFrame:
-    safe = {name: rows[name].map(defused, na_action="ignore") for name in _texts(rows)}
-    return rows.assign(**safe)
-
-
-def _texts(rows: pd.DataFrame) -> list[str]:
-    """The columns of text; every table's are of pandas' string type."""
-    return [name for name in rows.columns if pd.api.types.is_string_dtype(rows[name].dtype)]
-
-
-def _rounded(rows: pd.DataFrame) -> list[list[str]]:
-    """Every cell as a reader wants it, row by row."""
-    columns = [[shown(str(name), value) for value in rows[name]] for name in rows.columns]
-    return [list(row) for row in zip(*columns, strict=True)]
+def written(
+    rows: pd.DataFrame, name: str, caption: str, choice: FileFormat, *, raw: bool = False
+) -> bytes:
+    """The table as the content of a file; text is UTF-8. ``raw`` is as `csv_text` has it."""
+    make: Mapping[FileFormat, Callable[[], str | bytes]] = MappingProxyType(
+        {
+            FileFormat.CSV: lambda: csv_text(rows, raw=raw),
+            FileFormat.JSON: lambda: json_text(rows),
+            FileFormat.MARKDOWN: lambda: markdown_text(for_readers(rows, name, caption)),
+            FileFormat.LATEX: lambda: latex_text(for_readers(rows, name, caption)),
+            FileFormat.PARQUET: lambda: parquet_bytes(rows),
+        }
+    )
+    content = make[choice]()
+    return content.encode() if isinstance(content, str) else content
 
 
 def shown(name: str, value: Any) -> str:
     """A cell of column ``name`` as a reader wants it: rounded, rates as percent, null empty."""
+    import pandas as pd
+
     if pd.isna(value):
         return ""
-    if name in _RATES and isinstance(value, float):
-        return f"{percent(value)}%"
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.3g}"
+        return f"{percent(value)}%" if name in _RATES else f"{value:.3g}"
+    if isinstance(value, bool) or type(value).__name__ == "bool":
+        return "yes" if value else "no"
     return _CONTROL.sub(" ", str(value))
 
 
@@ -153,6 +214,29 @@ def percent(rate: float) -> str:
     return str(rounded)
 
 
+def _is_same(column: pd.Series) -> bool:
+    """Whether a column says nothing of a row: empty, or the same in each of several rows."""
+    several = len(column) > 1 and column.nunique(dropna=False) == 1
+    return bool(several or (len(column) and column.isna().all()))
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    import pandas as pd
+
+    kind = column.dtype
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+
+
+def _jsonable(value: Any) -> Any:
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
+
+
 def _markdown(text: str) -> str:
     escaped = re.sub(r"[\\`*\[\]|]|\b_|_\b", r"\\\g<0>", text)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -160,3 +244,13 @@ def _markdown(text: str) -> str:
 
 def _latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+__all__: Sequence[str] = (
+    "FileFormat",
+    "ReadersTable",
+    "for_readers",
+    "percent",
+    "shown",
+    "written",
+)

@@ -1,54 +1,67 @@
 """Trials out of a database, as one typed DataFrame. Reads only.
 
 Owns the reading trial by trial; `analysis.folded` reads many as one row, and what is made of
-them is in `analysis.tables`. Rows are taken from the driver's own cursor in blocks and encoded
+them is in `analysis.tables`. Rows are taken from the driver's own cursor in blocks and typed
 as they come, so that a million trials cost the memory of their columns, not of a million
 Python rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Select, column, select, table
+from sqlalchemy import ColumnElement, Connection, Select, column, select, table
 
 from analysis.connection import connected
 from analysis.exceptions import SweepMissingError, UnknownChoiceError
-from analysis.gather import gathered
-from analysis.schema import COLUMNS, ENVIRONMENT, TRIAL
+from analysis.schema import (
+    COUNT,
+    ENVIRONMENT_COLUMNS,
+    READABLE,
+    SEEDS,
+    TRIAL_COLUMNS,
+    Kind,
+    SweepKind,
+    typed,
+)
+from analysis.sweeps import SweepRecord, read_sweeps
 
 BLOCK_ROWS = 20_000  # small enough that a block's Python objects are reused by the next
 
-TRIALS = table("trial", *(column(name) for name in TRIAL))
-ENVIRONMENTS = table("environment", column("id"), *(column(name) for name in ENVIRONMENT))
-_SWEEP = table("sweep", column("id"), column("name"))
+TRIALS = table("trial", *(column(name) for name in TRIAL_COLUMNS))
+ENVIRONMENTS = table("environment", column("id"), *(column(name) for name in ENVIRONMENT_COLUMNS))
 _STEP = table("step", column("trial_id"))
+_ALL_KINDS = frozenset(SweepKind)
+_KINDS = {**READABLE, COUNT: Kind.INT, SEEDS: Kind.TEXT}
 
 
 def load_trials(
-    url: str,
+    database: str,
     sweep: str | None = None,
     *,
     columns: Sequence[str] | None = None,
     verdict: str | None = None,
     traced: bool = False,
+    kinds: frozenset[SweepKind] = _ALL_KINDS,
 ) -> pd.DataFrame:
     """One row a trial, in the order of their ids, of one sweep or of all.
 
     Args:
-        url: any SQLAlchemy URL, or a path; SQLite files are opened read-only.
+        database: a file's path or any SQLAlchemy URL; SQLite files are opened read-only.
         sweep: a sweep's name; None for the trials of all of them.
-        columns: names of `analysis.schema.COLUMNS`, environment columns among them; None
+        columns: names of `analysis.schema.READABLE`, environment columns among them; None
             for ``sweep`` and all of ``trial``.
         verdict: a verdict, for the trials that have it alone.
         traced: for the trials that have a row a step alone.
+        kinds: for the trials of sweeps of these kinds alone.
 
     Returns:
         Words as categories, numbers as float64 (null is NaN) and Int64, flags as nullable
-        booleans, times in UTC, free text as strings; null stays null.
+        booleans, times in UTC, free text as strings; null stays null. A column that a
+        database of an earlier schema lacks is null.
 
     Raises:
         DatabaseMissingError: there is no such file.
@@ -57,49 +70,49 @@ def load_trials(
         UnknownChoiceError: a column that does not exist.
         MissingLibraryError: the URL's driver is not installed.
     """
-    names = list(columns) if columns is not None else ["sweep", *TRIAL]
+    names = list(columns) if columns is not None else ["sweep", *TRIAL_COLUMNS]
     for name in names:
-        if name not in COLUMNS:
-            raise UnknownChoiceError("column", name, tuple(COLUMNS))
-    with connected(url) as connection:
-        query = _query(names, verdict).order_by(TRIALS.c.id)
+        if name not in READABLE:
+            raise UnknownChoiceError("column", name, tuple(READABLE))
+    with connected(database) as connection:
+        query = select(*map(trial_column, names)).select_from(TRIALS).order_by(TRIALS.c.id)
+        if any(name in ENVIRONMENT_COLUMNS for name in names):
+            query = query.join(ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
+        if verdict is not None:
+            query = query.where(TRIALS.c.verdict == verdict)
         if traced:
             query = query.where(TRIALS.c.id.in_(select(_STEP.c.trial_id)))
-        return read_rows(connection, query, names, sweep)
+        return read_rows(connection, query, names, sweep, kinds)
 
 
-def sweep_names(url: str) -> list[str]:
-    """The names of the sweeps in the database, oldest first; raises as `load_trials` does."""
-    with connected(url) as connection:
-        return list(_sweep_names(connection).values())
-
-
-def _query(names: Sequence[str], verdict: str | None) -> Select[Any]:
-    """The statement that yields ``names`` of the trials, joining only what they need."""
-    home = {"sweep": TRIALS.c.sweep_id} | {name: TRIALS.c[name] for name in TRIAL}
-    home |= {name: ENVIRONMENTS.c[name] for name in ENVIRONMENT}
-    query = select(*(home[name].label(name) for name in names)).select_from(TRIALS)
-    if any(name in ENVIRONMENT for name in names):
-        query = query.join(ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
-    return query if verdict is None else query.where(TRIALS.c.verdict == verdict)
+def trial_column(name: str) -> ColumnElement[Any]:
+    """The column behind one of `READABLE`: the sweep's id for what is of the sweep."""
+    if name in ("sweep", "sweep_kind"):
+        return TRIALS.c.sweep_id.label(name)
+    return (ENVIRONMENTS if name in ENVIRONMENT_COLUMNS else TRIALS).c[name]
 
 
 def read_rows(
-    connection: Connection, query: Select[Any], names: Sequence[str], sweep: str | None
+    connection: Connection,
+    query: Select[Any],
+    names: Sequence[str],
+    sweep: str | None,
+    kinds: frozenset[SweepKind] = _ALL_KINDS,
 ) -> pd.DataFrame:
     """The rows of ``query`` over `TRIALS` as columns ``names``, of that sweep or of all.
 
-    The query yields a sweep's id for its name, which spares a million look-ups in a join.
-    Raises SweepMissingError.
+    The query yields a sweep's id for its name and its kind, which spares a million look-ups
+    in a join. Raises SweepMissingError.
     """
-    sweeps = _sweep_names(connection)
-    if sweep is not None:
-        ids = {known: key for key, known in sweeps.items()}
-        if sweep not in ids:
-            raise SweepMissingError(sweep, list(ids))
-        query = query.where(TRIALS.c.sweep_id == ids[sweep])
+    sweeps = read_sweeps(connection)
+    wanted = {key: record for key, record in sweeps.items() if sweep in (None, record.name)}
+    if sweep is not None and not wanted:
+        raise SweepMissingError(sweep, [record.name for record in sweeps.values()])
+    wanted = {key: record for key, record in wanted.items() if record.kind in kinds}
+    if len(wanted) < len(sweeps):
+        query = query.where(TRIALS.c.sweep_id.in_(wanted))
     with closing(_blocks(connection, query)) as blocks:
-        return gathered(names, blocks, sweeps)
+        return _gathered(names, blocks, wanted)
 
 
 def _blocks(
@@ -117,6 +130,44 @@ def _blocks(
             yield block
 
 
-def _sweep_names(connection: Connection) -> dict[int, str]:
-    rows = connection.execute(select(_SWEEP.c.id, _SWEEP.c.name).order_by(_SWEEP.c.id))
-    return {row.id: row.name for row in rows}
+def _gathered(
+    names: Sequence[str],
+    blocks: Iterable[Sequence[tuple[Any, ...]]],
+    sweeps: Mapping[int, SweepRecord],
+) -> pd.DataFrame:
+    """The rows of ``blocks`` as columns ``names``, of their kinds."""
+    of_sweep = {
+        "sweep": {key: record.name for key, record in sweeps.items()},
+        "sweep_kind": {key: record.kind.value for key, record in sweeps.items()},
+    }
+    parts: dict[str, list[pd.Series]] = {name: [] for name in names}
+    for block in blocks:
+        for name, values in zip(names, zip(*block, strict=True), strict=True):
+            given = map(of_sweep[name].__getitem__, values) if name in of_sweep else values
+            parts[name].append(_part(name, list(given)))
+    return pd.DataFrame({name: _joined(name, found) for name, found in parts.items()}, copy=False)
+
+
+def _part(name: str, values: list[Any]) -> pd.Series:
+    """The values of one block, in as little room as their kind allows."""
+    kind = _KINDS[name]
+    if kind is Kind.WORD:
+        return pd.Series(pd.Categorical(values))
+    if kind is Kind.TIME:
+        return pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
+    return pd.Series(pd.array(values, dtype=kind.value))
+
+
+def _joined(name: str, parts: Sequence[pd.Series]) -> pd.Series:
+    if not parts:
+        return _of_kind(pd.Series([], dtype=object, name=name))
+    if _KINDS[name] is Kind.WORD:
+        return _of_kind(pd.Series(pd.api.types.union_categoricals(list(parts)), name=name))
+    return _of_kind(pd.concat(parts, ignore_index=True).rename(name))
+
+
+def _of_kind(values: pd.Series) -> pd.Series:
+    frame = values.to_frame()
+    if values.name in READABLE:
+        return typed(frame)[values.name]
+    return values.astype(_KINDS[str(values.name)].value)

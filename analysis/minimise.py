@@ -1,9 +1,9 @@
-"""The fewest boxes that cover every leaking point and no holding one.
+"""The fewest boxes that cover every leaking point and no holding one, shortest to write.
 
-Two-level minimisation with many-valued inputs, after Quine (1952), McCluskey (1956) and,
-for more than two values an input, Rudell and Sangiovanni-Vincentelli (1987): all maximal
-boxes free of holding points, then the cheapest cover by branch and bound. Points that were
-not recorded are free to fall on either side.
+Two-level minimisation with many-valued inputs, after Quine (1952), McCluskey (1956) and, for
+more than two values an input, Rudell and Sangiovanni-Vincentelli (1987): all boxes free of
+holding points, then the cheapest cover, which SciPy's integer programming (HiGHS) finds and
+proves. Points that were not recorded are free to fall on either side.
 
 A point has one value index for each axis; a box has one bit mask of allowed values for
 each axis. On an ordered axis a box allows a run of neighbours, on any other axis any set.
@@ -12,255 +12,206 @@ Knows nothing of axes' names or of frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from functools import cache
+from itertools import islice
+
+import numpy as np
 
 Point = tuple[int, ...]
-Box = tuple[int, ...]
+Masks = tuple[int, ...]
 
-MAX_BOXES = 500  # beyond it the search for all maximal boxes would take seconds
-MAX_VISITS = 20_000  # likewise for the search for the cheapest cover
-MAX_DEPTH = 200  # a cover of more boxes than this is no rule that anyone would read
-MANY_LEAKS = 200  # from here on boxes are grown along one order of the axes alone
+MOST_BOXES = 50_000  # tried; beyond it there is no proof, as a second would not do
+MOST_SETS = 10  # values of an axis without order, of which every set is tried
+MOST_NODES = 2_000  # of the search for the cheapest cover
+_A_TERM, _A_LITERAL, _A_WORD = 1_000_000, 1_000, 2  # against a "not" beyond its word
+_Column = tuple[int, Masks]
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
-    """What the points are in: for each axis its number of values, and whether they are ordered."""
+class Lattice:
+    """What the points are in.
 
-    sizes: tuple[int, ...]
+    Attributes:
+        words: for each axis, how many words each of its values takes to name.
+        ordered: for each axis, whether the order of its values means something.
+    """
+
+    words: tuple[tuple[int, ...], ...]
     ordered: tuple[bool, ...]
 
     @property
-    def whole(self) -> Box:
+    def whole(self) -> Masks:
         """The box of everything."""
-        return tuple((1 << size) - 1 for size in self.sizes)
+        return tuple((1 << len(words)) - 1 for words in self.words)
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
     """Boxes that together hold every leaking point and no holding one.
 
-    ``minimal`` is False where the search was cut short, and fewer boxes might do.
+    ``minimal`` is False where the search was cut short, and fewer or shorter boxes might do.
     """
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[Masks, ...]
     minimal: bool
 
-    def cost(self, space: Space) -> tuple[int, int]:
-        """The number of boxes, then the literals it takes to write them."""
-        return len(self.boxes), sum(_price(box, space) for box in self.boxes)
+    def price(self, lattice: Lattice) -> int:
+        """What it takes to write them: fewer boxes first, then literals, then words named."""
+        return sum(_price(box, lattice) for box in self.boxes)
 
 
-def cover(leaks: Sequence[Point], holds: Sequence[Point], space: Space) -> Cover:
+def cover(leaks: Sequence[Point], holds: Sequence[Point], lattice: Lattice) -> Cover:
     """The fewest boxes over ``leaks`` clear of ``holds``, and of those the shortest to write.
 
-    The two must not share a point. Up to `MAX_BOXES` candidates and `MAX_VISITS` steps the
-    number is proved minimal; beyond, it is a good cover that says so.
+    The two must not share a point. Up to `MOST_BOXES` boxes and `MOST_NODES` steps that is
+    proved; beyond, it is a good cover that says so.
     """
     if not leaks:
         return Cover((), minimal=True)
-    boxes = maximal_boxes(leaks, holds, space)
-    complete = boxes is not None
-    if boxes is None:
-        boxes = _grown_boxes(leaks, holds, space)
-    chosen, proved = _cheapest(boxes, leaks, space)
-    narrowed = _narrowed(chosen, leaks, space)
-    return Cover(
-        tuple(sorted(narrowed, key=lambda box: _reading_order(box, space))),
-        minimal=complete and proved,
+    points = sorted(leaks) + sorted(holds)
+    first, others = points[: len(leaks)], points[len(leaks) :]
+    tried = list(islice(_boxes(points, len(leaks), lattice), MOST_BOXES + 1))
+    complete = len(tried) <= MOST_BOXES and all(
+        map(_is_every_set_tried, lattice.words, lattice.ordered)
     )
+    clear = [(box, held) for box, held in tried if held >> len(leaks) == 0]
+    if not complete:
+        grown = [_grown(point, others, lattice) for point in first]
+        clear += [(box, _held(box, first)) for box in grown]
+    cheapest: dict[int, _Column] = {}
+    for box, held in clear:
+        column = (_price(box, lattice), box)
+        cheapest[held] = min(column, cheapest.get(held, column))
+    chosen, proved = _cheapest(cheapest, len(leaks))
+    boxes = sorted(chosen, key=lambda box: _reading_order(box, lattice))
+    return Cover(tuple(boxes), minimal=proved and complete)
 
 
-def maximal_boxes(leaks: Sequence[Point], holds: Sequence[Point], space: Space) -> list[Box] | None:
-    """Every maximal box that is clear of ``holds`` and has a leak; None if they are too many.
+def _boxes(points: Sequence[Point], leaks: int, lattice: Lattice) -> Iterator[tuple[Masks, int]]:
+    """Boxes that hold a leak, with the points that they hold as bits, many of them clear.
 
-    Starts from the box of everything and takes one holding point after the other out of it.
+    The first ``leaks`` of the points leak. An axis is narrowed only as long as that keeps a
+    holding point out: what is wider holds no less and is shorter to write.
     """
-    boxes = [space.whole]
-    for point in holds:
-        hit = [box for box in boxes if _has(box, point)]
-        kept = [box for box in boxes if not _has(box, point)]
-        pieces = dict.fromkeys(piece for box in hit for piece in _without(box, point, space))
-        useful = [piece for piece in pieces if any(_has(piece, leak) for leak in leaks)]
-        boxes = kept + [piece for piece in useful if not _is_inside_any(piece, kept + useful)]
-        if len(boxes) > MAX_BOXES:
-            return None
-    return boxes
+    axes, leaking = range(len(lattice.words)), (1 << leaks) - 1
+    within = [
+        [
+            (mask, sum(1 << n for n, point in enumerate(points) if mask >> point[axis] & 1))
+            for mask in _masks(len(lattice.words[axis]), lattice.ordered[axis])
+        ]
+        for axis in axes
+    ]
+
+    def narrowed(axis: int, box: Masks, held: int) -> Iterator[tuple[Masks, int]]:
+        if axis == len(axes) or not held & ~leaking:
+            yield box + lattice.whole[axis:], held
+            return
+        for mask, inside in within[axis]:
+            if held & inside & leaking:
+                yield from narrowed(axis + 1, (*box, mask), held & inside)
+
+    return narrowed(0, (), (1 << len(points)) - 1)
 
 
-def _without(box: Box, point: Point, space: Space) -> Iterable[Box]:
-    """The largest boxes inside ``box`` that leave ``point`` out, one or two an axis."""
-    for axis, value in enumerate(point):
-        mask, bit = box[axis], 1 << value
-        parts = (mask & (bit - 1), mask & ~(2 * bit - 1)) if space.ordered[axis] else (mask & ~bit,)
-        for part in filter(None, parts):
-            yield (*box[:axis], part, *box[axis + 1 :])
+def _is_every_set_tried(words: tuple[int, ...], ordered: bool) -> bool:
+    return ordered or len(words) <= MOST_SETS
 
 
-def _is_inside_any(box: Box, others: Iterable[Box]) -> bool:
-    return any(
-        other != box and all(mine & ~theirs == 0 for mine, theirs in zip(box, other, strict=True))
-        for other in others
-    )
+@cache
+def _masks(size: int, ordered: bool) -> tuple[int, ...]:
+    """The sets of values that a box may allow on one axis, the whole first.
+
+    Of many values without order, those of one value and of all but one.
+    """
+    whole = (1 << size) - 1
+    if not ordered and size > MOST_SETS:
+        alone = [1 << value for value in range(size)]
+        return (whole, *(whole & ~one for one in alone), *alone)
+    if not ordered:
+        return tuple(range(whole, 0, -1))
+    runs = [(1 << high) - (1 << low) for low in range(size) for high in range(low + 1, size + 1)]
+    return tuple(sorted(runs, reverse=True))
 
 
-def _grown_boxes(leaks: Sequence[Point], holds: Sequence[Point], space: Space) -> list[Box]:
-    """Maximal boxes grown from each leaking point, along the axes in every order where few."""
-    axes = tuple(range(len(space.sizes)))
-    few = len(axes) <= 4 and len(leaks) < MANY_LEAKS
-    orders = list(permutations(axes)) if few else [axes]
-    grown = (_grown(point, holds, order, space) for point in leaks for order in orders)
-    return list(dict.fromkeys(grown))
-
-
-def _grown(point: Point, holds: Sequence[Point], order: Sequence[int], space: Space) -> Box:
+def _grown(point: Point, holds: Sequence[Point], lattice: Lattice) -> Masks:
+    """A maximal box around ``point``, grown along one axis after the other."""
     box = [1 << value for value in point]
-    for axis in order:
-        rivals = [h for h in holds if all(box[a] >> h[a] & 1 for a in order if a != axis)]
-        taken = {rival[axis] for rival in rivals}
-        value = point[axis]
-        if space.ordered[axis]:
+    for axis, value in enumerate(point):
+        others = [a for a in range(len(point)) if a != axis]
+        taken = {hold[axis] for hold in holds if all(box[a] >> hold[a] & 1 for a in others)}
+        if lattice.ordered[axis]:
             low = max((t for t in taken if t < value), default=-1) + 1
-            high = min((t for t in taken if t > value), default=space.sizes[axis])
+            high = min((t for t in taken if t > value), default=len(lattice.words[axis]))
             box[axis] = (1 << high) - (1 << low)
         else:
-            box[axis] = sum(1 << v for v in range(space.sizes[axis]) if v not in taken)
+            box[axis] = sum(1 << v for v in range(len(lattice.words[axis])) if v not in taken)
     return tuple(box)
 
 
-def _cheapest(boxes: list[Box], leaks: Sequence[Point], space: Space) -> tuple[list[Box], bool]:
-    """The cheapest of ``boxes`` that cover ``leaks``, and whether that was proved."""
-    covers: dict[int, tuple[int, Box]] = {}
-    for box in sorted(boxes):
-        held = sum(1 << place for place, leak in enumerate(leaks) if _has(box, leak))
-        price = _price(box, space)
-        if held not in covers or price < covers[held][0]:
-            covers[held] = (price, box)
-    columns = [
-        (held, price)
-        for held, (price, _) in covers.items()
-        if not any(
-            held & ~other == 0 and other != held and other_price <= price
-            for other, (other_price, _) in covers.items()
-        )
-    ]
-    everything = (1 << len(leaks)) - 1
-    search = _Search(columns)
-    search.start_with_widest(everything)
-    if len(search.best) <= MAX_DEPTH:
-        search.visit(everything, [], 0)
-    proved = len(search.best) <= MAX_DEPTH and search.visits <= MAX_VISITS
-    return [covers[held][1] for held in search.best], proved
+def _cheapest(columns: dict[int, _Column], leaks: int) -> tuple[list[Masks], bool]:
+    """The cheapest boxes that together hold all ``leaks``, and whether that was proved."""
+    from scipy.optimize import LinearConstraint, milp  # type: ignore[import-untyped]
+
+    everyone = (1 << leaks) - 1
+    if everyone in columns and columns[everyone][0] < 2 * _A_TERM:
+        return [columns[everyone][1]], True
+    held = sorted(columns)
+    holds = np.array([[each >> place & 1 for each in held] for place in range(leaks)], float)
+    prices = np.array([columns[each][0] for each in held], float)
+    options = {"node_limit": MOST_NODES, "mip_rel_gap": 0.0}
+    found = milp(
+        prices,
+        integrality=np.ones(len(held)),
+        bounds=(0, 1),
+        constraints=LinearConstraint(holds, lb=1),
+        options=options,
+    )
+    if found.x is None:
+        return _widest_first(columns, everyone), False
+    chosen = [columns[each][1] for each, taken in zip(held, found.x, strict=True) if taken > 0.5]
+    return chosen, bool(found.status == 0)
 
 
-class _Search:
-    """Branch and bound over the columns ``(leaks held, price)`` of a covering problem."""
-
-    def __init__(self, columns: Sequence[tuple[int, int]]) -> None:
-        self.columns = sorted(columns, key=lambda column: (-column[0].bit_count(), column[1]))
-        self.best: list[int] = []
-        self.best_cost = (0, 0)
-        self.visits = 0
-
-    def start_with_widest(self, uncovered: int) -> None:
-        """Set ``best`` to the cover that takes the widest column each time."""
-        price = 0
-        while uncovered:
-            held, extra = max(self.columns, key=lambda c: ((c[0] & uncovered).bit_count(), -c[1]))
-            uncovered &= ~held
-            price += extra
-            self.best.append(held)
-        self.best_cost = (len(self.best), price)
-
-    def visit(self, uncovered: int, chosen: list[int], price: int) -> None:
-        """Try every way to cover the rest; the best so far ends in ``best``."""
-        if not uncovered:
-            if (len(chosen), price) < self.best_cost:
-                self.best, self.best_cost = list(chosen), (len(chosen), price)
-            return
-        self.visits += 1
-        if self._is_hopeless(uncovered, len(chosen), price):
-            return
-        for held, extra in self._choices(uncovered):
-            self.visit(uncovered & ~held, [*chosen, held], price + extra)
-
-    def _is_hopeless(self, uncovered: int, used: int, price: int) -> bool:
-        """Whether no completion can beat the best, or the search has gone on for too long."""
-        if self.visits > MAX_VISITS:
-            return True
-        widest = max((held & uncovered).bit_count() for held, _ in self.columns)
-        at_least = used + -(-uncovered.bit_count() // widest)
-        return (at_least, price) >= self.best_cost
-
-    def _choices(self, uncovered: int) -> list[tuple[int, int]]:
-        """The columns over the leak that the fewest of them hold, the widest first."""
-        rarest: list[tuple[int, int]] | None = None
-        remaining = uncovered
-        while remaining:
-            bit = remaining & -remaining
-            remaining ^= bit
-            over = [column for column in self.columns if column[0] & bit]
-            if rarest is None or len(over) < len(rarest):
-                rarest = over
-            if len(rarest) == 1:
-                break
-        found = rarest or []
-        return sorted(found, key=lambda column: -(column[0] & uncovered).bit_count())
+def _widest_first(columns: dict[int, _Column], uncovered: int) -> list[Masks]:
+    """The cover that takes the box with most of what is left each time."""
+    chosen = []
+    while uncovered:
+        best = max(columns, key=lambda held: ((held & uncovered).bit_count(), -columns[held][0]))
+        chosen.append(columns[best][1])
+        uncovered &= ~best
+    return chosen
 
 
-def _narrowed(boxes: Sequence[Box], leaks: Sequence[Point], space: Space) -> list[Box]:
-    """``boxes`` with values dropped from their sets where other boxes have those leaks.
+def _held(box: Masks, points: Sequence[Point]) -> int:
+    """The ``points`` that are in the box, as bits."""
+    return sum(
+        1 << number
+        for number, point in enumerate(points)
+        if all(mask >> value & 1 for mask, value in zip(box, point, strict=True))
+    )
 
-    Keeps the cover and its number of boxes, and turns "zero or never" into "zero" where
-    another box has all of "never". Boxes with the most literals give way first.
+
+def _price(box: Masks, lattice: Lattice) -> int:
+    """What it takes to write a box: a term, its literals, then the words that they name."""
+    axes = zip(box, lattice.whole, lattice.words, lattice.ordered, strict=True)
+    narrow = [(mask, words, ordered) for mask, full, words, ordered in axes if mask != full]
+    return _A_TERM + _A_LITERAL * len(narrow) + sum(_named(*each) for each in narrow)
+
+
+def _named(mask: int, words: tuple[int, ...], ordered: bool) -> int:
+    """What it takes to name a literal's words: the ends of a run, or a set's, or the others'.
+
+    Those come behind a "not", which is a word; of two that are as long, the one without it.
     """
-    result = sorted(boxes, key=lambda box: (-_literals(box, space), box))
-    for place, box in enumerate(result):
-        others = result[:place] + result[place + 1 :]
-        mine = [leak for leak in leaks if not any(_has(other, leak) for other in others)]
-        result[place] = tuple(
-            mask if ordered else _shorter({leak[axis] for leak in mine}, mask, size)
-            for axis, (mask, ordered, size) in enumerate(
-                zip(box, space.ordered, space.sizes, strict=True)
-            )
-        )
-    return result
+    if ordered:
+        return _A_WORD * (2 - (mask & 1) - (mask >> len(words) - 1 & 1))
+    inside = sum(count for place, count in enumerate(words) if mask >> place & 1)
+    return min(_A_WORD * inside, _A_WORD * (sum(words) - inside + 1) + 1)
 
 
-def _shorter(needed: set[int], mask: int, size: int) -> int:
-    """The mask of ``needed`` alone where that is shorter to write than ``mask``."""
-    smallest = sum(1 << value for value in needed)
-    full = (1 << size) - 1
-    if mask == full or not needed or _named(smallest, size) >= _named(mask, size):
-        return mask
-    return smallest
-
-
-def _named(mask: int, size: int) -> int:
-    """How many values it takes to name a set, by its members or by what it lacks."""
-    members = mask.bit_count()
-    return members if members <= 2 else min(members, size - members)
-
-
-def _has(box: Box, point: Point) -> bool:
-    return all(mask >> value & 1 for mask, value in zip(box, point, strict=True))
-
-
-def _literals(box: Box, space: Space) -> int:
-    return sum(mask != full for mask, full in zip(box, space.whole, strict=True))
-
-
-def _price(box: Box, space: Space) -> int:
-    """What it takes to write a box: its literals first, then the values they name."""
-    named = 0
-    for mask, full, ordered in zip(box, space.whole, space.ordered, strict=True):
-        named += 0 if mask == full else 1 if ordered else mask.bit_count()
-    return 1000 * _literals(box, space) + named
-
-
-def _reading_order(box: Box, space: Space) -> list[int]:
+def _reading_order(box: Masks, lattice: Lattice) -> list[int]:
     """By the first value that each axis allows, axis by axis, those left open at the end."""
-    pairs = zip(box, space.whole, strict=True)
+    pairs = zip(box, lattice.whole, strict=True)
     return [full + 1 if mask == full else mask & -mask for mask, full in pairs]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from enum import Enum
+from enum import Enum, StrEnum
 from types import MappingProxyType
 
 import pandas as pd
@@ -25,13 +25,24 @@ class Kind(Enum):
     TIME = "datetime64[us, UTC]"
 
 
-CAUSES = ("by_history", "by_decay", "by_gradient", "by_intrinsic", "despite_none")
-AXES = ("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedule", "freeze")
-"""The axes that make a setting; the eighth, seed, makes replicates of it."""
-SETTING = (*AXES, "workload", "steps", "options")
-"""Everything that decides a trial but its seed."""
+class SweepKind(StrEnum):
+    """What a sweep is. Asked once, here: tables and pages are of one kind or another."""
 
-TRIAL = MappingProxyType(
+    GRID = "grid"  # the product of its axes: values were chosen
+    SEARCH = "search"  # settings were proposed one after the other: numbers are nearly all distinct
+    WATCH = "watch"  # a user's own loop: a trial is a parameter
+
+
+CAUSE_FLAGS = ("by_history", "by_decay", "by_gradient", "by_intrinsic", "despite_none")
+SETTING_AXES = ("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedule", "freeze")
+"""The axes that make a setting; the eighth, seed, makes replicates of it."""
+SETTING_KEYS = (*SETTING_AXES, "workload", "steps", "options")
+"""Everything that decides a trial but its seed."""
+NUMERIC_AXES = ("lr", "weight_decay", "momentum")
+MOST_VALUES = 16
+"""Of a number that was searched: more are cut into as many parts with as many settings each."""
+
+TRIAL_COLUMNS = MappingProxyType(
     {
         "id": Kind.INT,
         "sweep_id": Kind.INT,
@@ -40,32 +51,20 @@ TRIAL = MappingProxyType(
         "workload": Kind.WORD,
         "steps": Kind.INT,
         "optimizer": Kind.WORD,
-        "lr": Kind.REAL,
-        "weight_decay": Kind.REAL,
-        "momentum": Kind.REAL,
-        "zero_grad": Kind.WORD,
-        "schedule": Kind.WORD,
-        "freeze": Kind.WORD,
+        **dict.fromkeys(NUMERIC_AXES, Kind.REAL),
+        **dict.fromkeys(("zero_grad", "schedule", "freeze"), Kind.WORD),
         "seed": Kind.INT,
         "options": Kind.WORD,
         "optimizer_package": Kind.WORD,
         "verdict": Kind.WORD,
         "moved": Kind.FLAG,
-        "frozen_steps": Kind.INT,
-        "leaked_steps": Kind.INT,
-        "first_leak_step": Kind.INT,
-        "max_drift": Kind.REAL,
-        "total_drift": Kind.REAL,
-        "attached_motion": Kind.REAL,
-        "drift_ratio": Kind.REAL,
+        **dict.fromkeys(("frozen_steps", "leaked_steps", "first_leak_step"), Kind.INT),
+        **dict.fromkeys(("max_drift", "total_drift", "attached_motion", "drift_ratio"), Kind.REAL),
         "causes": Kind.WORD,
         "unexplained": Kind.TEXT,
-        **dict.fromkeys(CAUSES, Kind.FLAG),
+        **dict.fromkeys(CAUSE_FLAGS, Kind.FLAG),
         "sideways": Kind.FLAG,
-        "initial_loss": Kind.REAL,
-        "final_loss": Kind.REAL,
-        "score": Kind.REAL,
-        "frozen_norm": Kind.REAL,
+        **dict.fromkeys(("initial_loss", "final_loss", "score", "frozen_norm"), Kind.REAL),
         "diverged": Kind.FLAG,
         "train_seconds": Kind.REAL,
         "error": Kind.TEXT,
@@ -74,47 +73,36 @@ TRIAL = MappingProxyType(
 )
 """The columns of ``trial``, and what each holds."""
 
-ENVIRONMENT = MappingProxyType(
+ENVIRONMENT_COLUMNS = MappingProxyType(
     {
-        "torch": Kind.WORD,
-        "python": Kind.WORD,
-        "leaksweep": Kind.WORD,
-        "system": Kind.WORD,
-        "machine": Kind.WORD,
-        "cpu": Kind.WORD,
-        "cpu_capability": Kind.WORD,
-        "blas": Kind.WORD,
-        "blas_mode": Kind.WORD,
-        "device": Kind.WORD,
+        **dict.fromkeys(("torch", "python", "leaksweep", "system", "machine"), Kind.WORD),
+        **dict.fromkeys(("cpu", "cpu_capability", "blas", "blas_mode", "device"), Kind.WORD),
         "threads": Kind.INT,
     }
 )
 """The columns of ``environment``, joined to each trial where they are asked for."""
 
-COLUMNS = MappingProxyType({"sweep": Kind.WORD, **TRIAL, **ENVIRONMENT})
-"""Every column that `analysis.load.load_trials` can give."""
+READABLE = MappingProxyType(
+    {"sweep": Kind.WORD, "sweep_kind": Kind.WORD, **TRIAL_COLUMNS, **ENVIRONMENT_COLUMNS}
+)
+"""Every column that `analysis.load.load_trials` can give; the first two are of the sweep."""
 
 COUNT = "count"
 """The column of a folded frame that says how many trials a row stands for."""
+SEEDS = "seeds"
+"""The column of a folded frame with the seeds of a row's trials, joined by commas."""
 
-LISTED = MappingProxyType({"id": "ids", "seed": "seeds"})
-"""The columns of a folded frame that hold a number for each of its trials, joined by commas."""
-
-ZERO_GRAD = ("none", "zero", "never")
-FREEZES = (
-    "detach",
-    "no_grad",
-    "requires_grad",
-    "grad_none",
-    "grad_zero",
-    "lr_zero",
-    "own_optimizer",
-)
+CLEARINGS = ("none", "zero", "never")
+"""The values of ``zero_grad``."""
+USUAL_FREEZES = ("detach", "no_grad", "requires_grad")
+"""The ways of freezing that people start from; what they do to the grad is the same."""
+FREEZES = (*USUAL_FREEZES, "grad_none", "grad_zero", "lr_zero", "own_optimizer")
+VERDICTS = ("leaks", "holds", "inert", "failed")
 _ORDERS = {
-    "zero_grad": ZERO_GRAD,
+    "zero_grad": CLEARINGS,
     "schedule": ("alternate", "always", "never"),
     "freeze": FREEZES,
-    "verdict": ("leaks", "holds", "inert", "failed"),
+    "verdict": VERDICTS,
 }
 
 
@@ -140,17 +128,30 @@ def counts(frame: pd.DataFrame) -> pd.Series:
     return pd.Series(1, index=frame.index, dtype="int64")
 
 
+def searched(frame: pd.DataFrame) -> pd.Series:
+    """Whether each row's sweep was searched, as booleans; a frame without kinds is a grid's."""
+    if "sweep_kind" not in frame:
+        return pd.Series(False, index=frame.index)
+    return frame["sweep_kind"] == SweepKind.SEARCH
+
+
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy of ``frame`` whose known columns have the dtypes that `analysis.load` gives."""
-    return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name in COLUMNS})
+    return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name in READABLE})
+
+
+def as_words(rows: pd.DataFrame) -> pd.DataFrame:
+    """``rows`` with its categories as text, which a finished table is read and joined by."""
+    words = [name for name in rows.columns if isinstance(rows[name].dtype, pd.CategoricalDtype)]
+    return rows.astype(dict.fromkeys(words, "string"))
 
 
 def _typed(column: pd.Series) -> pd.Series:
     name = str(column.name)
-    if COLUMNS[name] is Kind.WORD:
-        words = in_order(name, column.dropna().astype(str))
+    if READABLE[name] is Kind.WORD:
+        words = in_order(name, column.dropna().astype(str).unique())
         return column.astype(pd.CategoricalDtype(words))
-    return column.astype(COLUMNS[name].value)
+    return column.astype(READABLE[name].value)
 
 
 def _natural(word: str) -> tuple[list[tuple[bool, int, str]], str]:

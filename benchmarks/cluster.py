@@ -29,7 +29,7 @@ from write_page import markdown, write_table
 from sweep.driver import Progress, run_sweep
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
-from sweep.running.cluster import opened
+from sweep.running.cluster import opened_cluster
 from sweep.running.runner import Runner
 from sweep.running.task import RunTrial
 from sweep.store.store import Store
@@ -168,7 +168,7 @@ def bytes_sent(scheduler: str, trials: int, run: RunTrial) -> Counter[str]:
 
 def wire() -> Iterator[tuple[str, float, float]]:
     """Rows of what travels, bytes out, bytes back; the trials' are differences of two runs."""
-    with opened(None, JOBS) as client:
+    with opened_cluster(None, JOBS) as client:
         scheduler = client.scheduler_info()["address"]
         nothing = bytes_sent(scheduler, 1, empty_trial)
         yield "a run of one trial, from connecting to the end", nothing["out"], nothing["back"]

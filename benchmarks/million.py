@@ -109,10 +109,10 @@ def make(url: str, trials: int, rates: int) -> Cost:
 
 def items() -> dict[str, Callable[[str], str]]:
     """What is measured inside a process, by name: each takes the URL and says what came out."""
-    from analysis.tables import TABLES
+    from analysis.tables import SUMMARIES
     from sweep.store.views import VIEWS
 
-    tables = {f"table {name}": partial(_table, name) for name in TABLES}
+    tables = {f"table {name}": partial(_table, name) for name in SUMMARIES}
     views = {f"view {view.name}": partial(_view, view.name) for view in VIEWS}
     questions = {f"question {query.name}": partial(_question, query.name) for query in QUERIES}
     return {"resume": _resume, **tables, **views, **questions}
@@ -128,9 +128,9 @@ def _resume(url: str) -> str:
 
 
 def _table(name: str, url: str) -> str:
-    from analysis.tables import TABLES
+    from analysis.tables import SUMMARIES
 
-    table = TABLES[name]
+    table = SUMMARIES[name]
     return f"{len(table.make(table.read(url))):,} rows"
 
 

@@ -19,9 +19,9 @@ DOCS = Path(__file__).parent
 DATABASES = DOCS.parent / "results"
 FIGURES_OF_PRESET = {
     "article": ("article_trace", "leak_rate_heatmap"),
-    "full": ("leak_rate_heatmap", "leak_rate_by_axis", "drift_against_motion"),
+    "full": ("leak_rate_heatmap", "leak_rate_by_axis", "drift_ratio_by_cause"),
     "remedies": ("remedies_matrix", "leak_rate_by_axis"),
-    "atlas": ("leak_rate_heatmap", "drift_against_motion"),
+    "atlas": ("leak_rate_heatmap", "drift_ratio_by_cause"),
 }
 """The figures that say most of each preset."""
 
@@ -58,7 +58,7 @@ def gallery(docs: Path) -> str:
         if drawn:
             lines += [f"## `{preset}`", "", f"{descriptions[preset]}.", ""]
             lines += [f"    leaksweep run --preset {preset}"]
-            lines += [f"    leaksweep export --sweep {preset} --figures", ""]
+            lines += [f"    leaksweep export {preset} --figures", ""]
         for name in drawn:
             caption = FIGURES[name].caption
             lines += [f"![{name}](figures/{preset}/{name}.png)", "", caption, ""]

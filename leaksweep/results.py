@@ -120,20 +120,16 @@ class Results:
 
     def table(self, name: str) -> pd.DataFrame:
         """The summary table of that name, one of `tables`. Raises UnknownChoiceError."""
-        from analysis.exceptions import UnknownChoiceError
-        from analysis.tables import TABLES
+        from analysis.tables import summary_table
 
-        if name not in TABLES:
-            raise UnknownChoiceError("table", name, tuple(TABLES))
-        table = TABLES[name]
-        return table.make(table.read(self.db, self.sweep))
+        return summary_table(name, self.db, self.sweep)
 
     @property
     def tables(self) -> dict[str, str]:
         """What each summary table shows, by its name."""
-        from analysis.tables import TABLES
+        from analysis.tables import SUMMARIES
 
-        return {name: table.caption for name, table in TABLES.items()}
+        return {name: table.caption for name, table in SUMMARIES.items()}
 
     def __repr__(self) -> str:
         whole = "all sweeps" if self.sweep is None else f"sweep {self.sweep!r}"

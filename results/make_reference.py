@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from analysis.load import load_trials
-from analysis.schema import AXES, ENVIRONMENT, TRIAL
+from analysis.schema import ENVIRONMENT_COLUMNS, SETTING_AXES, TRIAL_COLUMNS
 
 HERE = Path(__file__).parent
 PRESETS = ("article", "full", "remedies", "atlas")
@@ -40,9 +40,9 @@ def leaksweep(*arguments: str, fine: tuple[int, ...] = (0,)) -> None:
 
 def write_trials(url: str, preset: str, path: Path) -> None:
     """Writes the trials themselves and what they ran on, without what says when or in which row."""
-    columns = [*(c for c in TRIAL if c not in NOT_OF_A_TRIAL), *ENVIRONMENT]
+    columns = [*(c for c in TRIAL_COLUMNS if c not in NOT_OF_A_TRIAL), *ENVIRONMENT_COLUMNS]
     trials = load_trials(url, preset, columns=columns)
-    order = [*AXES, "seed"]
+    order = [*SETTING_AXES, "seed"]
     # A fixed time in the header: the same trials are the same file.
     compression = {"method": "gzip", "mtime": 0}
     trials.sort_values(order).to_csv(path, index=False, compression=compression)
@@ -50,7 +50,7 @@ def write_trials(url: str, preset: str, path: Path) -> None:
 
 def described(preset: str, url: str) -> str:
     """What was run, where, with what, and what came of it, in Markdown."""
-    columns = ["verdict", "optimizer_package", "train_seconds", *ENVIRONMENT]
+    columns = ["verdict", "optimizer_package", "train_seconds", *ENVIRONMENT_COLUMNS]
     trials = load_trials(url, preset, columns=columns)
     verdicts = trials["verdict"].value_counts()
     counted = ", ".join(f"{verdicts[v]:,} {v}" for v in verdicts.index if verdicts[v])
@@ -68,7 +68,7 @@ def described(preset: str, url: str) -> str:
         "|---|---|",
         *(
             f"| {name} | {', '.join(map(str, sorted(trials[name].unique())))} |"
-            for name in ENVIRONMENT
+            for name in ENVIRONMENT_COLUMNS
         ),
         f"| optimizers of | {', '.join(packages)} |",
         "",

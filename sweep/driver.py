@@ -10,10 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
+from sweep.running.pace import Pace
 from sweep.running.runner import Runner
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
@@ -28,19 +30,29 @@ class Progress:
         planned: trials of the whole grid.
         recorded: how many of them were recorded before this run; those that this run
             does again do not count.
-        ran: outcomes of this run so far, by verdict.
+        ran: outcomes of this run so far, by verdict; none while workers are starting.
         seconds: how long this run has taken.
+        a_second: trials that finish in a second, as of late; None until that can be said.
+        extended_from: trials that were planned before, where this run extends the sweep.
     """
 
     planned: int
     recorded: int
     ran: Mapping[Verdict, int]
     seconds: float
+    a_second: float | None = None
+    extended_from: int | None = None
 
     @property
     def finished(self) -> int:
         """Trials of this run that are finished."""
         return sum(self.ran.values())
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes if it goes on as of late; None until that can be said."""
+        left = self.planned - self.recorded - self.finished
+        return left / self.a_second if self.a_second else None
 
 
 Observer = Callable[[Progress], None]
@@ -58,45 +70,64 @@ def run_sweep(
 
     Commits as it goes. ``observe`` is called at the start and after each outcome. A trial
     that fails is recorded as failed; with ``retry_failed`` those of earlier runs are run
-    again. Raises SweepMismatchError for a recorded sweep of that name whose grid is not
-    contained in this one, and DatabaseError where the database fails; what was finished by
-    then, or by an interruption, is kept.
+    again; where the grid is traced, those without steps are, too. Raises SweepMismatchError
+    for a recorded sweep of that name which is neither part of this grid nor contains it, or
+    whose trials ran on another device, and DatabaseError where the database fails; what was
+    finished by then, or by an interruption, is kept.
     """
-    sweep = claim(store, grid)
-    started = time.monotonic()
+    started, pace = time.monotonic(), Pace()
+    sweep, before = claim(store, grid, runner.device)
+    missing = store.missing(sweep.id, grid, retry_failed=retry_failed, traced=grid.spec.trace)
     ran: Counter[Verdict] = Counter()
-    recorded = _recorded(store, sweep, retry_failed)
+    progress = Progress(grid.size, missing.recorded, {}, 0.0, extended_from=before)
 
-    def progress() -> Progress:
-        return Progress(grid.size, recorded, ran, time.monotonic() - started)
+    def now() -> Progress:
+        seconds = time.monotonic() - started
+        return replace(progress, ran=dict(ran), seconds=seconds, a_second=pace.a_second(seconds))
 
-    observe(progress())
-    if recorded < grid.size:
-        missing = store.missing(sweep.id, grid, retry_failed=retry_failed)
-        with Writer(store, sweep.id) as writer, closing(runner.run(missing)) as outcomes:
-            for outcome in outcomes:
-                writer.put(outcome)
-                ran[outcome.verdict] += 1
-                observe(progress())
-    return progress()
+    observe(progress)
+    trials = iter(missing)
+    if (first := next(trials, None)) is None:
+        return now()
+    outcomes = runner.run(chain([first], trials))
+    with Writer(store, sweep.id) as writer, closing(outcomes):
+        for outcome in outcomes:
+            writer.put(outcome)
+            ran[outcome.verdict] += 1
+            pace.note(time.monotonic() - started, ran.total())
+            observe(now())
+    return now()
 
 
-def claim(store: Store, grid: Grid) -> RecordedSweep:
-    """The recorded sweep of ``grid``'s name, new or extended to it.
+def claim(store: Store, grid: Grid, device: str) -> tuple[RecordedSweep, int | None]:
+    """The recorded sweep of ``grid``'s name, new or extended to it, and its size if extended.
 
-    Raises SweepMismatchError if the recorded grid is not contained in this one.
+    A grid that is part of the recorded one leaves it as it is. Raises SweepMismatchError if
+    neither contains the other, or if there are trials of another device than ``device``.
     """
     name, spec = grid.spec.name, grid.canonical()
-    recorded = store.sweep(name)
-    if recorded is not None and recorded.spec == spec:
-        return recorded
-    if recorded is not None:
-        difference = grid.difference(recorded.spec)
-        if difference is not None:
-            raise SweepMismatchError(name, difference)
-    return store.record_sweep(name, spec, grid.size)
+    while True:
+        recorded = store.sweep(name)
+        if recorded is not None:
+            _check_device(store, recorded, device)
+            if recorded.spec == spec or _is_as_it_was(grid, recorded):
+                return recorded, None
+        old, before = (None, 0) if recorded is None else (recorded.spec, recorded.planned)
+        claimed = store.exchange_spec(name, old, spec, grid.size)
+        if claimed is not None:  # and no other driver was here in between
+            return claimed, before if 0 < before < claimed.planned else None
 
 
-def _recorded(store: Store, sweep: RecordedSweep, retry_failed: bool) -> int:
-    tally = store.tally(sweep.id)
-    return tally.total() - (tally[Verdict.FAILED] if retry_failed else 0)
+def _is_as_it_was(grid: Grid, recorded: RecordedSweep) -> bool:
+    """Whether the recorded sweep need not change; raises SweepMismatchError where it cannot."""
+    difference = grid.difference(recorded.spec)
+    is_part = grid.is_part_of(recorded.spec)
+    if difference is not None and not is_part:
+        raise SweepMismatchError(grid.spec.name, difference)
+    return is_part and not (difference is None and grid.spec.trace)
+
+
+def _check_device(store: Store, sweep: RecordedSweep, device: str) -> None:
+    for used in store.devices(sweep.id):
+        if used.split()[0] != device:
+            raise SweepMismatchError(sweep.name, f"its trials ran on {used}, not on {device}")

@@ -6,7 +6,7 @@
     │   ├── UnknownNameError     a name that is not known; carries the nearest ones
     │   ├── SweepMismatchError   a sweep's name used for another grid
     │   ├── DatabaseError        a database that cannot be opened, read or written
-    │   ├── WorkerStartError     no process for trials could be started
+    │   ├── SystemLimitError     a process or thread that the system refuses
     │   ├── ClusterError         a cluster that cannot be reached, was lost or cannot run trials
     │   └── QueryRefusedError    a query that would write, or that the database rejects
     ├── NotThereError            exit 1: the thing asked for is not there
@@ -108,16 +108,16 @@ class ClusterError(MisuseError):
     """
 
 
-class WorkerStartError(MisuseError):
-    """No process for trials could be started; ``why`` is what the system said.
+class SystemLimitError(MisuseError):
+    """A process or thread that the system refuses; ``why`` is what it said.
 
     What was finished before is kept.
     """
 
-    def __init__(self, why: object) -> None:
+    def __init__(self, what: str, why: object) -> None:
         super().__init__(
-            f"No process for trials could be started: {why}. What was finished is recorded, and "
-            f"the same command goes on from there. Lower --jobs, or raise what limits processes "
+            f"No {what} could be started: {why}. What was finished is recorded, and the same "
+            f"command goes on from there. Lower --jobs, or raise what limits processes, threads "
             f"or memory (`ulimit -a`)."
         )
 

@@ -15,12 +15,19 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures import axis_effects, drift, heatmap, remedy_matrix, trace
-from analysis.readings import Readings
-from analysis.sweeps import load_steps
+from analysis.figures.axis_changes import leak_rate_by_axis
+from analysis.figures.drift_ratios import drift_ratio_by_cause
+from analysis.figures.heatmap import leak_rate_heatmap
+from analysis.figures.remedy_matrix import remedies_matrix
+from analysis.figures.trace import article_trace
+from analysis.folded import Readings
+from analysis.runs import load_steps
+from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
+from analysis.tables.cause_counts import CAUSED
+from analysis.tables.rates import MEASURED
 
 
-class Rows(Enum):
+class DrawnFrom(Enum):
     """What a figure's frame has a row for."""
 
     TRIALS = "trials"
@@ -41,9 +48,11 @@ class Figure:
 
     name: str
     make: Callable[[pd.DataFrame], alt.TopLevelMixin]
-    rows: Rows
+    rows: DrawnFrom
     needs: tuple[str, ...]
     caption: str
+    only: None = None
+    kinds: frozenset[SweepKind] = frozenset({SweepKind.GRID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,42 +67,45 @@ class Drawn:
 _ALL = (
     Figure(
         "leak_rate_heatmap",
-        heatmap.leak_rate_heatmap,
-        Rows.TRIALS,
-        heatmap.NEEDS,
+        leak_rate_heatmap,
+        DrawnFrom.TRIALS,
+        ("sweep", "sweep_kind", *SETTING_AXES, *MEASURED),
         "Percent of trials in which the frozen layer moved, by optimizer and by how gradients "
-        "are cleared. A dash is where no trial proves anything.",
+        "are cleared, for each schedule and way of freezing.",
     ),
     Figure(
         "leak_rate_by_axis",
-        axis_effects.leak_rate_by_axis,
-        Rows.TRIALS,
-        axis_effects.NEEDS,
-        "Leak rate by each value of each axis that varies, over all other axes.",
+        leak_rate_by_axis,
+        DrawnFrom.TRIALS,
+        ("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
+        "For each change of one axis, the leak rate before it (hollow) and after it (filled), "
+        "over pairs of settings that agree in everything else. The title's percents are of the "
+        "variance of whether a setting leaks, as the table importance has them.",
     ),
     Figure(
-        "drift_against_motion",
-        drift.drift_against_motion,
-        Rows.TRIALS,
-        drift.NEEDS,
-        "One point a leaking setting. On the dashed line, the layer moves as far on the steps "
-        "on which it is frozen as on those on which it is not.",
+        "drift_ratio_by_cause",
+        drift_ratio_by_cause,
+        DrawnFrom.TRIALS,
+        ("sweep", *SETTING_KEYS, "verdict", "drift_ratio", *CAUSED),
+        "The share of leaking settings up to each drift_ratio, by what moves the layer at the "
+        "first leak. At the dashed line it moves as far on frozen steps as on attached ones.",
     ),
     Figure(
         "remedies_matrix",
-        remedy_matrix.remedies_matrix,
-        Rows.TRIALS,
-        remedy_matrix.NEEDS,
+        remedies_matrix,
+        DrawnFrom.TRIALS,
+        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
         "Percent of leaks that a remedy stops, and how many of how many. A remedy changes one "
-        "axis of a leaking setting, as its row says; no cell where it was not tried.",
+        "axis of a leaking trial; all remedies of a panel are tried on leaks of a layer frozen "
+        "as the panel says. No cell where it was not tried.",
     ),
     Figure(
         "article_trace",
-        trace.article_trace,
-        Rows.STEPS,
-        trace.NEEDS,
+        article_trace,
+        DrawnFrom.STEPS,
+        ("id", "sweep", *SETTING_AXES, "seed", "step", "frozen", "loss", "moved", "max_change"),
         "The loss before each step, and the largest change of any element of the layer by it. "
-        "Triangles are steps on which the layer was frozen; on the dashed line it did not move.",
+        "Triangles are steps on which the layer was frozen; on the strip below, it did not move.",
     ),
 )
 
@@ -101,21 +113,22 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({figure.name: figure for figure
 """Every figure by name, in the order of the report."""
 
 
-TRIAL_NEEDS = tuple(figure.needs for figure in _ALL if figure.rows is Rows.TRIALS)
-"""The columns that each figure about trials reads."""
-
-
-def draw(url: str, sweep: str, readings: Readings | None = None) -> Iterator[Drawn]:
+def draw(database: str, sweep: str, readings: Readings | None = None) -> Iterator[Drawn]:
     """Each figure of `FIGURES` drawn from one sweep, or why it has nothing to draw.
 
     ``readings`` are the sweep's where there are some already. Raises what
     `analysis.load.load_trials` raises.
     """
-    readings = readings or Readings(url, sweep, TRIAL_NEEDS)
-    steps = load_steps(url, sweep)
+    readings = readings or Readings(database, sweep, of_trials())
     for figure in FIGURES.values():
-        frame = steps if figure.rows is Rows.STEPS else readings.of(figure.needs)
+        of_steps = figure.rows is DrawnFrom.STEPS
+        frame = load_steps(database, sweep) if of_steps else readings.of(figure)
         try:
             yield Drawn(figure, figure.make(frame))
         except NothingToDrawError as nothing:
             yield Drawn(figure, None, str(nothing))
+
+
+def of_trials() -> list[Figure]:
+    """The figures that are drawn from trials."""
+    return [figure for figure in FIGURES.values() if figure.rows is DrawnFrom.TRIALS]

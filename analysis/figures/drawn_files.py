@@ -14,7 +14,8 @@ import vl_convert
 
 from analysis.exceptions import NoTrialsError, SweepMissingError
 from analysis.figures import draw
-from analysis.load import load_trials, sweep_names
+from analysis.folded import load_folded
+from analysis.sweeps import load_sweeps
 from analysis.whole_file import whole_file
 
 PNG_SCALE = 2  # device pixels for each of the figure's, for print
@@ -43,10 +44,11 @@ def export_figures(
         NoTrialsError: nothing was recorded yet.
         AnalysisError: anything that `analysis.load.load_trials` raises.
     """
-    names = sweep_names(url)
+    names = [record.name for record in load_sweeps(url)]
     if sweep is not None and sweep not in names:
         raise SweepMissingError(sweep, names)
-    filled = [name for name in names if sweep in (None, name) and _has_trials(url, name)]
+    with_trials = set(load_folded(url, columns=["sweep"])["sweep"])
+    filled = [name for name in names if sweep in (None, name) and name in with_trials]
     if not filled:
         raise NoTrialsError("The database" if sweep is None else f"The sweep {sweep!r}")
     folder = Path(out_dir)
@@ -70,10 +72,6 @@ def write_figure(chart: alt.TopLevelMixin, stem: Path) -> tuple[Path, Path]:
     with whole_file(svg) as unfinished:
         unfinished.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
     return png, svg
-
-
-def _has_trials(url: str, name: str) -> bool:
-    return not load_trials(url, name, columns=["id"]).empty
 
 
 def _prefixes(sweeps: list[str]) -> dict[str, str]:

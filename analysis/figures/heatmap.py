@@ -1,4 +1,4 @@
-"""Which optimizers leak, by how gradients are cleared and when the layer is frozen."""
+"""Which optimizers leak, by how gradients are cleared and how and when the layer is frozen."""
 
 from __future__ import annotations
 
@@ -9,110 +9,155 @@ import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
 from analysis.figures.look import (
+    BARE_AXIS,
     INK,
-    IS_CHOSEN,
     LEAK_RAMP,
     NO_RATE,
     RATE_TEXT,
     SMALL_TEXT,
-    finished,
     inline,
+    summed,
+    titled,
 )
-from analysis.figures.phrases import counted, listed
-from analysis.schema import ZERO_GRAD, in_order
-from analysis.tables.rates import MEASURES, rates
+from analysis.figures.phrases import counted, joined
+from analysis.schema import CLEARINGS, FREEZES, USUAL_FREEZES, in_order
+from analysis.tables.rates import rates
 
-NEEDS = ("sweep", "optimizer", "zero_grad", "schedule", *MEASURES)
 MOST_ROWS = 30  # with more optimizers, those with the same rates share a row
-MOST_COLUMNS = 3  # schedules side by side
+MOST_COLUMNS = 3  # panels side by side
 MOST_NAMED = 3  # optimizers that a title spells out
 
 _WORD = {"none": "set to None", "zero": "zeroed", "never": "never cleared"}
-_KEYS = ["zero_grad", "schedule"]
 _COUNTS = ("trials", "leaks", "inert", "failed")
+_TALLIED = [*_COUNTS, "optimizers"]
 
 
 def leak_rate_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Leak rate by optimizer (rows) and zero_grad (columns), a panel for each schedule.
+    """Leak rate by optimizer (rows) and zero_grad (columns), a panel for each way of freezing.
 
-    Optimizers with the same rates in every cell share a row where there are more than
-    `MOST_ROWS`. Raises NothingToDrawError where no trial leaks or holds.
+    Panels are told apart by schedule and freeze; ways of freezing with the same rates in every
+    cell share one, and so do, where there are more than `MOST_ROWS`, optimizers a row. Raises
+    NothingToDrawError where no trial leaks or holds.
     """
-    cells = rates(frame, ["optimizer", *_KEYS])
+    cells = rates(frame, ["optimizer", "zero_grad", "schedule", "freeze"])
     if not cells["trials"].sum():
         raise NothingToDrawError("no trial leaks or holds")
-    cells["row"] = cells["optimizer"].map(_row_names(cells))
-    return finished(_panels(cells), title(cells), f"Percent of trials that leak{_remark(cells)}")
+    cells = cells.assign(row=_shared_rows(cells), panel=_shared_panels(cells))
+    return titled(_panels(cells), title(cells), f"Percent of trials that leak{_remarks(cells)}")
 
 
 def title(cells: pd.DataFrame) -> str:
-    """What the rates by optimizer and zero_grad say, as a sentence without a full stop."""
-    leaking = {word: _leaking(cells, word) for word in ZERO_GRAD if _tried(cells, word)}
-    others = [word for word in leaking if word != "none" and leaking[word]]
+    """What the rates say of a layer frozen as people freeze one, without a full stop.
+
+    Of the other ways of freezing where the sweep has none of those: a way that writes zeros
+    into the grad would be blamed on how gradients are cleared.
+    """
+    ways = in_order("freeze", cells["freeze"])
+    asked = [way for way in ways if way in USUAL_FREEZES] or ways
+    cells = cells[cells["freeze"].isin(asked)]
+    said = _said(cells)
+    if asked != ways:
+        return f"Frozen by {joined(asked, 'or')}: {said}"
+    return said[0].upper() + said[1:]
+
+
+def _said(cells: pd.DataFrame) -> str:
+    trials = cells.groupby(["optimizer", "zero_grad"])[["trials", "leaks"]].sum().reset_index()
+    trials = trials[trials["trials"] > 0]
+    leaking = {
+        word: in_order("optimizer", own.loc[own["leaks"] > 0, "optimizer"])
+        for word, own in trials.groupby("zero_grad")
+    }
+    words = [word for word in CLEARINGS if word in leaking]
     if not any(leaking.values()):
-        return "No optimizer leaks"
-    if "none" in leaking and others and len(leaking["none"]) <= MOST_NAMED:
-        return "Setting grads to None stops every leak" + _but(leaking["none"])
-    parts = [f"{len(leaking[w])} of {_tried(cells, w)} with grads {_WORD[w]}" for w in leaking]
-    return "Optimizers that leak: " + ", ".join(parts)
+        return "no optimizer leaks"
+    with_none = leaking.get("none", [])
+    if "none" in leaking and len(with_none) <= MOST_NAMED and len(words) > 1:
+        who = joined(with_none) if with_none else "no optimizer"
+        verb = "leak" if len(with_none) > 1 else "leaks"
+        return f"with grads set to None, {'only ' if with_none else ''}{who} {verb}"
+    parts = [
+        f"{len(leaking[word])} of {(trials['zero_grad'] == word).sum()} with grads {_WORD[word]}"
+        for word in words
+    ]
+    return f"optimizers that leak in some trial: {', '.join(parts)}"
 
 
-def _but(names: list[str]) -> str:
-    if not names:
-        return ""
-    return f" but {names[0]}'s" if len(names) == 1 else f" but those of {listed(names)}"
-
-
-def _leaking(cells: pd.DataFrame, word: str) -> list[str]:
-    found = cells.loc[(cells["zero_grad"] == word) & (cells["leaks"] > 0), "optimizer"]
-    return in_order("optimizer", found)
-
-
-def _tried(cells: pd.DataFrame, word: str) -> int:
-    tried = cells.loc[(cells["zero_grad"] == word) & (cells["trials"] > 0), "optimizer"]
-    return int(tried.nunique())
-
-
-def _row_names(cells: pd.DataFrame) -> dict[str, str]:
-    """The name of the row that each optimizer is drawn in."""
+def _shared_rows(cells: pd.DataFrame) -> pd.Series:
+    """The name of the row that each cell's optimizer is drawn in."""
     optimizers = in_order("optimizer", cells["optimizer"])
     if len(optimizers) <= MOST_ROWS:
-        return {name: name for name in optimizers}
-    alike: dict[tuple[object, ...], list[str]] = {}
-    for name, own in cells.groupby("optimizer"):
-        pattern = tuple(
-            zip(own["zero_grad"], own["schedule"], own["leak_rate"].fillna(-1), strict=True)
-        )
-        alike.setdefault(pattern, []).append(str(name))
-    return {name: _group_name(group) for group in alike.values() for name in group}
+        return cells["optimizer"]
+    names: dict[str, str] = {}
+    for group in _alike(cells, "optimizer", ["zero_grad", "schedule", "freeze"]):
+        first = in_order("optimizer", group)[0]
+        others = counted(len(group) - 1, "other")
+        names |= dict.fromkeys(group, first if len(group) == 1 else f"{first} and {others}")
+    return cells["optimizer"].map(names)
 
 
-def _group_name(group: list[str]) -> str:
-    first = in_order("optimizer", group)[0]
-    return first if len(group) == 1 else f"{first} and {counted(len(group) - 1, 'other')}"
+def _shared_panels(cells: pd.DataFrame) -> pd.Series:
+    """The name of the panel that each cell is drawn in: its schedules and its ways of freezing.
+
+    What has the same rates in every cell shares one; a line that names all there are is left out.
+    """
+    groups: dict[tuple[tuple[str, ...], object], list[str]] = {}
+    for schedule, own in cells.groupby("schedule"):
+        for ways in _alike(own, "freeze", ["optimizer", "zero_grad"]):
+            rates_of_one = _pattern(own[own["freeze"] == ways[0]], ["optimizer", "zero_grad"])
+            groups.setdefault((tuple(ways), rates_of_one), []).append(str(schedule))
+    names: dict[tuple[str, str], str] = {}
+    for (freezes, _), schedules in groups.items():
+        lines = [
+            word
+            for axis, group in (("schedule", schedules), ("freeze", freezes))
+            for word in in_order(axis, group)
+            if len(group) < cells[axis].nunique()
+        ]
+        names |= {(schedule, way): "\n".join(lines) for schedule in schedules for way in freezes}
+    pairs = zip(cells["schedule"], cells["freeze"], strict=True)
+    return pd.Series([names[pair] for pair in pairs], cells.index)
 
 
-def _remark(cells: pd.DataFrame) -> str:
-    optimizers, rows = cells["optimizer"].nunique(), cells["row"].nunique()
-    if rows == optimizers:
-        return ""
-    return f". {optimizers} optimizers; those with the same rates share one of {rows} rows"
+def _alike(cells: pd.DataFrame, axis: str, others: list[str]) -> list[list[str]]:
+    """The values of ``axis`` in groups that have the same rates in every cell."""
+    groups: dict[object, list[str]] = {}
+    for value, own in cells.groupby(axis):
+        groups.setdefault(_pattern(own, others), []).append(str(value))
+    return list(groups.values())
+
+
+def _pattern(cells: pd.DataFrame, axes: list[str]) -> frozenset[tuple[object, ...]]:
+    """The rates of cells with what tells them apart."""
+    return frozenset(
+        zip(*(cells[name] for name in axes), cells["leak_rate"].fillna(-1), strict=True)
+    )
+
+
+def _remarks(cells: pd.DataFrame) -> str:
+    """What the percents are over, what shares a row, and what a dash is, where there are such."""
+    pooled = {axis for axes in cells["pools"].dropna() for axis in axes.split(", ")}
+    said = f", over {joined([a for a in ('lr', 'momentum', 'weight_decay') if a in pooled])}"
+    notes = said if pooled else ""
+    if (cells["row"] != cells["optimizer"]).any():
+        rows = f"share one of {cells['row'].nunique()} rows"
+        notes += f". {cells['optimizer'].nunique()} optimizers: those with the same rates {rows};"
+        notes += " the table results names them"
+    notes += ". A dash: none leaks or holds" if (cells["trials"] == 0).any() else ""
+    tried = cells.groupby(["row", "zero_grad", "panel"]).ngroups
+    whole = cells["row"].nunique() * cells["zero_grad"].nunique() * cells["panel"].nunique()
+    return notes + (". No cell: not run" if tried < whole else "")
 
 
 def _panels(cells: pd.DataFrame) -> Any:
     words = in_order("zero_grad", cells["zero_grad"])
-    schedules = in_order("schedule", cells["schedule"])
-    columns = min(len(schedules), MOST_COLUMNS)
+    panels = list(dict.fromkeys(cells.sort_values("panel", key=_placed)["panel"]))
+    columns = min(len(panels), MOST_COLUMNS)
     step = min(44, 306 // (columns * len(words)))
-    data = inline(cells[["row", "optimizer", *_KEYS, *_COUNTS]])
+    data = inline(cells[["row", "optimizer", "zero_grad", "panel", *_COUNTS]])
     base = alt.Chart().encode(
-        x=alt.X(
-            "zero_grad:N",
-            sort=words,
-            title="zero_grad",
-            axis=_BARE,
-        ),
-        y=alt.Y("row:N", sort=_by_rate(cells), title=None, axis=_BARE),
+        x=alt.X("zero_grad:N", sort=words, title="zero_grad", axis=BARE_AXIS),
+        y=alt.Y("row:N", sort=_by_rate(cells), title=None, axis=BARE_AXIS),
     )
     cell = base.mark_rect(stroke="white", invalid=None).encode(color=_colour(), tooltip=_tooltip())
     text = base.mark_text(fontSize=SMALL_TEXT, tooltip=None).encode(
@@ -120,12 +165,23 @@ def _panels(cells: pd.DataFrame) -> Any:
         color=alt.condition("datum.rate > 0.6", alt.value("white"), alt.value(INK)),
     )
     panel = alt.layer(cell, text).properties(width=alt.Step(step), height=alt.Step(19))
-    header = alt.Header(title="schedule" if len(schedules) > 1 else None)
-    facet = alt.Facet("schedule:N", sort=schedules, header=header)
-    return _counted(panel.facet(facet, data=data, columns=columns, spacing=10))
+    lines = alt.Header(title=None, labelExpr="split(datum.label, '\\n')")
+    facet = alt.Facet("panel:N", sort=panels, header=lines)
+    chart = panel.facet(facet, data=data, columns=columns, spacing=10)
+    alike = alt.AggregatedFieldDef(op="distinct", field="optimizer", **{"as": "optimizers"})
+    return (
+        summed(chart, _COUNTS, ["row", "zero_grad", "panel"], optimizers=alike)
+        .transform_calculate(rate="datum.trials > 0 ? datum.leaks / datum.trials : null")
+        .transform_calculate(percent=RATE_TEXT)
+    )
 
 
-_BARE = alt.Axis(labelAngle=0, ticks=False, domain=False, labelLimit=260)
+def _placed(panels: pd.Series) -> pd.Series:
+    """The place of each panel: by its first schedule, then by its first way of freezing."""
+    lines = panels.str.split("\n")
+    schedules = in_order("schedule", (line for line in lines.explode() if line not in FREEZES))
+    order = [*schedules, *FREEZES]
+    return lines.map(lambda own: [order.index(line) for line in own])
 
 
 def _by_rate(cells: pd.DataFrame) -> list[str]:
@@ -135,18 +191,6 @@ def _by_rate(cells: pd.DataFrame) -> list[str]:
     return list(rate.sort_values(ascending=False, kind="stable").index)
 
 
-def _counted(chart: Any) -> Any:
-    """``chart`` of the chosen optimizers' counts, added up for each cell."""
-    sums = [alt.AggregatedFieldDef(op="sum", field=name, **{"as": name}) for name in _COUNTS]
-    alike = alt.AggregatedFieldDef(op="distinct", field="optimizer", **{"as": "optimizers"})
-    return (
-        chart.transform_filter(IS_CHOSEN)
-        .transform_aggregate([*sums, alike], groupby=["row", *_KEYS])
-        .transform_calculate(rate="datum.trials > 0 ? datum.leaks / datum.trials : null")
-        .transform_calculate(percent=RATE_TEXT)
-    )
-
-
 def _colour() -> alt.Color:
     scale = alt.Scale(domain=[0, 0.5, 1], range=list(LEAK_RAMP), interpolate="lab")
     rate = alt.Color("rate:Q", scale=scale, legend=None)
@@ -154,6 +198,8 @@ def _colour() -> alt.Color:
 
 
 def _tooltip() -> list[alt.Tooltip]:
-    names = ("row", *_KEYS, "optimizers", *_COUNTS)
-    kinds = {"row": "optimizer"}
-    return [alt.Tooltip(name, type="nominal", title=kinds.get(name, name)) for name in names]
+    names = {"row": "optimizer", "zero_grad": "zero_grad", "panel": "frozen"}
+    return [
+        alt.Tooltip(name, type="nominal", title=names.get(name, name))
+        for name in (*names, *_TALLIED)
+    ]

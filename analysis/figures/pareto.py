@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import FAINT, HUES, IS_CHOSEN, finished, inline
+from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, titled
 from analysis.figures.phrases import counted
 
 KINDS = ("grid", "searched", "front")
@@ -48,7 +48,7 @@ def pareto_front(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> 
     notes = [f"{counted(len(on_front), 'trial')} on the front"]
     if len(drawn) < len(points):
         notes.append(f"{len(drawn):,} of {len(points):,} trials drawn, those near it")
-    return finished(_layers(drawn, x, y), title(on_front, x, y), "; ".join(notes))
+    return titled(_layers(drawn, x, y), title(on_front, x, y), "; ".join(notes))
 
 
 def title(on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> str:

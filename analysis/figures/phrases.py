@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from analysis.formats import percent
 
 
-def listed(names: Sequence[str]) -> str:
+def joined(names: Sequence[str], last: str = "and") -> str:
     """The names as a clause of a sentence.
 
-    >>> listed(["LBFGS"]), listed(["A", "B"]), listed(["A", "B", "C"])
-    ('LBFGS', 'A and B', 'A, B and C')
+    >>> joined(["LBFGS"]), joined(["A", "B"]), joined(["A", "B", "C"], "or")
+    ('LBFGS', 'A and B', 'A, B or C')
     """
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -25,10 +27,10 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def share(part: int, whole: int) -> str:
+def share_of(part: float, whole: float) -> str:
     """The part of the whole as percent.
 
-    >>> share(1, 2), share(999, 1000)
+    >>> share_of(1, 2), share_of(999, 1000)
     ('50%', '>99%')
     """
     return f"{percent(part / whole)}%"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import FAINT, HUES, IS_CHOSEN, finished, inline
-from analysis.figures.phrases import listed
-from analysis.schema import AXES, ZERO_GRAD, in_order
+from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, log_axis, titled
+from analysis.figures.phrases import joined
+from analysis.schema import CLEARINGS, in_order
 
-NEEDS = ("id", "sweep", *AXES, "seed", "step", "frozen", "loss", "moved", "max_change")
 FIRST_OPTIMIZER = "Adam"  # the article's; another where it was not traced
 FIRST_SCHEDULE = "alternate"
 
@@ -28,7 +26,7 @@ def article_trace(steps: pd.DataFrame) -> alt.TopLevelMixin:
 
     ``steps`` has a row for each step of each traced trial. The setting is Adam's on the
     alternating schedule where it was traced, else the first there is. A change of 0 has no
-    place on a log axis and is drawn on a line of its own below it. Raises
+    place on a log axis and is drawn on a strip of its own below it. Raises
     NothingToDrawError where there is no step on which the layer was frozen.
     """
     traced = steps[steps.groupby("id")["frozen"].transform("any").astype(bool)]
@@ -38,10 +36,9 @@ def article_trace(steps: pd.DataFrame) -> alt.TopLevelMixin:
     first = chosen.iloc[0]
     setting = ", ".join(f"{axis} {first[axis]:.6g}" for axis in _NUMBERS if pd.notna(first[axis]))
     subtitle = f"{_NOTE}. {first['optimizer']}, {setting}, schedule {first['schedule']}"
-    return finished(_panels(chosen), title(chosen), subtitle)
+    return titled(_panels(chosen), title(chosen), subtitle)
 
 
-_NO_HEADER = alt.Header(title=None, labelExpr="''", labelFontSize=1, labelPadding=0)
 _NUMBERS = ("lr", "weight_decay", "momentum")
 
 
@@ -49,14 +46,14 @@ def title(steps: pd.DataFrame) -> str:
     """Whether the layer moved on frozen steps, by zero_grad, as a sentence."""
     frozen = steps[steps["frozen"].astype(bool)]
     moved = frozen.groupby("zero_grad", observed=True)["moved"].any()
-    words = [word for word in ZERO_GRAD if word in moved.index]
+    words = [word for word in CLEARINGS if word in moved.index]
     still = [word for word in words if not moved[word]]
     moving = [word for word in words if moved[word]]
     name = steps["optimizer"].iloc[0]
     if not moving:
         return f"{name} keeps the frozen layer still"
-    moves = f"{name} moves the frozen layer with zero_grad {listed(moving)}"
-    return f"{moves}, not with {listed(still)}" if still else moves
+    moves = f"{name} moves the frozen layer with zero_grad {joined(moving)}"
+    return f"{moves}, not with {joined(still)}" if still else moves
 
 
 def _chosen(steps: pd.DataFrame) -> pd.DataFrame:
@@ -73,62 +70,54 @@ def _chosen(steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panels(steps: pd.DataFrame) -> Any:
+    """The loss, the changes above 0 on a log axis, and those of 0 on a strip of their own."""
     words = in_order("zero_grad", steps["zero_grad"].astype(str))
-    floor = _floor(steps["max_change"])
-    drawn = steps.assign(
-        kind=[_KINDS[bool(frozen)] for frozen in steps["frozen"]],
-        drawn=steps["max_change"].where(steps["max_change"] != 0, floor),
-    )
-    data = inline(drawn[["optimizer", "zero_grad", "step", "kind", "loss", "max_change", "drawn"]])
+    kinds = [_KINDS[bool(frozen)] for frozen in steps["frozen"]]
+    moving = steps.loc[steps["max_change"] > 0, "max_change"]
+    drawn = steps.assign(kind=kinds, placed=steps["max_change"].clip(lower=moving.min()))
+    shown = ["optimizer", "zero_grad", "step", "kind", "loss", "max_change", "placed"]
+    data = inline(drawn[shown])
     base = alt.Chart().transform_filter(IS_CHOSEN).encode(tooltip=_tooltip())
+    hidden = alt.X("step:Q", title=None, axis=alt.Axis(labels=False, ticks=False, grid=False))
+    positive = steps.loc[steps["loss"] > 0, "loss"]
     loss = base.mark_line(color=FAINT, strokeWidth=1.2).encode(
-        x=alt.X("step:Q", title=None, axis=alt.Axis(labels=False, ticks=False)),
-        y=alt.Y("loss:Q", title="loss (cross-entropy)", scale=alt.Scale(type="log"), axis=_AXIS),
+        x=hidden, y=alt.Y("loss:Q", title="loss", **log_axis(positive))
     )
-    column = alt.Column("zero_grad:N", sort=words, header=alt.Header(title="zero_grad"))
-    bare = alt.Column("zero_grad:N", sort=words, header=_NO_HEADER)
+    changes = _points(base, hidden, "datum.max_change > 0").encode(
+        y=alt.Y("placed:Q", title="largest change of any element", **log_axis(moving))
+    )
+    numbered = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=3))
+    zero = alt.Axis(values=[0], labels=True, ticks=False, format="d", domain=False, grid=True)
+    still = _points(base, numbered, "datum.max_change === 0").encode(
+        y=alt.Y(datum=0, title=None, scale=alt.Scale(domain=[-1, 1]), axis=zero)
+    )
+    heights = [(loss, 80), (changes, 140), (still, 16)]
     rows = [
-        loss.properties(width=_WIDTH, height=80).facet(column, data=data, spacing=8),
-        _changes(base, floor)
-        .properties(width=_WIDTH, height=150)
-        .facet(bare, data=data, spacing=8),
+        chart.properties(width=_WIDTH, height=height).facet(
+            alt.Column("zero_grad:N", sort=words, header=_header(place == 0)), data=data, spacing=8
+        )
+        for place, (chart, height) in enumerate(heights)
     ]
     return alt.vconcat(*rows, spacing=6)
 
 
-def _changes(base: Any, floor: float) -> Any:
-    """The layer's change at each step, those of 0 on the line at ``floor``."""
-    zero = f"datum.value <= {floor!r} ? '0' : format(datum.value, '~g')"
-    axis = alt.Axis(values=_decades(floor), labelExpr=zero, **_GRID)
-    scale = alt.Scale(type="log", domainMin=floor, nice=False)
+def _points(base: Any, x: alt.X, which: str) -> Any:
+    """A point a step, of which only ``which`` is to be seen: the others keep its panel there."""
     kinds = alt.Scale(domain=list(_KINDS), range=[HUES[0], HUES[1]])
     shapes = alt.Scale(domain=list(_KINDS), range=["circle", "triangle-up"])
     legend = alt.Legend(title="step")
-    points = base.mark_point(filled=True, size=18, opacity=0.85).encode(
-        x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=3)),
-        y=alt.Y("drawn:Q", title="largest change (parameter's units)", scale=scale, axis=axis),
+    return base.mark_point(filled=True, size=18).encode(
+        x=x,
         color=alt.Color("kind:N", scale=kinds, legend=legend),
         shape=alt.Shape("kind:N", scale=shapes, legend=legend),
+        opacity=alt.condition(which, alt.value(0.85), alt.value(0)),
     )
-    line = alt.Chart().mark_rule(color=FAINT, strokeDash=[2, 2]).encode(y=alt.datum(floor))
-    return alt.layer(line, points)
 
 
-_GRID: dict[str, Any] = {"gridOpacity": 0.7, "labelOverlap": "greedy"}
-_AXIS = alt.Axis(tickCount=3, format="~s", **_GRID)
-
-
-def _floor(changes: pd.Series) -> float:
-    """A power of ten at least one decade below every positive change: where 0 is drawn."""
-    positive = changes[(changes > 0) & changes.map(lambda value: math.isfinite(value))]
-    smallest = float(positive.min()) if len(positive) else 1.0
-    return float(10.0 ** (math.floor(math.log10(smallest)) - 1))
-
-
-def _decades(floor: float) -> list[float]:
-    """Marks for the axis: the floor, then every other decade above it."""
-    start = round(math.log10(floor))
-    return [float(10.0**power) for power in (start, *range(start + 2, start + 40, 2))]
+def _header(is_first: bool) -> alt.Header:
+    if is_first:
+        return alt.Header(title="zero_grad")
+    return alt.Header(title=None, labelExpr="''", labelFontSize=1, labelPadding=0)
 
 
 def _tooltip() -> list[alt.Tooltip]:

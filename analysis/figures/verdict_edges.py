@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import FAINT, HUES, IS_CHOSEN, SHAPES, finished, inline
+from analysis.figures.look import FAINT, HUES, IS_CHOSEN, SHAPES, inline, titled
 from analysis.figures.phrases import counted
 
 MOST_OPTIMIZERS = len(HUES)
@@ -50,7 +50,7 @@ def edge_figure(
     )
     chart = alt.layer(marked, kept, moved).properties(width=340, height=240)
     notes = f"{counted(len(points), 'trial')}; ticks on the ground kept still"
-    return finished(chart, _title(edges, axis), notes)
+    return titled(chart, _title(edges, axis), notes)
 
 
 def _title(edges: pd.DataFrame, axis: str) -> str:

@@ -14,14 +14,15 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NoTrialsError, SweepMissingError
-from analysis.figures import TRIAL_NEEDS, Figure, draw
-from analysis.figures.phrases import counted, share
-from analysis.readings import Readings
+from analysis.figures import Figure, draw, of_trials
+from analysis.figures.phrases import counted
+from analysis.folded import Readings
 from analysis.report.run_facts import Fact, Repeat, grid_facts, repeat, run_facts
 from analysis.report.table_view import TableView, table_view
-from analysis.schema import CAUSES, SETTING, in_order
-from analysis.sweeps import SweepRecord, load_runs, load_sweeps
-from analysis.tables import TABLES
+from analysis.runs import load_runs
+from analysis.schema import CAUSE_FLAGS, COUNT, SETTING_KEYS, SweepKind, in_order
+from analysis.sweeps import SweepRecord, load_sweeps
+from analysis.tables import SUMMARIES
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 """The page's own font, in which the figures' texts are measured, too."""
@@ -94,16 +95,20 @@ def sections(url: str, sweep: str | None = None) -> list[Section]:
     return made
 
 
-NEEDS = ("sweep", *SETTING, "seed", "verdict", *CAUSES)
-"""The columns of the trials that the words of a section are made from."""
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the words of a section are made from."""
+
+    needs: tuple[str, ...] = ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSE_FLAGS)
+    only: None = None
+    kinds: frozenset[SweepKind] = frozenset(SweepKind)
 
 
 def _section(url: str, record: SweepRecord, runs: pd.DataFrame) -> Section:
-    table_needs = [table.needs for table in TABLES.values()]
-    readings = Readings(url, record.name, [NEEDS, *table_needs, *TRIAL_NEEDS])
-    frame = readings.of(NEEDS)
-    counts = frame["verdict"].value_counts()
-    tables = {name: t.make(readings.of(t.needs, t.only)) for name, t in TABLES.items()}
+    readings = Readings(url, record.name, [_Words(), *SUMMARIES.values(), *of_trials()])
+    frame = readings.of(_Words())
+    counts = frame.groupby("verdict", observed=False)[COUNT].sum()
+    tables = {name: t.make(readings.of(t)) for name, t in SUMMARIES.items()}
     drawn = list(draw(url, record.name, readings))
     return Section(
         name=record.name,
@@ -115,20 +120,19 @@ def _section(url: str, record: SweepRecord, runs: pd.DataFrame) -> Section:
         rules=tuple(_rules(tables["rules"])),
         figures=tuple(_figure(one.figure, one.chart) for one in drawn if one.chart is not None),
         left_out=tuple(f"{d.figure.name}: {d.reason}." for d in drawn if d.chart is None),
-        tables=tuple(table_view(TABLES[name], rows) for name, rows in tables.items()),
+        tables=tuple(table_view(SUMMARIES[name], rows) for name, rows in tables.items()),
         repeat=repeat(record),
     )
 
 
 def headline(frame: pd.DataFrame) -> list[str]:
     """The sentences that a reader in a hurry needs: how many leak, and what moves them."""
+    number = frame.groupby("verdict", observed=False)[COUNT].sum()
     leaks = frame[frame["verdict"] == "leaks"]
-    conclusive = int(frame["verdict"].isin(["leaks", "holds"]).sum())
+    conclusive = int(number.get("leaks", 0) + number.get("holds", 0))
     if not conclusive:
         return ["No trial leaks or holds: nothing can be said."]
-    told = (
-        f"{len(leaks):,} of {counted(conclusive, 'trial')} leak ({share(len(leaks), conclusive)})."
-    )
+    told = f"{number.get('leaks', 0):,} of {counted(conclusive, 'trial')} leak."
     return [told, *_cause_sentences(leaks)]
 
 
@@ -142,8 +146,11 @@ _SAID = {
 
 
 def _cause_sentences(leaks: pd.DataFrame) -> list[str]:
-    counts = {cause: int(leaks[cause].fillna(False).sum()) for cause in CAUSES}
-    ranked = sorted((c for c in CAUSES if counts[c]), key=lambda cause: -counts[cause])
+    counts = {
+        cause: int(leaks.loc[leaks[cause].fillna(False).astype(bool), COUNT].sum())
+        for cause in CAUSE_FLAGS
+    }
+    ranked = sorted((c for c in CAUSE_FLAGS if counts[c]), key=lambda cause: -counts[cause])
     if not ranked:
         return []
     parts = [f"{_SAID[cause]} in {counts[cause]:,}" for cause in ranked]

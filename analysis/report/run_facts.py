@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.phrases import counted
-from analysis.schema import AXES, COUNT, ENVIRONMENT, in_order
+from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, SEEDS, SETTING_AXES, in_order
 from analysis.sweeps import SweepRecord
 
 _NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
@@ -47,13 +47,17 @@ def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> t
         Fact("workload", _values(frame["workload"])),
         Fact("steps", _values(frame["steps"])),
     ]
-    facts += [Fact(name, _values(runs[name])) for name in ENVIRONMENT]
+    facts += [Fact(name, _values(runs[name])) for name in ENVIRONMENT_COLUMNS]
     return (*facts, Fact("optimizers of", _values(runs["optimizer_package"])))
 
 
 def grid_facts(frame: pd.DataFrame) -> tuple[Fact, ...]:
     """Each axis with the values that its trials have."""
-    return tuple(Fact(axis, _values(frame[axis])) for axis in (*AXES, "seed"))
+    seeds = frame[SEEDS].str.split(",").explode().astype("int64").rename("seed")
+    return (
+        *(Fact(axis, _values(frame[axis])) for axis in SETTING_AXES),
+        Fact("seed", _values(seeds)),
+    )
 
 
 def repeat(record: SweepRecord) -> Repeat:
@@ -64,7 +68,7 @@ def repeat(record: SweepRecord) -> Repeat:
     run = "run repeat.toml" if searched is None else _search(searched, record.planned, name)
     commands = (
         f"leaksweep {run} --db sqlite:///repeat.db",
-        f"leaksweep report --sweep {name} --db sqlite:///repeat.db",
+        f"leaksweep report {name} --db sqlite:///repeat.db",
     )
     return Repeat(commands, spec_toml(spec))
 

@@ -1,7 +1,8 @@
 """The summary tables: pure functions of a frame of trials, and the list of them.
 
-`TABLES` is the one place that names them. Export, command line, report and documentation
-read it; a new table is a function and a row here.
+`SUMMARIES` is the one place that names them, and `summary_table` makes one from a database.
+Export, command line, report, pages and Python read these two; a new table is a function and
+a row here.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from analysis.folded import FOLDABLE, load_folded
-from analysis.load import load_trials
-from analysis.schema import SETTING
-from analysis.tables import axis_shares as _importance
-from analysis.tables import cause_counts as _causes
-from analysis.tables import failed_trials as _failures
-from analysis.tables import leak_rules as _rules
-from analysis.tables import rates as _rates
-from analysis.tables import remedy_pairs as _remedies
+from analysis.exceptions import UnknownChoiceError
+from analysis.folded import Readings
+from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
+from analysis.tables import rates
+from analysis.tables.axis_shares import importance
+from analysis.tables.cause_counts import CAUSED, causes
+from analysis.tables.did_it_move import results
+from analysis.tables.failed_trials import failures
+from analysis.tables.leak_rules import rules
+from analysis.tables.remedy_pairs import remedies
+
+_SETTINGS = frozenset({SweepKind.GRID, SweepKind.SEARCH})
+"""The kinds of sweep whose trials are settings; a watch's are parameters of one setting."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Summary:
     """One summary table.
 
     Attributes:
@@ -33,6 +38,7 @@ class Table:
         needs: the columns of the trials that it reads.
         caption: what it shows, as one sentence.
         only: the one verdict whose trials it is about; None where it is about all.
+        kinds: the kinds of sweep that it says something of.
     """
 
     name: str
@@ -40,75 +46,105 @@ class Table:
     needs: tuple[str, ...]
     caption: str
     only: str | None = None
-
-    def read(self, url: str, sweep: str | None = None) -> pd.DataFrame:
-        """The trials that it is made from, of one sweep or of all; raises as `load_trials` does.
-
-        They are folded where that can be: a million of them then take about a second.
-        """
-        if FOLDABLE.issuperset(self.needs):
-            return load_folded(url, sweep, columns=self.needs)
-        return load_trials(url, sweep, columns=self.needs, verdict=self.only)
+    kinds: frozenset[SweepKind] = _SETTINGS
 
 
-def _rate_table(make: Callable[[pd.DataFrame], pd.DataFrame], caption: str, *keys: str) -> Table:
-    return Table(make.__name__, make, ("sweep", *keys, *_rates.MEASURES), caption)
+def summary_table(name: str, database: str, sweep: str | None = None) -> pd.DataFrame:
+    """The summary table ``name`` of one sweep, or of all in the database.
+
+    ``database`` is a file's path or a URL. A sweep of which the table says nothing, as a watch
+    is no grid, has no rows in it. Raises UnknownChoiceError for a name that no table has, and
+    what `analysis.load.load_trials` raises.
+    """
+    if name not in SUMMARIES:
+        raise UnknownChoiceError("table", name, tuple(SUMMARIES))
+    summary = SUMMARIES[name]
+    return summary.make(Readings(database, sweep, []).of(summary))
 
 
+_POOLED = "over the trials that leak or hold; `pools` names what else differs among them"
+_RATED = ("sweep", "sweep_kind", *SETTING_AXES, *rates.MEASURED)
 _ALL = (
-    _rate_table(_rates.by_optimizer, "Leak rate by optimizer.", "optimizer"),
-    _rate_table(_rates.by_zero_grad, "Leak rate by how gradients are cleared.", "zero_grad"),
-    _rate_table(
-        _rates.by_weight_decay,
-        "Leak rate by weight decay; empty where the optimizer has none.",
-        "weight_decay",
+    Summary(
+        "results",
+        results,
+        ("sweep", "sweep_kind", *SETTING_AXES, "verdict"),
+        "Did the frozen layer move? What every trial of a row did, by how gradients are cleared.",
     ),
-    _rate_table(
-        _rates.by_momentum,
-        "Leak rate by first-moment coefficient; empty where the optimizer has none.",
-        "momentum",
+    Summary("by_optimizer", rates.by_optimizer, _RATED, f"Leak rate by optimizer, {_POOLED}."),
+    Summary(
+        "by_zero_grad",
+        rates.by_zero_grad,
+        _RATED,
+        f"Leak rate by how gradients are cleared, {_POOLED}.",
     ),
-    _rate_table(_rates.by_schedule, "Leak rate by when the layer is frozen.", "schedule"),
-    _rate_table(_rates.by_freeze, "Leak rate by the way of freezing.", "freeze"),
-    _rate_table(_rates.by_setting, "Leak rate by setting, seeds folded.", *SETTING),
-    _rate_table(
-        _rates.optimizer_by_zero_grad,
-        "Leak rate of each optimizer by how gradients are cleared, with the counts.",
-        "optimizer",
-        "zero_grad",
+    Summary(
+        "by_weight_decay",
+        rates.by_weight_decay,
+        _RATED,
+        f"Leak rate by weight decay, empty where the optimizer has none, {_POOLED}.",
     ),
-    Table(
+    Summary(
+        "by_momentum",
+        rates.by_momentum,
+        _RATED,
+        f"Leak rate by first-moment coefficient, empty where the optimizer has none, {_POOLED}.",
+    ),
+    Summary(
+        "by_schedule",
+        rates.by_schedule,
+        _RATED,
+        f"Leak rate by when the layer is frozen, {_POOLED}.",
+    ),
+    Summary("by_freeze", rates.by_freeze, _RATED, f"Leak rate by the way of freezing, {_POOLED}."),
+    Summary(
+        "by_setting",
+        rates.by_setting,
+        ("sweep", *SETTING_KEYS, *rates.MEASURED, "drift_ratio"),
+        "Leak rate by setting, seeds folded.",
+    ),
+    Summary(
+        "optimizer_by_zero_grad",
+        rates.optimizer_by_zero_grad,
+        _RATED,
+        f"Leak rate of each optimizer by how gradients are cleared, {_POOLED}.",
+    ),
+    Summary(
         "causes",
-        _causes.causes,
-        _causes.NEEDS,
-        "What moved the layer in leaking trials, by setting, seeds folded.",
+        causes,
+        ("sweep", "optimizer", "zero_grad", "verdict", *CAUSED, "sideways"),
+        "What moved the layer at the first leak: leaks by the smallest sets of sources that move "
+        "it, a source alone or several together.",
     ),
-    Table(
+    Summary(
         "remedies",
-        _remedies.remedies,
-        _remedies.NEEDS,
-        "Leaks that a change of one axis stops and leaves, in pairs that differ in it alone.",
+        remedies,
+        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
+        "Leaks that a change of one axis stops and leaves, in pairs of trials that differ in it "
+        "alone; each remedy is tried on leaks of a layer frozen as `frozen_by` says.",
     ),
-    Table(
+    Summary(
         "rules",
-        _rules.rules,
-        _rules.NEEDS,
+        rules,
+        ("sweep", "sweep_kind", *SETTING_AXES, "verdict"),
         "The smallest rule over the axes that decides which trials of an optimizer leak.",
     ),
-    Table(
+    Summary(
         "importance",
-        _importance.importance,
-        _importance.NEEDS,
+        importance,
+        ("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
         "How much each axis matters for whether the layer leaks and for the worst drift.",
     ),
-    Table(
+    # The table `cost` has its place here: what a leak costs, where trials have a score.
+    Summary(
         "failures",
-        _failures.failures,
-        _failures.NEEDS,
+        failures,
+        ("sweep", "id", *SETTING_AXES, "seed", "verdict", "error"),
         "Failed trials by optimizer and error, with an example of each.",
         only="failed",
+        kinds=frozenset(SweepKind),
     ),
 )
 
-TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _ALL})
+SUMMARIES: Mapping[str, Summary] = MappingProxyType({summary.name: summary for summary in _ALL})
 """Every summary table by name, in the order of the documentation."""

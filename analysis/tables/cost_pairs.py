@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.schema import SETTING
+from analysis.schema import SETTING_KEYS
 
 NEEDS = (
     "sweep",
-    *SETTING,
+    *SETTING_KEYS,
     "seed",
     "verdict",
     "causes",
@@ -95,7 +95,9 @@ class _Sides:
 def _rows(sweep: pd.DataFrame) -> Iterator[dict[str, object]]:
     settings = {
         tuple(key): trials.set_index("seed")
-        for key, trials in sweep.groupby(list(SETTING), observed=True, dropna=False, sort=False)
+        for key, trials in sweep.groupby(
+            list(SETTING_KEYS), observed=True, dropna=False, sort=False
+        )
     }
     settings = {_plain(key): trials for key, trials in settings.items()}
     for key, trials in settings.items():
@@ -103,9 +105,10 @@ def _rows(sweep: pd.DataFrame) -> Iterator[dict[str, object]]:
             continue
         sides = _beside_a_twin(key, trials, settings)
         if sides is not None:
-            yield {"sweep": trials["sweep"].iloc[0], **dict(zip(SETTING, key, strict=True))} | (
-                _measured(sides)
-            )
+            yield {
+                "sweep": trials["sweep"].iloc[0],
+                **dict(zip(SETTING_KEYS, key, strict=True)),
+            } | (_measured(sides))
 
 
 def _plain(key: tuple[object, ...]) -> tuple[object, ...]:
@@ -120,7 +123,7 @@ def _beside_a_twin(
 ) -> _Sides | None:
     for axis, value in REMEDIES:
         other = list(key)
-        other[SETTING.index(axis)] = value
+        other[SETTING_KEYS.index(axis)] = value
         twin = settings.get(tuple(other))
         if twin is None or tuple(other) == key or not (twin["verdict"] == "holds").all():
             continue
@@ -212,7 +215,7 @@ def _in_words(row: object) -> str:
 
 _COLUMNS = (
     "sweep",
-    *SETTING,
+    *SETTING_KEYS,
     "remedy",
     "causes",
     "seeds",

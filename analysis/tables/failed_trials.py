@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.schema import AXES
-from analysis.tables.rates import as_words
+from analysis.schema import SETTING_AXES, as_words
 
 ERROR_LENGTH = 200
-NEEDS = ("sweep", "id", *AXES, "seed", "verdict", "error")
 
 
 def failures(frame: pd.DataFrame) -> pd.DataFrame:
@@ -22,7 +20,7 @@ def failures(frame: pd.DataFrame) -> pd.DataFrame:
     keys = ["sweep", "optimizer", "error"]
     groups = failed.groupby(keys, observed=True, dropna=False)
     rows = groups.agg(trials=("id", "size"), example_id=("id", "first")).reset_index()
-    rest = ["id", *(axis for axis in (*AXES, "seed") if axis != "optimizer")]
+    rest = ["id", *(axis for axis in (*SETTING_AXES, "seed") if axis != "optimizer")]
     rows = rows.merge(failed[rest].rename(columns={"id": "example_id"}), on="example_id")
     order = ["sweep", "trials", "optimizer", "error"]
     rows = rows.sort_values(order, ascending=[True, False, True, True], ignore_index=True)

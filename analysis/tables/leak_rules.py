@@ -1,70 +1,72 @@
 """For each optimizer, the smallest rule over the axes that decides which trials leak.
 
 Exact on the recorded trials that leak or hold: first the fewest axes on which no leaking
-trial agrees with a holding one, then over them the fewest terms. The seed is no axis of a
-rule. Where trials that differ in their seed alone disagree, no rule over the axes can be
-exact; then the majority of each setting is taken, which no rule can beat, and the trials
-that it is wrong about are counted.
+trial agrees with a holding one, then over them the fewest terms, and of those the shortest in
+words. The seed is no axis of a rule. Where trials that differ in their seed alone disagree,
+no rule over the axes can be exact; then the majority of each setting is taken, which no rule
+can beat, and the trials that it is wrong about are counted.
+
+A number with many values, as a search has, is cut where a decision tree of scikit-learn cuts
+it. Where that gives no exact rule of at most `MOST_TERMS` terms there is no short one: then a
+smaller tree's answer is put in words, with how often it is right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from analysis.conditions import Between, Literal, OneOf, Rule, Value
-from analysis.minimise import Box, Cover, Point, Space, cover
-from analysis.schema import counts, in_order
+from analysis.conditions import NULL, Between, Literal, OneOf, Rule
+from analysis.minimise import Cover, Lattice, Masks, Point, cover
+from analysis.schema import NUMERIC_AXES, counts, in_order
+from analysis.tables.spelled import assigned, first_few
 
 RULE_AXES = ("zero_grad", "momentum", "weight_decay", "freeze", "schedule", "lr")
 """The axes that a rule may use, in the order it names them; the optimizer is given."""
-NUMBERS = frozenset({"momentum", "weight_decay", "lr"})
-NEEDS = ("sweep", "optimizer", *RULE_AXES, "verdict")
-MOST_UNDECIDED = 3  # settings spelled out in a cell before the rest are only counted
+MOST_TERMS = 6  # what anybody would read; the presets' longest rules have 5
+MOST_STEPS = 8  # of a number whose every value may be a threshold
+
+_Labels = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """How often one combination of `RULE_AXES` leaked and held, seeds folded."""
-
-    values: tuple[Value, ...]
-    leaks: int
-    holds: int
-
-    @property
-    def mostly_leaks(self) -> bool:
-        """Whether at least half of its trials leak."""
-        return self.leaks >= self.holds
-
-    @property
-    def exceptions(self) -> int:
-        """The trials in the minority."""
-        return min(self.leaks, self.holds)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
+class FoundRule:
     """The rule of one optimizer, and how far it can be relied on.
 
     Attributes:
         rule: the condition under which its trials leak.
-        exact: it is right about every trial.
-        minimal: no rule over the same axes has fewer terms; False where the search for one
-            was cut short.
+        short: it is exact, or wrong only where seeds disagree, in at most `MOST_TERMS` terms.
+        minimal: no rule over as few axes is shorter; False where that was not proved.
         trials: the trials it was made from, those that leak or hold.
         exceptions: the trials it is wrong about.
-        undecided: the settings whose seeds disagree.
+        undecided: the settings whose seeds disagree, in words.
     """
 
     rule: Rule
-    exact: bool
+    short: bool
     minimal: bool
     trials: int
     exceptions: int
-    undecided: tuple[Setting, ...]
+    undecided: tuple[str, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is right about every trial."""
+        return self.exceptions == 0
+
+    def __str__(self) -> str:
+        """The rule as a sentence; where there is no short one, how good it is before it."""
+        if self.short:
+            return str(self.rule)
+        terms = f"{len(self.rule.terms)} term{'s' if len(self.rule.terms) != 1 else ''}"
+        right = f"{self.trials - self.exceptions:,} of {self.trials:,} trials"
+        return f"no short rule: right about {right} by the best found of {terms}: {self.rule}"
 
 
 def rules(frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,29 +74,35 @@ def rules(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: ``sweep``, ``optimizer``, ``rule`` (a sentence), ``axes`` (those it looks at,
     null for none), ``exact``, ``trials`` (leaks + holds), ``exceptions`` (trials that it is
-    wrong about), ``minimal``, ``undecided`` (settings whose seeds disagree, null for none).
+    wrong about), ``minimal`` (proved to be the smallest), ``undecided`` (settings whose seeds
+    disagree, null for none).
     """
-    found = findings(frame)
-    rows = pd.DataFrame(
-        {
-            "sweep": [sweep for sweep, _ in found],
-            "optimizer": [optimizer for _, optimizer in found],
-            "rule": [str(finding.rule) for finding in found.values()],
-            "axes": [", ".join(finding.rule.axes) or None for finding in found.values()],
-            "exact": [finding.exact for finding in found.values()],
-            "trials": [finding.trials for finding in found.values()],
-            "exceptions": [finding.exceptions for finding in found.values()],
-            "minimal": [finding.minimal for finding in found.values()],
-            "undecided": [_undecided_text(finding.undecided) for finding in found.values()],
-        }
-    )
-    words = ("sweep", "optimizer", "rule", "axes", "undecided")
-    kinds = dict.fromkeys(words, "string") | dict.fromkeys(("exact", "minimal"), "bool")
-    return rows.astype(kinds | dict.fromkeys(("trials", "exceptions"), "int64"))
+    found = find_rules(frame)
+    rows = [
+        (
+            *key,
+            str(one),
+            ", ".join(one.rule.axes) or None,
+            one.exact,
+            one.trials,
+            one.exceptions,
+            one.minimal,
+            first_few(one.undecided),
+        )
+        for key, one in found.items()
+    ]
+    kinds = {
+        **dict.fromkeys(("sweep", "optimizer", "rule", "axes"), "string"),
+        "exact": "bool",
+        **dict.fromkeys(("trials", "exceptions"), "int64"),
+        "minimal": "bool",
+        "undecided": "string",
+    }
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
 
-def findings(frame: pd.DataFrame) -> dict[tuple[str, str], Finding]:
-    """The finding of each (sweep, optimizer) that has a trial that leaks or holds."""
+def find_rules(frame: pd.DataFrame) -> dict[tuple[str, str], FoundRule]:
+    """The rule of each (sweep, optimizer) that has a trial that leaks or holds."""
     decided = frame[frame["verdict"].isin(["leaks", "holds"])]
     keys = ["sweep", "optimizer", *RULE_AXES]
     trials = counts(decided)
@@ -103,58 +111,69 @@ def findings(frame: pd.DataFrame) -> dict[tuple[str, str], Finding]:
         holds=trials.where(decided["verdict"] == "holds", 0),
     )
     folded = marked.groupby(keys, observed=True, dropna=False)[["leaks", "holds"]].sum()
-    settings: dict[tuple[str, str], list[Setting]] = {}
-    for (sweep, optimizer, *values), leaks, holds in zip(
-        folded.index, folded["leaks"], folded["holds"], strict=True
-    ):
-        plain = tuple(None if pd.isna(value) else value for value in values)
-        settings.setdefault((sweep, optimizer), []).append(Setting(plain, leaks, holds))
-    return {key: find(group) for key, group in settings.items()}
+    groups = folded.reset_index().groupby(["sweep", "optimizer"], observed=True)
+    return {cast("tuple[str, str]", key): find_rule(group) for key, group in groups}
 
 
-def find(settings: Sequence[Setting]) -> Finding:
-    """The smallest rule for the settings of one optimizer; there must be at least one."""
-    axes = [_Axis.of(name, {s.values[i] for s in settings}) for i, name in enumerate(RULE_AXES)]
-    points = {
-        tuple(axis.values.index(v) for axis, v in zip(axes, s.values, strict=True)): s.mostly_leaks
-        for s in settings
-    }
-    found = [_covered(points, axes, subset) for subset in _deciding_subsets(points, axes)]
-    subset, space, best = min(found, key=lambda candidate: candidate[2].cost(candidate[1]))
-    terms = tuple(_term(box, [axes[place] for place in subset], space) for box in best.boxes)
-    exceptions = sum(setting.exceptions for setting in settings)
-    return Finding(
-        rule=Rule(terms),
-        exact=exceptions == 0,
-        minimal=best.minimal,
-        trials=sum(setting.leaks + setting.holds for setting in settings),
-        exceptions=exceptions,
-        undecided=tuple(setting for setting in settings if setting.exceptions),
-    )
+def find_rule(settings: pd.DataFrame) -> FoundRule:
+    """The rule of one optimizer's settings: a row for each, `RULE_AXES`, ``leaks``, ``holds``."""
+    leaks, holds = (settings[name].to_numpy(np.int64) for name in ("leaks", "holds"))
+    mostly = leaks >= holds
+    torn = settings[(leaks > 0) & (holds > 0)]
+    undecided = tuple(map(_undecided, torn.to_dict("records")))
+    least = int(np.minimum(leaks, holds).sum())
+
+    def told(rule: Rule, minimal: bool) -> FoundRule:
+        says = rule.evaluate(settings).to_numpy(bool)
+        wrong = int(np.where(says, holds, leaks).sum())
+        short = wrong == least and len(rule.terms) <= MOST_TERMS
+        return FoundRule(
+            rule, short, minimal and short, int((leaks + holds).sum()), wrong, undecided
+        )
+
+    axes = [_axis(settings[name]) for name in RULE_AXES]
+    if all(axis.size <= MOST_STEPS for axis in axes if isinstance(axis, _Numbers)):
+        found = told(*_smallest(settings, axes, mostly))
+        if found.short:
+            return found
+    for leaves in (4 * MOST_TERMS, 2 * MOST_TERMS, MOST_TERMS + 1):
+        says, cuts = _tree(settings, mostly, leaves)
+        found = told(_smallest(settings, [axis.cut(cuts) for axis in axes], says)[0], False)
+        if len(found.rule.terms) <= MOST_TERMS:
+            break
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """The values seen on an axis in their order, and whether that order means something."""
-
-    name: str
-    values: tuple[Value, ...]
-    ordered: bool
-
-    @classmethod
-    def of(cls, name: str, seen: Iterable[Value]) -> _Axis:
-        known = [value for value in seen if value is not None]
-        null = [None] if len(known) < len(set(seen)) else []
-        if name in NUMBERS:
-            numbers = sorted(float(value) for value in known)
-            # Null is neither above nor below a threshold, so it makes the axis one of words.
-            return cls(name, (*numbers, *null), ordered=not null)
-        return cls(name, (*in_order(name, map(str, known)), *null), ordered=False)
+def _smallest(settings: pd.DataFrame, axes: Sequence[_Axis], leaks: _Labels) -> tuple[Rule, bool]:
+    """The smallest rule that tells which settings leak, and whether it is proved to be."""
+    columns = [axis.places(settings[axis.name]).tolist() for axis in axes]
+    axes, points = _merged(axes, dict(zip(zip(*columns, strict=True), leaks.tolist(), strict=True)))
+    covered = [(subset, *_covered(points, axes, subset)) for subset in _deciding(points, axes)]
+    subset, lattice, best = min(covered, key=lambda each: each[2].price(each[1]))
+    terms = tuple(_term(box, [axes[place] for place in subset], lattice) for box in best.boxes)
+    return Rule(terms), all(found.minimal for _, _, found in covered)
 
 
-def _deciding_subsets(points: Mapping[Point, bool], axes: Sequence[_Axis]) -> list[tuple[int, ...]]:
+def _merged(
+    axes: Sequence[_Axis], points: Mapping[Point, bool]
+) -> tuple[list[_Axis], Mapping[Point, bool]]:
+    """The axes with steps that do the same wherever they were run put together, and the points."""
+    found = list(axes)
+    for place, axis in enumerate(axes):
+        does: list[set[tuple[object, ...]]] = [set() for _ in range(axis.size)]
+        for point, label in points.items():
+            does[point[place]].add((point[:place], point[place + 1 :], label))
+        found[place], new = axis.merged([frozenset(each) for each in does])
+        points = {
+            (*point[:place], new[point[place]], *point[place + 1 :]): label
+            for point, label in points.items()
+        }
+    return found, points
+
+
+def _deciding(points: Mapping[Point, bool], axes: Sequence[_Axis]) -> list[tuple[int, ...]]:
     """The smallest sets of axes, all of one size, that tell leaking from holding points."""
-    varying = [place for place, axis in enumerate(axes) if len(axis.values) > 1]
+    varying = [place for place, axis in enumerate(axes) if axis.size > 1]
     subsets = (list(combinations(varying, size)) for size in range(len(varying) + 1))
     deciding = ([s for s in some if _projected(points, s) is not None] for some in subsets)
     return next(found for found in deciding if found)  # all of the axes always decide
@@ -171,53 +190,161 @@ def _projected(points: Mapping[Point, bool], subset: tuple[int, ...]) -> dict[Po
 
 def _covered(
     points: Mapping[Point, bool], axes: Sequence[_Axis], subset: tuple[int, ...]
-) -> tuple[tuple[int, ...], Space, Cover]:
+) -> tuple[Lattice, Cover]:
     seen = _projected(points, subset) or {}
-    space = Space(
-        sizes=tuple(len(axes[place].values) for place in subset),
-        ordered=tuple(axes[place].ordered for place in subset),
+    chosen = [axes[place] for place in subset]
+    lattice = Lattice(
+        words=tuple(axis.words for axis in chosen),
+        ordered=tuple(isinstance(axis, _Numbers) for axis in chosen),
     )
-    leaks = [point for point, leaks in seen.items() if leaks]
-    holds = [point for point, leaks in seen.items() if not leaks]
-    return subset, space, cover(leaks, holds, space)
+    leaks = [point for point, label in seen.items() if label]
+    holds = [point for point, label in seen.items() if not label]
+    return lattice, cover(leaks, holds, lattice)
 
 
-def _term(box: Box, axes: Sequence[_Axis], space: Space) -> tuple[Literal, ...]:
+def _term(box: Masks, axes: Sequence[_Axis], lattice: Lattice) -> tuple[Literal, ...]:
     """The literals of a box: one for each axis that it narrows."""
-    triples = zip(box, axes, space.whole, strict=True)
-    return tuple(_literal(mask, axis) for mask, axis, full in triples if mask != full)
+    triples = zip(box, axes, lattice.whole, strict=True)
+    return tuple(axis.literal(mask) for mask, axis, full in triples if mask != full)
 
 
-def _literal(mask: int, axis: _Axis) -> Literal:
-    inside = [value for place, value in enumerate(axis.values) if mask >> place & 1]
-    if not axis.ordered:
-        others = [value for value in axis.values if value not in inside]
-        return OneOf(axis.name, tuple(inside), tuple(others))
-    numbers = [float(value) for value in axis.values if value is not None]
-    low, high = numbers.index(float(inside[0] or 0)), numbers.index(float(inside[-1] or 0))
-    return Between(
-        axis.name,
-        above=numbers[low - 1] if low else None,
-        upto=numbers[high] if high < len(numbers) - 1 else None,
-    )
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """An axis of words: for each step the words that a rule does not tell apart."""
+
+    name: str
+    steps: tuple[tuple[str, ...], ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.steps)
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        return tuple(map(len, self.steps))
+
+    def places(self, column: pd.Series) -> npt.NDArray[np.int64]:
+        place = {word: step for step, words in enumerate(self.steps) for word in words}
+        return np.array([place[word] for word in column.astype(str)], np.int64)
+
+    def merged(self, does: Sequence[frozenset[object]]) -> tuple[_Words, list[int]]:
+        """The axis with steps that do the same as one, and where each step went."""
+        kinds = list(dict.fromkeys(does))
+        new = [kinds.index(each) for each in does]
+        steps = [
+            [w for s, n in zip(self.steps, new, strict=True) if n == k for w in s]
+            for k in range(len(kinds))
+        ]
+        return _Words(self.name, tuple(map(tuple, steps))), new
+
+    def cut(self, cuts: Mapping[str, Sequence[float]]) -> _Words:
+        return self
+
+    def literal(self, mask: int) -> OneOf:
+        sides: tuple[list[str], list[str]] = ([], [])
+        for step, words in enumerate(self.steps):
+            sides[not mask >> step & 1].extend(words)
+        inside, others = (tuple(in_order(self.name, side)) for side in sides)
+        return OneOf(self.name, inside, others)
 
 
-def _undecided_text(settings: Sequence[Setting]) -> str | None:
-    """The settings whose seeds disagree with their counts, the first few spelled out."""
-    if not settings:
-        return None
-    shown = [
-        f"{setting.leaks} of {setting.leaks + setting.holds} leak at {_described(setting)}"
-        for setting in settings[:MOST_UNDECIDED]
-    ]
-    more = len(settings) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more else "")
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """An axis of numbers: for each step the number that it reaches up to; null is the lowest."""
+
+    name: str
+    ends: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.ends)
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        return (1,) * self.size
+
+    def places(self, column: pd.Series) -> npt.NDArray[np.int64]:
+        return np.searchsorted(self.ends, column.fillna(NULL).to_numpy(float)).astype(np.int64)
+
+    def merged(self, does: Sequence[frozenset[object]]) -> tuple[_Numbers, list[int]]:
+        """The axis with neighbours that do the same as one step, and where each step went."""
+        is_last = [each != after for each, after in zip(does, [*does[1:], None], strict=True)]
+        new = np.cumsum([0, *is_last[:-1]]).tolist()
+        ends = tuple(end for end, last in zip(self.ends, is_last, strict=True) if last)
+        return _Numbers(self.name, ends), new
+
+    def cut(self, cuts: Mapping[str, Sequence[float]]) -> _Numbers:
+        if self.size <= MOST_STEPS:
+            return self
+        return _Numbers(self.name, (*cuts[self.name], np.inf))
+
+    def literal(self, mask: int) -> Between:
+        first, last = (mask & -mask).bit_length() - 1, mask.bit_length() - 1
+        above = self.ends[first - 1] if first else None
+        return Between(self.name, above, self.ends[last] if last < self.size - 1 else None)
 
 
-def _described(setting: Setting) -> str:
-    pairs = zip(RULE_AXES, setting.values, strict=True)
-    return " ".join(
-        f"{axis}={value:.12g}" if isinstance(value, float) else f"{axis}={value}"
-        for axis, value in pairs
-        if value is not None
-    )
+_Axis = _Words | _Numbers
+
+
+def _axis(column: pd.Series) -> _Axis:
+    """The axis with a step for each value that occurs."""
+    name = str(column.name)
+    if name in NUMERIC_AXES:
+        return _Numbers(name, tuple(sorted(column.fillna(NULL).unique().tolist())))
+    return _Words(name, tuple((word,) for word in in_order(name, column.astype(str).unique())))
+
+
+def _tree(
+    settings: pd.DataFrame, leaks: _Labels, leaves: int
+) -> tuple[_Labels, dict[str, list[float]]]:
+    """What a decision tree says of each setting, and where it cuts each number.
+
+    A leaf has at least a hundredth of the settings, so that none is there for a single one. A
+    cut is the shortest number between the two values that it parts.
+    """
+    from sklearn.tree import DecisionTreeClassifier  # type: ignore[import-untyped]
+
+    numbers = settings[list(NUMERIC_AXES)].fillna(-1.0)  # no axis has negative numbers
+    words = [axis for axis in RULE_AXES if axis not in NUMERIC_AXES]
+    marks = pd.get_dummies(settings[words].astype(str), dtype=float)
+    given = pd.concat([numbers, marks], axis="columns").to_numpy(float)
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=leaves,
+        min_samples_leaf=max(1, len(settings) // 100),
+        random_state=0,
+    ).fit(given, leaks)
+    cuts = {
+        axis: sorted(
+            _shortest(*_beside(given[:, place], cut))
+            for cut in tree.tree_.threshold[tree.tree_.feature == place]
+        )
+        for place, axis in enumerate(NUMERIC_AXES)
+    }
+    return tree.predict(given).astype(bool), cuts
+
+
+def _beside(values: npt.NDArray[np.float64], cut: float) -> tuple[float, float]:
+    """The values just below and just above a cut."""
+    return float(values[values <= cut].max()), float(values[values > cut].min())
+
+
+def _shortest(low: float, high: float) -> float:
+    """The number of the fewest digits that is at least ``low`` and below ``high``.
+
+    >>> _shortest(0.0123, 0.0201), _shortest(-1.0, 0.5)
+    (0.02, -inf)
+    """
+    if low < 0:
+        return NULL
+    for digits in range(17):
+        for value in (float(f"{low:.{digits}e}"), float(f"{high:.{digits}e}")):
+            if low <= value < high:
+                return value
+    return low
+
+
+def _undecided(setting: Mapping[Any, Any]) -> str:
+    """A setting whose seeds disagree, with its counts."""
+    described = assigned((axis, setting[axis]) for axis in RULE_AXES)
+    return f"{setting['leaks']} of {setting['leaks'] + setting['holds']} leak at {described}"

@@ -2,54 +2,68 @@
 
 A rate is leaks over ``trials``, and ``trials`` are those that leak or hold. Inert trials
 prove nothing and failed ones showed nothing: they are counted beside, never as holding.
-A null axis value means that the axis does not apply, and has a row of its own.
+A null axis value means that the axis does not apply, and has a row of its own. What else
+differs among the trials of a row is named in ``pools``: a rate over an axis that decides
+says how often that axis had which value, not how likely a leak is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+import numpy as np
 import pandas as pd
 
-from analysis.schema import SETTING, ZERO_GRAD, counts
+from analysis.schema import (
+    CLEARINGS,
+    MOST_VALUES,
+    NUMERIC_AXES,
+    SETTING_AXES,
+    SETTING_KEYS,
+    as_words,
+    counts,
+    searched,
+)
 
-MEASURES = ("verdict", "diverged", "max_drift", "drift_ratio")
+MEASURED = ("verdict", "diverged", "max_drift")
 """The columns that every table of rates is made from, beside its keys."""
+_COUNTED = ("trials", "leaks", "holds", "inert", "failed", "diverged")
 
 
-def by_optimizer(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leak rates by optimizer, of each sweep: see `rates` for the columns."""
-    return rates(frame, ["optimizer"])
+def rates_by(axis: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Leak rates by one axis, of each sweep: see `rates` for the columns.
+
+    Of a number that was searched, a row is one of at most 16 parts of its values, with about
+    as many settings each: the axis has the part's lowest value and ``to`` its highest. In a
+    grid ``to`` is null.
+    """
+    if axis not in NUMERIC_AXES:
+        return rates(frame, [axis])
+    parts, highest = _parts(frame, axis)
+    found = rates(frame.assign(**{axis: parts, "to": highest}), [axis, "to"])
+    return found.astype({"to": "float64"})
 
 
-def by_zero_grad(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leak rates by how gradients are cleared, of each sweep."""
-    return rates(frame, ["zero_grad"])
-
-
-def by_weight_decay(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leak rates by weight decay, of each sweep; null where the optimizer has none."""
-    return rates(frame, ["weight_decay"])
-
-
-def by_momentum(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leak rates by first-moment coefficient, of each sweep; null where there is none."""
-    return rates(frame, ["momentum"])
-
-
-def by_schedule(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leak rates by when the layer is frozen, of each sweep."""
-    return rates(frame, ["schedule"])
-
-
-def by_freeze(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leak rates by the way of freezing, of each sweep."""
-    return rates(frame, ["freeze"])
+by_optimizer = partial(rates_by, "optimizer")
+by_zero_grad = partial(rates_by, "zero_grad")
+by_weight_decay = partial(rates_by, "weight_decay")
+by_momentum = partial(rates_by, "momentum")
+by_schedule = partial(rates_by, "schedule")
+by_freeze = partial(rates_by, "freeze")
 
 
 def by_setting(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leak rates by everything that decides a trial but its seed: seeds are folded."""
-    return rates(frame, SETTING)
+    """Leak rates by everything that decides a trial but its seed: seeds are folded.
+
+    Columns: as `rates` without ``pools``, then ``median_drift_ratio`` over the leaking trials.
+    """
+    keys = ["sweep", *SETTING_KEYS]
+    rows = rates(frame, SETTING_KEYS).drop(columns="pools")
+    leaks = frame[frame["verdict"] == "leaks"]
+    medians = leaks.groupby(keys, observed=True, dropna=False)["drift_ratio"].median()
+    told = as_words(medians.rename("median_drift_ratio").reset_index())
+    return rows.merge(told, how="left", on=keys)
 
 
 def rates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -57,15 +71,15 @@ def rates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
     Columns: ``sweep``, the keys, ``trials`` (leaks + holds), ``leaks``, ``leak_rate``
     (leaks / trials, null where there are none), ``holds``, ``inert``, ``failed``,
-    ``diverged`` (of any verdict), and over the leaking trials ``median_drift_ratio`` and
-    ``max_drift``.
+    ``diverged`` (of any verdict), ``max_drift`` (the largest of a leaking trial), ``pools``
+    (the axes that have several values in the row; null for none).
     """
     keys = ["sweep", *keys]
     groups = _marked(frame, keys).groupby(keys, observed=True, dropna=False)
-    rows = groups[["trials", "leaks", "holds", "inert", "failed", "diverged"]].sum()
+    rows = groups[list(_COUNTED)].sum()
     rows.insert(2, "leak_rate", rows["leaks"] / rows["trials"].where(rows["trials"] > 0))
-    rows["median_drift_ratio"] = groups["drift_ratio"].median()
     rows["max_drift"] = groups["max_drift"].max()
+    rows["pools"] = _pools(frame, keys, shown=keys).reindex(rows.index)
     return as_words(rows.reset_index())
 
 
@@ -74,37 +88,55 @@ def optimizer_by_zero_grad(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: ``sweep``, ``optimizer``; the rates ``none``, ``zero``, ``never``, null where
     no trial leaks or holds; then the counts they are over, ``trials_none`` and so on, and
-    ``leaks_none`` and so on.
+    ``leaks_none`` and so on; then ``pools``, as `rates` has it.
     """
     cells = rates(frame, ["optimizer", "zero_grad"])
-    rows = cells[["sweep", "optimizer"]].drop_duplicates(ignore_index=True)
-    for word in ZERO_GRAD:
+    keys = ["sweep", "optimizer"]
+    rows = as_words(_pools(frame, keys, shown=[*keys, "zero_grad"]).reset_index())
+    for word in CLEARINGS:
         new_names = {name: f"{name}_{word}" for name in ("leak_rate", "trials", "leaks")}
-        cell = cells.loc[cells["zero_grad"] == word, ["sweep", "optimizer", *new_names]]
-        rows = rows.merge(cell.rename(columns=new_names), how="left", on=["sweep", "optimizer"])
-    numbers = [f"{name}_{word}" for name in ("trials", "leaks") for word in ZERO_GRAD]
+        cell = cells.loc[cells["zero_grad"] == word, [*keys, *new_names]]
+        rows = rows.merge(cell.rename(columns=new_names), how="left", on=keys)
+    numbers = [f"{name}_{word}" for name in ("trials", "leaks") for word in CLEARINGS]
     rows[numbers] = rows[numbers].fillna(0).astype("int64")
-    rows = rows.rename(columns={f"leak_rate_{word}": word for word in ZERO_GRAD})
-    return rows[["sweep", "optimizer", *ZERO_GRAD, *numbers]]
-
-
-def as_words(rows: pd.DataFrame) -> pd.DataFrame:
-    """``rows`` with its categories as text, which a finished table is read and joined by."""
-    words = [name for name in rows.columns if isinstance(rows[name].dtype, pd.CategoricalDtype)]
-    return rows.astype(dict.fromkeys(words, "string"))
+    rows = rows.rename(columns={f"leak_rate_{word}": word for word in CLEARINGS})
+    return rows[[*keys, *CLEARINGS, *numbers, "pools"]]
 
 
 def _marked(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """The keys with the trials of each verdict, and the drifts of leaking trials alone."""
     verdict, trials = frame["verdict"], counts(frame)
-    marks = {word: trials.where(verdict == word, 0) for word in ("leaks", "holds")}
-    leaks = verdict == "leaks"
+    of = {word: trials.where(verdict == word, 0) for word in _COUNTED[1:5]}
     return frame[keys].assign(
-        trials=marks["leaks"] + marks["holds"],
-        **marks,
-        inert=trials.where(verdict == "inert", 0),
-        failed=trials.where(verdict == "failed", 0),
+        trials=of["leaks"] + of["holds"],
+        **of,
         diverged=trials.where(frame["diverged"].fillna(False).astype(bool), 0),
-        drift_ratio=frame["drift_ratio"].where(leaks),
-        max_drift=frame["max_drift"].where(leaks),
+        max_drift=frame["max_drift"].where(verdict == "leaks"),
     )
+
+
+def _pools(frame: pd.DataFrame, keys: list[str], shown: list[str]) -> pd.Series:
+    """For each combination of ``keys``, the axes that have several values and are not shown."""
+    axes = [axis for axis in SETTING_AXES if axis in frame and axis not in shown]
+    groups = frame.groupby(keys, observed=True, dropna=False)
+    several = pd.DataFrame(
+        {axis: groups[axis].nunique(dropna=False) > 1 for axis in axes},
+        index=groups.size().index,
+    )
+    named = [", ".join(several.columns[row]) or None for row in several.to_numpy(bool)]
+    return pd.Series(named, several.index, dtype="string", name="pools")
+
+
+def _parts(frame: pd.DataFrame, axis: str) -> tuple[pd.Series, pd.Series]:
+    """The lowest and the highest value of each row's part; of a grid, the value and null."""
+    lowest, highest = frame[axis].copy(), pd.Series(np.nan, frame.index)
+    for _, group in frame[searched(frame)].groupby("sweep", observed=True):
+        values = np.sort(group[axis].dropna().unique())
+        if len(values) <= MOST_VALUES:
+            continue
+        firsts = values[np.arange(MOST_VALUES) * len(values) // MOST_VALUES]
+        lasts = values[(np.arange(1, MOST_VALUES + 1) * len(values) // MOST_VALUES) - 1]
+        known = group[axis].dropna()
+        place = np.searchsorted(firsts, known, side="right") - 1
+        lowest[known.index], highest[known.index] = firsts[place], lasts[place]
+    return lowest, highest

@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from analysis.exceptions import AnalysisError
 from sweep.cli import (
@@ -27,9 +26,11 @@ from sweep.cli import (
     search,
     serve,
     show,
+    table,
     verify,
     why,
 )
+from sweep.cli.help import WordedCommand, WordedGroup
 from sweep.cli.screen import on_one_line, say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
 
@@ -38,7 +39,7 @@ AGAIN = signal.SIGALRM  # our own: an interruption that Python has dropped comes
 AGAIN_AFTER_S = 0.01
 
 
-class _Program(TyperGroup):
+class _Program(WordedGroup):
     """Runs a command and gives what it raises an exit code; misuse of options is typer's."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -65,23 +66,26 @@ app = typer.Typer(
     help="Which optimizer settings move a layer that was detached to keep still, and why.",
     epilog="Start with: leaksweep run",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text: quick to start, and docs/cli.md shows what one sees
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
-app.command()(run.run)
-app.command()(search.search)
-app.command()(edge.edge)
-app.command()(look.status)
-app.command()(look.sql)
-app.command()(export.export)
-app.command()(report.report)
-app.command()(why.why)
-app.command()(verify.verify)
-app.command()(publish.publish)
-app.command()(adopt.adopt)
-app.command()(serve.serve)
+for _command in (
+    run.run,
+    search.search,
+    edge.edge,
+    look.status,
+    look.sql,
+    table.table,
+    export.export,
+    report.report,
+    why.why,
+    verify.verify,
+    publish.publish,
+    adopt.adopt,
+    serve.serve,
+):
+    app.command(cls=WordedCommand)(_command)
 app.add_typer(show.app, name="show")
 
 

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
-from sweep.cli.screen import print_table, say
-from sweep.cli.search import (
+from sweep.cli.options import (
+    DEFAULT_DB,
+    Db,
     Jobs,
-    Preset,
     Replaced,
     SpecFile,
     Steps,
+    TrialMemory,
+    TrialTimeout,
     WorkloadName,
-    grid_to_begin_from,
-    pinned,
+    trials_at_once,
 )
+from sweep.cli.screen import print_table, say
+from sweep.cli.search import Preset, grid_to_begin_from, pinned
 from sweep.errors import EXIT_NOT_THERE
 from sweep.values.words import Axis, Verdict
 
@@ -66,22 +68,8 @@ def edge(
     ] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Stop a trial that takes longer; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
-    trial_memory: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MIB",
-            help="Stop a trial that takes more memory; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the edges: CSV, PNG, SVG.")
     ] = None,

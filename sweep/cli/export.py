@@ -7,22 +7,30 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
-from sweep.cli.screen import say
+from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.output import Format
+from sweep.cli.screen import say, telling
 from sweep.errors import MisuseError
 
 
 def export(
+    sweep: SweepName = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(
         "results/summary"
     ),
-    sweep: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One sweep; all if left out.")
-    ] = None,
     format: Annotated[  # noqa: A002
         str,
-        typer.Option(metavar="FORMATS", help="csv, markdown, latex, parquet; joined by commas."),
-    ] = "csv",
+        typer.Option(
+            metavar="FORMATS",
+            help="One or several of csv, json, markdown, latex and parquet, joined by commas.",
+        ),
+    ] = Format.CSV.value,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Write tables without rows, too, and those too long for a reader."
+        ),
+    ] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="Write the figures, too, as PNG and SVG.")
     ] = False,
@@ -33,19 +41,26 @@ def export(
 ) -> None:
     """Write the summary tables as files, one a table and format.
 
-    Texts that begin like a spreadsheet formula get a ' in front in CSV files, unless --raw.
+    A table without rows has no file. Markdown and LaTeX are for readers: numbers are rounded,
+    what is the same in every row stands in the caption, and tables of more than 60 rows are left
+    out. Texts that begin like a spreadsheet formula get a ' in front in CSV files, unless --raw.
 
     Example: leaksweep export --out summary --format csv,markdown --figures
     """
-    from analysis.export import export as export_tables
+    from analysis.export import export_tables
 
     formats = tuple(name.strip() for name in format.split(","))
     try:
-        written = export_tables(db, out, sweep=sweep, formats=formats, raw=raw)
+        with telling("Reading the trials and making the tables..."):
+            files = export_tables(db, out, sweep=sweep, formats=formats, raw=raw, every=every)
     except OSError as error:
         raise MisuseError(f"Cannot write to {out}: {error.strerror or error}.") from error
-    for path in written:
-        typer.echo(path)
+    for file in files:
+        if not file.reason:
+            typer.echo(file.path)
+    for file in files:
+        if file.reason:
+            say(f"Left out {file.path.name}: {file.reason}; --all writes it.")
     if figures:
         _export_figures(db, out, sweep)
     say(f"Wrote the summary tables{' and figures' if figures else ''} to {out}.")
@@ -55,7 +70,9 @@ def _export_figures(db: str, out: Path, sweep: str | None) -> None:
     """Writes the figures beside the tables, and says of each that is left out why."""
     from analysis.figures.drawn_files import export_figures
 
-    for files in export_figures(db, out, sweep=sweep):
+    with telling("Drawing the figures..."):
+        drawn = list(export_figures(db, out, sweep=sweep))
+    for files in drawn:
         for path in files.paths:
             typer.echo(path)
         if not files.paths:

@@ -6,19 +6,17 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
-from sweep.cli.output import Format, print_rows
+from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.output import Format, PrintedAs, print_rows
 
 MAX_TIMEOUT_S = 1_000_000
 """Eleven days: PostgreSQL takes no more than twice as much."""
 
 
 def status(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One sweep; all if left out.")
-    ] = None,
+    sweep: SweepName = None,
     db: Db = DEFAULT_DB,
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
     """Show how far each sweep is: planned, done, failed, remaining.
 
@@ -31,7 +29,7 @@ def status(
         columns,
         [
             (s.name, s.planned, s.done, s.failed, s.remaining, s.leaks, s.holds, s.inert)
-            for s in sweep_status(db, name)
+            for s in sweep_status(db, sweep)
         ],
         format,
     )
@@ -40,7 +38,7 @@ def status(
 def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement.")],
     db: Db = DEFAULT_DB,
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,  # noqa: A002
     timeout: Annotated[
         float | None,
         typer.Option(

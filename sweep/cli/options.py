@@ -1,11 +1,13 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sweep.cli import completion
 from sweep.errors import MisuseError
 from sweep.values.words import Backend
 
@@ -62,4 +64,54 @@ Db = Annotated[
         show_envvar=True,
         callback=_normal,
     ),
+]
+SweepName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SWEEP", help="One sweep; all if left out.", autocompletion=completion.sweeps
+    ),
+]
+SpecFile = Annotated[
+    Path | None, typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from.")
+]
+Replaced = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="AXIS=V1,V2",
+        help="Replace an axis in every grid.",
+        autocompletion=completion.assignments,
+    ),
+]
+WorkloadName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What is trained: one that is built in, or package.module:function.",
+        autocompletion=completion.workloads,
+    ),
+]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Stop a trial that takes longer; it has failed.",
+        show_default="no limit",
+    ),
+]
+TrialMemory = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MIB",
+        help="Stop a trial that takes more memory; it has failed.",
+        show_default="no limit",
+    ),
+]
+AllowImport = Annotated[
+    bool, typer.Option("--allow-import", help="Import code of your own that a trial names.")
 ]

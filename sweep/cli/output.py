@@ -1,4 +1,4 @@
-"""The formats that rows can be printed in; the one place that defines them."""
+"""The formats that tables come in, on stdout and as files; the one place that names them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,47 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from analysis.formulas import defused
 from sweep.cli.screen import harmless, print_table
+from sweep.errors import MisuseError
 
 Rows = Iterable[Sequence[Any]]
 
 
 class Format(StrEnum):
-    """How rows are printed."""
+    """How a table is written down."""
 
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
     MARKDOWN = "markdown"
+    LATEX = "latex"
+    PARQUET = "parquet"
+
+
+def _printed(format: Format) -> Format:  # noqa: A002
+    """Raises MisuseError for a format that cannot be printed row by row."""
+    if format not in _PRINTERS:
+        raise MisuseError(
+            f"--format {format} is for the summary tables, which `leaksweep export` writes as "
+            f"files. Printed here: {', '.join(_PRINTERS)}."
+        )
+    return format
+
+
+PrintedAs = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        metavar="table|csv|json|markdown",
+        help="How to print it.",
+        callback=_printed,
+    ),
+]
 
 
 def print_rows(
@@ -31,8 +57,9 @@ def print_rows(
     format: Format,  # noqa: A002
     *,
     raw: bool = False,
+    title: str = "",
 ) -> None:
-    """Prints ``rows`` on stdout. Null is empty, in JSON null.
+    """Prints ``rows`` on stdout. Null is empty, in JSON null; ``title`` is for people alone.
 
     No format sends a control character to a terminal. In CSV, texts that a spreadsheet would
     run as a formula get a ``'`` before them, unless ``raw``; elsewhere than on a terminal it
@@ -40,21 +67,24 @@ def print_rows(
     """
     if format is Format.CSV:
         _csv(columns, rows, raw)
+    elif format is Format.TABLE:
+        _table(columns, rows, title)
     else:
         _PRINTERS[format](columns, rows)
 
 
-def _table(columns: Sequence[str], rows: Rows) -> None:
+def _table(columns: Sequence[str], rows: Rows, title: str = "") -> None:
     kept = list(rows)
     numeric = frozenset(
         index
         for index in range(len(columns))
         if kept and all(isinstance(row[index], int | float | None) for row in kept)
     )
-    print_table(columns, [[_text(cell) for cell in row] for row in kept], numeric=numeric)
+    cells = [[_text(cell) for cell in row] for row in kept]
+    print_table(columns, cells, title=title, numeric=numeric)
 
 
-def _csv(columns: Sequence[str], rows: Rows, raw: bool) -> None:
+def _csv(columns: Sequence[str], rows: Rows, raw: bool = False) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     shown = _on_screen if sys.stdout.isatty() else _exact
 
@@ -84,9 +114,12 @@ def _markdown(columns: Sequence[str], rows: Rows) -> None:
 
 _PRINTERS: Mapping[Format, Callable[[Sequence[str], Rows], None]] = {
     Format.TABLE: _table,
+    Format.CSV: _csv,
     Format.JSON: _json,
     Format.MARKDOWN: _markdown,
 }
+PRINTED = tuple(_PRINTERS)
+"""The formats that are printed row by row."""
 
 
 def _text(cell: Any) -> str:

@@ -1,79 +1,199 @@
-"""How a running sweep shows itself on stderr: a bar on a terminal, plain lines elsewhere."""
+"""How a running sweep shows itself: one line that is kept up to date, or a line now and then.
+
+On a terminal and in a notebook one line is written over and over; elsewhere one is said every
+few seconds. It says no more than is known: no rate before there is an outcome, and then that
+of the last while, on which the time left depends.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sweep.cli.screen import harmless, say
 from sweep.driver import Observer, Progress
 from sweep.values.words import Verdict
 
-PLAIN_LINE_EVERY_S = 10.0
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+SAID_EVERY_S = 10.0
+SHOWN_EVERY_S = 0.5
+WHILE_S = 20.0
+"""Over how long a while the rate is taken."""
+BAR = 20
+_WIDE = 1000
 
 
 @contextmanager
-def shown_progress(name: str, *, shown: bool = True) -> Iterator[Observer]:
-    """An observer for `run_sweep` that shows how far the sweep of that name is, if ``shown``."""
+def shown_progress(
+    name: str, *, shown: bool = True, resumes: str | None = "the same command"
+) -> Iterator[Observer]:
+    """An observer for `run_sweep` that shows how far the sweep of that name is, if ``shown``.
+
+    Where its body is interrupted after trials have finished, it says so, and that ``resumes``
+    goes on from there; nothing if that is None.
+    """
+    line = ProgressLine(harmless(name))
+    try:
+        with _outlet(line, shown) as observe:
+            yield observe
+    except KeyboardInterrupt:
+        finished = line.now.finished if line.now is not None else 0
+        if finished and resumes is not None:
+            say(f"{name}: what was finished is recorded, {finished:,} trials; {resumes} goes on.")
+        raise
+
+
+@contextmanager
+def _outlet(line: ProgressLine, shown: bool) -> Iterator[Observer]:
+    """An observer that has ``line`` shown where people look."""
     if not shown:
-        yield lambda _: None
-        return
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _plain_lines(name)
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[tally]}"),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(harmless(name), total=None, rate="", tally="")
-
-        def observe(progress: Progress) -> None:
-            bar.update(
-                task,
-                total=progress.planned,
-                completed=progress.recorded + progress.finished,
-                rate=_rate(progress),
-                tally=_tally(progress),
-            )
-
-        yield observe
+        yield line.observe
+    elif _in_a_notebook():
+        yield _written_over_in_notebook(line)
+    elif sys.stderr.isatty():
+        with _written_over_on_terminal(line):
+            yield line.observe
+    else:
+        yield _said(line)
 
 
-def _plain_lines(name: str) -> Observer:
-    """An observer that says a line at the start, and one every few seconds."""
-    last: float | None = None
+@dataclass(slots=True)
+class ProgressLine:
+    """What is known of a sweep's progress, as a line of a width that is asked for."""
 
-    def observe(progress: Progress) -> None:
-        nonlocal last
-        done = progress.recorded + progress.finished
-        if last is None and done < progress.planned:
-            say(f"{name}: {progress.recorded:,} of {progress.planned:,} trials are recorded.")
-        elif last is None or time.monotonic() - last < PLAIN_LINE_EVERY_S:
-            last = last or time.monotonic()
-            return
-        else:
-            say(f"{name}: {done:,}/{progress.planned:,} {_rate(progress)} {_tally(progress)}")
-        last = time.monotonic()
+    name: str
+    now: Progress | None = None
+    began: float = field(default_factory=time.monotonic)
+    _lately: deque[tuple[float, int]] = field(default_factory=deque)
 
-    return observe
+    def observe(self, progress: Progress) -> None:
+        """Takes in where the sweep stands."""
+        at, lately = time.monotonic(), self._lately
+        begins = progress.finished > 0 and (self.now is None or not self.now.finished)
+        self.now = progress
+        if begins:
+            lately.clear()  # what was waited for until the first outcome is not the pace
+        if not lately or at - lately[-1][0] >= SHOWN_EVERY_S:
+            lately.append((at, progress.finished))
+        while len(lately) > 2 and at - lately[1][0] > WHILE_S:
+            lately.popleft()
+
+    def of_width(self, width: int) -> str:
+        """The line: the count whole, and as much of the rest as there is room for."""
+        if self.now is None or not self.now.planned:
+            return self.name
+        done = self.now.recorded + self.now.finished
+        parts = {
+            "name": self.name,
+            "bar": _bar(done / self.now.planned),
+            "count": f"{done:,}/{self.now.planned:,}",
+            "pace": self._pace(),
+            "tally": _tally(self.now),
+        }
+        shown = {"count"}
+        for part in ("pace", "name", "tally", "bar"):  # the most telling first
+            if len(_joined(parts, {*shown, part})) <= width:
+                shown.add(part)
+        return _joined(parts, shown)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        yield Text(self.of_width(options.max_width), no_wrap=True, overflow="crop")
+
+    def _pace(self) -> str:
+        """The rate of the last while and the time left at that; before, what is waited for."""
+        now = self.now
+        if now is None or now.recorded + now.finished >= now.planned:
+            return ""
+        seconds = time.monotonic() - self._lately[0][0]
+        finished = now.finished - self._lately[0][1]
+        if not now.finished:
+            return f"starting workers, {time.monotonic() - self.began:.0f} s"
+        if not finished or not seconds:
+            return ""
+        left = (now.planned - now.recorded - now.finished) * seconds / finished
+        return f"{finished / seconds:.3g}/s {_minutes(left)} left"
 
 
-def _rate(progress: Progress) -> str:
-    return f"{progress.finished / progress.seconds:.3g}/s" if progress.seconds else ""
+def _joined(parts: dict[str, str], shown: set[str]) -> str:
+    return " ".join(text for part, text in parts.items() if part in shown and text)
+
+
+def _bar(part: float) -> str:
+    full = int(min(part, 1.0) * BAR)
+    return "━" * full + "╌" * (BAR - full)
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _tally(progress: Progress) -> str:
     """How many trials of this run have each verdict, such as ``leaks 9, holds 21``."""
     ran = progress.ran
-    return ", ".join(f"{verdict} {ran[verdict]}" for verdict in Verdict if ran.get(verdict))
+    return ", ".join(f"{verdict} {ran[verdict]:,}" for verdict in Verdict if ran.get(verdict))
+
+
+@contextmanager
+def _written_over_on_terminal(line: ProgressLine) -> Iterator[None]:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False)
+    with Live(line, console=console, transient=True, refresh_per_second=1 / SHOWN_EVERY_S):
+        yield
+
+
+def _in_a_notebook() -> bool:
+    """Whether a kernel of Jupyter's runs this; asks only where IPython is there already."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _written_over_in_notebook(line: ProgressLine) -> Observer:
+    """An observer that keeps one line of the cell's output up to date."""
+    from IPython.display import display
+
+    handle = display({"text/plain": line.of_width(_WIDE)}, raw=True, display_id=True)
+    last = 0.0
+
+    def observe(progress: Progress) -> None:
+        nonlocal last
+        line.observe(progress)
+        ended = progress.recorded + progress.finished >= progress.planned
+        if ended or time.monotonic() - last >= SHOWN_EVERY_S:
+            handle.update({"text/plain": line.of_width(_WIDE)}, raw=True)
+            last = time.monotonic()
+
+    return observe
+
+
+def _said(line: ProgressLine) -> Observer:
+    """An observer that says a line at the start, and one every few seconds."""
+    last: float | None = None
+
+    def observe(progress: Progress) -> None:
+        nonlocal last
+        line.observe(progress)
+        done = progress.recorded + progress.finished
+        if last is None and done < progress.planned:
+            say(f"{line.name}: {progress.recorded:,} of {progress.planned:,} trials are recorded.")
+        elif last is None or time.monotonic() - last < SAID_EVERY_S:
+            last = last or time.monotonic()
+            return
+        else:
+            say(line.of_width(_WIDE))
+        last = time.monotonic()
+
+    return observe

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli import completion
 from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.screen import say
 from sweep.searching.objective import Objective
@@ -25,11 +26,19 @@ def publish(
     storage: Storage,
     sweep: Annotated[
         str | None,
-        typer.Argument(metavar="[SWEEP]", help="Its name; needed where there are several."),
+        typer.Argument(
+            metavar="SWEEP",
+            help="Its name; needed where there are several.",
+            autocompletion=completion.sweeps,
+        ),
     ] = None,
     objective: Annotated[
         list[Objective] | None,
-        typer.Option(help="What the study's values are.", show_default="drift_ratio"),
+        typer.Option(
+            metavar="NAME",
+            help=f"What the study's values are, one or several of {', '.join(Objective)}.",
+            show_default="drift_ratio",
+        ),
     ] = None,
     db: Db = DEFAULT_DB,
 ) -> None:

@@ -7,17 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
-from sweep.cli.screen import say
+from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.screen import say, telling
 
 
 def report(
+    sweep: SweepName = None,
     out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page's file.")] = Path(
         "results/report.html"
     ),
-    sweep: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One sweep; all if left out.")
-    ] = None,
     db: Db = DEFAULT_DB,
 ) -> None:
     """Write one page with findings, figures and tables, which opens without a network.
@@ -26,6 +24,7 @@ def report(
     """
     from analysis.report.page import report as write_report
 
-    path = write_report(db, out, sweep=sweep)
+    with telling("Reading the trials and drawing the figures..."):
+        path = write_report(db, out, sweep=sweep)
     typer.echo(path)
     say(f"Wrote the report, {path.stat().st_size / 1e6:.1f} MB. Open it in a browser.")

@@ -7,10 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, BackendOption, Db, trials_at_once
+from sweep.cli import completion
+from sweep.cli.options import (
+    DEFAULT_DB,
+    BackendOption,
+    Db,
+    Jobs,
+    Replaced,
+    Steps,
+    TrialMemory,
+    TrialTimeout,
+    WorkloadName,
+    trials_at_once,
+)
 from sweep.cli.screen import print_table, say
+from sweep.cli.table import print_summary
 from sweep.errors import EXIT_NOT_THERE, MisuseError
-from sweep.values.words import Backend, Device, Verdict
+from sweep.running.fork_server import running
+from sweep.values.words import Backend, Device
 from sweep.workloads.sizes import BUILT_IN
 
 if TYPE_CHECKING:
@@ -20,6 +34,8 @@ if TYPE_CHECKING:
     from sweep.running.runner import Runner
 
 DEFAULT_PRESET = "article"
+MOST_ROWS = 40
+"""Of the table at the end; more scroll out of sight."""
 
 
 def run(
@@ -28,25 +44,22 @@ def run(
         typer.Argument(metavar="SPEC.toml", help="A grid of your own; see `show presets`."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A grid that comes with the program.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
-    ] = None,
-    workload: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="article, small or package.module:function."),
+        typer.Option(
+            metavar="NAME",
+            help="Or a grid that comes with the program.",
+            show_default=DEFAULT_PRESET,
+            autocompletion=completion.presets,
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")] = None,
+    set_: Replaced = None,
+    workload: WorkloadName = None,
+    steps: Steps = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The sweep's name in the database.")
     ] = None,
     db: Db = DEFAULT_DB,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-    ] = None,
+    jobs: Jobs = None,
     backend: BackendOption = Backend.PROCESSES,
     scheduler: Annotated[
         str | None,
@@ -56,23 +69,11 @@ def run(
             show_default="a cluster on this machine",
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.CPU,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Stop a trial that takes longer; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
-    trial_memory: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MIB",
-            help="Stop a trial that takes more memory; it has failed.",
-            show_default="no limit",
-        ),
-    ] = None,
+    device: Annotated[
+        Device, typer.Option(metavar="|".join(Device), help="Where tensors live.")
+    ] = Device.CPU,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Record a row for every step as well.")
     ] = False,
@@ -89,6 +90,8 @@ def run(
 
     Example: leaksweep run --preset article --set lr=1,0.1 --name mine
     """
+    if backend is Backend.PROCESSES and not dry_run:
+        running()
     from sweep.grid import Grid
     from sweep.grid.spec_file import with_overrides
     from sweep.running.limits import Limits
@@ -170,14 +173,14 @@ def _run(grid: Grid, db: str, runner: Runner, retry_failed: bool) -> int:
 
 def _print_summary(name: str, db: str, progress: Progress) -> int:
     """Prints the sweep's table and what this run did; returns how many trials have failed."""
-    from analysis.load import load_trials
-    from analysis.terminal import summary
+    from analysis.tables import SUMMARIES, summary_table
     from sweep.store.url import parse_url
 
-    frame = load_trials(db, name)
-    table = summary(frame)
-    print_table(table.columns, table.rows, title=table.title)
-    failed = int((frame["verdict"] == Verdict.FAILED.value).sum())
+    rows = summary_table("results", db, name)
+    print_summary(rows, "results", SUMMARIES["results"].caption, most=MOST_ROWS)
+    if len(rows) > MOST_ROWS:
+        say(f"{len(rows) - MOST_ROWS:,} more rows: leaksweep table results {name}")
+    failed = int(rows["failed"].sum())
     say(_closing_line(name, parse_url(db).shown, progress))
     if failed:
         say(

@@ -1,4 +1,4 @@
-"""What every command prints with: messages to stderr, tables to stdout.
+"""What every command prints with: messages to stderr, tables and prose to stdout.
 
 Text that comes from a database or a file is made harmless here: no escape code reaches
 the terminal.
@@ -6,11 +6,22 @@ the terminal.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Sequence
+import textwrap
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
 
 UNLIMITED_WIDTH = 100_000
+UNKNOWN_WIDTH = 80  # of a terminal that does not say
 LONGEST_CELL = 10_000  # a cell of megabytes would take a minute to lay out
+PROSE_WIDTH = 88
+"""The longest lines of prose: people read them more easily than those of a whole screen."""
+LEAST_WIDTH = 40
+"""What is narrower is written as if it were not."""
+TELLS_AFTER_S = 1.0
 
 _VISIBLE_CONTROLS = {
     code: f"\\x{code:02x}"
@@ -20,8 +31,24 @@ _VISIBLE_CONTROLS = {
 
 
 def say(message: str) -> None:
-    """Prints ``message`` for a person, on stderr."""
-    print(harmless(message), file=sys.stderr)  # noqa: T201
+    """Prints ``message`` for a person, on stderr; on a terminal in lines that fit it."""
+    text = harmless(message)
+    if sys.stderr.isatty():
+        width = _width(sys.stderr) or PROSE_WIDTH
+        text = "\n".join(_filled(line, width) for line in text.split("\n"))
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def telling(message: str) -> Iterator[None]:
+    """Says ``message``, what a person waits for, if its body takes longer than a moment."""
+    timer = threading.Timer(TELLS_AFTER_S, say, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def harmless(text: str) -> str:
@@ -42,6 +69,12 @@ def on_one_line(text: str) -> str:
     return " ".join(text.split("\n"))
 
 
+def print_paragraph(text: str) -> None:
+    """Prints prose on stdout, in lines that fit the terminal and that people read easily."""
+    width = min(_width(sys.stdout) or PROSE_WIDTH, PROSE_WIDTH)
+    sys.stdout.write(f"{_filled(harmless(text), width)}\n")
+
+
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
@@ -49,28 +82,43 @@ def print_table(
     title: str = "",
     numeric: frozenset[int] = frozenset(),
 ) -> None:
-    """Prints a table on stdout: folded to a terminal's width, else each row on one line.
+    """Prints a table on stdout: within a terminal's width or ``COLUMNS``, else a row a line.
 
-    ``numeric`` has the indices of the columns to align to the right.
+    What is too wide for that is printed a record at a time. ``numeric`` has the indices of
+    the columns to align to the right.
     """
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=UNLIMITED_WIDTH)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(Text(harmless(column)), justify="right" if index in numeric else "left")
-    for row in rows:
-        table.add_row(*(Text(harmless(_cut(cell))) for cell in row))
+    from sweep.cli.layout import TextTable
+
+    width = _width(sys.stdout) or UNLIMITED_WIDTH
+    console = Console(highlight=False, width=width, soft_wrap=False)
+    cells = [tuple(harmless(_cut(cell)) for cell in row) for row in rows]
+    table = TextTable(tuple(map(harmless, columns)), cells, numeric)
     with console.capture() as printed:  # rich would end the process where nobody reads on
         if title:
             console.print(Text(f"\n{harmless(title)}", style="bold"))
         console.print(table)
-    sys.stdout.write(printed.get())
+    for line in printed.get().splitlines():
+        sys.stdout.write(f"{line.rstrip()}\n")
+
+
+def _width(stream: TextIO) -> int | None:
+    """How wide people see what is written there; None where nobody has said."""
+    stated = os.environ.get("COLUMNS", "")
+    if stated.isdecimal():
+        return max(int(stated), LEAST_WIDTH)
+    if not stream.isatty():
+        return None
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns, LEAST_WIDTH)
+    except (OSError, ValueError):
+        return UNKNOWN_WIDTH
+
+
+def _filled(text: str, width: int) -> str:
+    return textwrap.fill(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def _cut(cell: str) -> str:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
+from sweep.cli import completion
+from sweep.cli.options import (
+    DEFAULT_DB,
+    Db,
+    Jobs,
+    Replaced,
+    SpecFile,
+    Steps,
+    WorkloadName,
+    trials_at_once,
+)
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.searching.objective import Objective
@@ -28,28 +38,14 @@ DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
 TRIAL_TIMEOUT_S = 600.0
 
-SpecFile = Annotated[
-    Path | None, typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from.")
-]
 Preset = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         help="Or a grid that comes with the program.",
         show_default=DEFAULT_PRESET,
+        autocompletion=completion.presets,
     ),
-]
-Replaced = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="AXIS=V1,V2", help="Replace an axis in every grid."),
-]
-WorkloadName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="article, small or package.module:function.")
-]
-Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")]
-Jobs = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
 ]
 
 
@@ -59,15 +55,18 @@ def search(
     objective: Annotated[
         list[Objective] | None,
         typer.Option(
-            help="What is looked for: the largest of a drift, the smallest final_loss. Several "
-            "for a Pareto front.",
+            metavar="NAME",
+            help=f"What is looked for, one of {', '.join(Objective)}: the largest drift, the "
+            "smallest loss. Several for a Pareto front.",
             show_default="drift_ratio",
         ),
     ] = None,
     sampler: Annotated[
         Sampler | None,
         typer.Option(
-            help="How settings are chosen.", show_default="tpe; nsgaii for several objectives"
+            metavar="|".join(Sampler),
+            help="How settings are chosen.",
+            show_default="tpe; nsgaii for several objectives",
         ),
     ] = None,
     trials: Annotated[

@@ -2,47 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.cli import completion
+from sweep.cli.help import WordedCommand, WordedGroup
 from sweep.cli.screen import print_table, say
+from sweep.errors import NotThereError, nearest
 
 if TYPE_CHECKING:
     from sweep.optimizers.entry import OptimizerEntry
 
+MOST_NAMED = 8
+"""How many optimizers that cannot run here are named, of those that share the reason."""
+
 app = typer.Typer(
+    cls=WordedGroup,
     help="Show what there is: optimizers, presets, axes, the database's schema.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
-@app.command()
-def optimizers() -> None:
-    """List the optimizers, the argument that each axis turns, and which cannot run here.
+@app.command(cls=WordedCommand)
+def optimizers(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PATTERN",
+            help="Those alone whose name has this in it, or matches it: torch*, muon, *.adopt.",
+            autocompletion=completion.optimizers,
+        ),
+    ] = None,
+) -> None:
+    """List the optimizers that run here, with the argument that each axis turns.
 
-    Example: leaksweep show optimizers
+    Example: leaksweep show optimizers "*adam*"
     """
     from sweep.optimizers import registry
 
     columns = ("optimizer", "lr", "weight_decay", "momentum", "default lr", "remarks")
-    rows = []
-    for name in registry.names():
-        entry = registry.lookup(name)
-        missing = registry.unavailable(entry)
-        default = None if missing else registry.defaults(entry).lr
-        addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
-        remarks = f"not here: {missing}" if missing else _remarks(entry)
-        rows.append((name, *addresses, "" if default is None else f"{default:g}", remarks))
-    print_table(columns, rows)
+    entries = [registry.lookup(name) for name in _matching(pattern, registry.names())]
+    absent = {entry.name: registry.unavailable(entry) for entry in entries}
+    rows = [_row(entry) for entry in entries if absent[entry.name] is None]
+    if rows:
+        print_table(columns, rows)
+    for reason, names in _by_reason(absent).items():
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        say(f"Not here: {', '.join(names[:MOST_NAMED])}{more}. {reason}.")
     say("Any other: package.module:Class. Other arguments go in [options.NAME] of a spec.")
 
 
-@app.command()
+def _matching(pattern: str | None, names: Sequence[str]) -> list[str]:
+    """The names that ``pattern`` matches or is part of. Raises NotThereError, with the nearest."""
+    if pattern is None:
+        return list(names)
+    wanted = pattern.lower()
+    wanted = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
+    found = [name for name in names if fnmatchcase(name.lower(), wanted)]
+    if not found:
+        close = nearest(pattern, names)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise NotThereError(f"No optimizer matches {pattern!r}.{hint}")
+    return found
+
+
+def _row(entry: OptimizerEntry) -> tuple[str, ...]:
+    from sweep.optimizers import registry
+
+    lr = registry.defaults(entry).lr
+    addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
+    return (entry.name, *addresses, "" if lr is None else f"{lr:g}", _remarks(entry))
+
+
+def _by_reason(absent: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """The names of those that cannot run here, by why."""
+    found: dict[str, list[str]] = {}
+    for name, reason in absent.items():
+        if reason is not None:
+            found.setdefault(reason.rstrip("."), []).append(name)
+    return found
+
+
+@app.command(cls=WordedCommand)
 def presets(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Print this one's TOML, to copy.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Print this one's TOML, to copy.",
+            autocompletion=completion.presets,
+        ),
     ] = None,
 ) -> None:
     """List the presets, or print one as a spec to copy and edit.
@@ -57,7 +110,7 @@ def presets(
     print_table(("preset", "what"), [(p.name, p.description) for p in found.listed()])
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def axes() -> None:
     """List the axes of the grid, their values, and what each has when it is left out.
 
@@ -69,7 +122,7 @@ def axes() -> None:
     print_table(("axis", "values", "default", "meaning"), rows)
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def schema() -> None:
     """Describe the tables, views and columns that queries can use.
 

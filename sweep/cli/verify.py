@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
-from sweep.cli.output import Format, print_rows
+from sweep.cli.options import (
+    DEFAULT_DB,
+    AllowImport,
+    Db,
+    Jobs,
+    SweepName,
+    TrialMemory,
+    TrialTimeout,
+    trials_at_once,
+)
+from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
 from sweep.values.words import Axis
@@ -25,36 +34,22 @@ COLUMNS = ("trial", "setting", "column", "recorded", "now")
 
 
 def verify(
-    sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; all if left out.")
-    ] = None,
+    sweep: SweepName = None,
     size: Annotated[
         int | None,
         typer.Option("--sample", metavar="N", min=1, help="Replay this many, drawn at random."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the sample.")] = 0,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-    ] = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Stop a trial that takes longer; it has failed."),
-    ] = None,
-    trial_memory: Annotated[
-        float | None,
-        typer.Option(metavar="MIB", help="Stop a trial that takes more memory; it has failed."),
-    ] = None,
+    jobs: Jobs = None,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
     file: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE.csv[.gz]", help="Read trials from this file."),
     ] = None,
-    allow_import: Annotated[
-        bool,
-        typer.Option("--allow-import", help="Import code of your own that a trial names."),
-    ] = False,
+    allow_import: AllowImport = False,
     db: Db = DEFAULT_DB,
-    format: Annotated[Format, typer.Option(help="How to print what differs.")] = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
     """Replay recorded trials and say which of them no longer show what was recorded.
 

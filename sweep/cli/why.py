@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db
-from sweep.cli.screen import harmless, print_table, say
+from sweep.cli import completion
+from sweep.cli.options import DEFAULT_DB, AllowImport, Db, Steps, WorkloadName
+from sweep.cli.screen import print_paragraph, print_table, say
 from sweep.errors import MisuseError
 from sweep.values.words import Axis, GradState, Verdict
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from sweep.trial.probe import Change
     from sweep.verifying import RecordedTrial
 
-WIDTH = 88
-
 
 def why(
     what: Annotated[
@@ -28,20 +26,13 @@ def why(
         typer.Argument(
             metavar="TRIAL_ID | AXIS=VALUE...",
             help="A trial in the database, or a setting; an axis left out has its default.",
+            autocompletion=completion.assignments,
         ),
     ],
     db: Db = DEFAULT_DB,
-    workload: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Of a setting: article, small or package.module:name."),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Of a setting: steps to train.")
-    ] = None,
-    allow_import: Annotated[
-        bool,
-        typer.Option("--allow-import", help="Import code of your own that a trial names."),
-    ] = False,
+    workload: WorkloadName = None,
+    steps: Steps = None,
+    allow_import: AllowImport = False,
 ) -> None:
     """Say why a setting leaks or holds: each source's share, and what would change it.
 
@@ -85,16 +76,18 @@ def _print(explanation: Explanation) -> None:
 
     planned, replayed = explanation.planned, explanation.replayed
     pairs = [(axis, getattr(planned.setting, axis)) for axis in Axis]
-    _paragraph(" ".join(f"{axis}={_shown(value)}" for axis, value in pairs if value is not None))
+    print_paragraph(
+        " ".join(f"{axis}={_shown(value)}" for axis, value in pairs if value is not None)
+    )
     options = "" if planned.options == "{}" else f", options {planned.options}"
-    _paragraph(f"workload {planned.workload}, {planned.steps} steps{options}")
+    print_paragraph(f"workload {planned.workload}, {planned.steps} steps{options}")
     typer.echo()
-    _paragraph(_headline(explanation))
+    print_paragraph(_headline(explanation))
     if replayed is not None and replayed.whole.moved:
         _print_shares(replayed)
     typer.echo()
     for paragraph in in_words(explanation):
-        _paragraph(paragraph)
+        print_paragraph(paragraph)
 
 
 def _headline(explanation: Explanation) -> str:
@@ -149,11 +142,9 @@ def _print_agreement(recorded: RecordedTrial, explanation: Explanation) -> None:
     differs = any(each.column in ("verdict", "first_leak_step") for each in compared.bits)
     changed = [f"{e.column} {e.recorded} there, {e.now} here" for e in compared.elsewhere]
     environment = "; ".join(changed) or "the environment is the same"
-    _paragraph(f"Recorded: {there}. This run {'differs' if differs else 'agrees'}; {environment}.")
-
-
-def _paragraph(text: str) -> None:
-    typer.echo(textwrap.fill(harmless(text), WIDTH, break_on_hyphens=False))
+    print_paragraph(
+        f"Recorded: {there}. This run {'differs' if differs else 'agrees'}; {environment}."
+    )
 
 
 def _size(change: Change) -> str:

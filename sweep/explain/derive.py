@@ -10,10 +10,11 @@ from torch import Tensor
 from sweep.explain.explanation import Explanation, MetGrad, ReplayedStep
 from sweep.explain.variants import remedies, risks
 from sweep.trial.causes import Movements, Parameters, difference, movements, tried
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.trial.probe import Change
+from sweep.trial.reach import Reach
 from sweep.trial.replay import Replay, Reruns, fill
-from sweep.trial.training import Start, Training
+from sweep.trial.training import Training
 from sweep.trial.trial import run_trial
 from sweep.trial.witness import Witness, copies
 from sweep.values import schedule
@@ -34,7 +35,7 @@ def explain(planned: PlannedTrial, *, device: str = "cpu") -> Explanation:
     step = _step_to_replay(outcome)
     if step is None:
         return Explanation(planned, outcome)
-    lived = _Lived(planned, outcome, step, partial(Training, device=device))
+    lived = _Lived(Reach(planned, partial(Training, device=device)), outcome, step)
     replayed, unexplained = lived.replayed()
     tried = remedies if outcome.verdict is Verdict.LEAKS else risks
     variants = tried(planned, device)
@@ -56,32 +57,31 @@ def _step_to_replay(outcome: Outcome) -> int | None:
 class _Lived:
     """One step of a trial, lived through once more, and what comes of its replays."""
 
-    def __init__(self, planned: PlannedTrial, outcome: Outcome, step: int, start: Start) -> None:
-        self._planned, self._outcome, self._step, self._start = planned, outcome, step, start
+    def __init__(self, reach: Reach, outcome: Outcome, step: int) -> None:
+        self._reach, self._outcome, self._step = reach, outcome, step
         self.layer: tuple[str, ...] = ()
 
     def replayed(self) -> tuple[ReplayedStep | None, str | None]:
         """The step; or None, and why it cannot be lived through."""
-        with one_thread():
+        with fresh_modes():
             return tried(self._replayed)
 
     def _replayed(self) -> ReplayedStep:
-        training = self._start(self._planned)
+        training = self._reach.before(self._step)
         self.layer = tuple(training.frozen_parameters)
-        training.advance_to(self._step)
         before, left = copies(training.frozen_parameters), _grads(training)
         found: list[list[Tensor | None]] = []
         training.interfere = lambda: found.append(_grads(training))
         training.run(self._step)
         stale = all(map(_same_grad, left, found[-1]))
         as_it_was = difference(before, copies(training.frozen_parameters))
-        moved, unexplained = self._movements(Witness.of(training, before, [training.grad]))
-        attached = None
-        if training.grad is GradState.NONZERO:
+        moved, unexplained = self._movements(Witness.of(training, before))
+        (state,), attached = training.grads, None
+        if state is GradState.NONZERO:
             attached, _ = tried(lambda: self._attached(before))
         return ReplayedStep(
             step=self._step,
-            grad=MetGrad(training.grad, stale),
+            grad=MetGrad(state, stale),
             as_it_was=as_it_was,
             movements=moved,
             unexplained=unexplained,
@@ -96,7 +96,7 @@ class _Lived:
         leaks = self._outcome.verdict is Verdict.LEAKS
         if grad is GradState.NONZERO and not leaks:
             return None, None
-        reruns = Reruns(self._planned, self._start, witness)
+        reruns = Reruns(self._reach, witness)
         if grad is GradState.NONE and not leaks:
             return tried(lambda: self._supposed(reruns))
         return tried(lambda: movements(Replay(reruns)))
@@ -104,13 +104,12 @@ class _Lived:
     def _supposed(self, reruns: Reruns) -> Movements:
         """What the sources would do, were the grad zeros and not None."""
         Replay(reruns).there()  # the step repeats, or nothing is said
-        supposed = Reruns(self._planned, self._start, reruns.witness, fill)
+        supposed = Reruns(self._reach, reruns.witness, fill)
         return movements(Replay(supposed, supposed=GradState.ZERO))
 
     def _attached(self, before: Parameters) -> Change:
         """What the step does where the schedule does not freeze it."""
-        training = self._start(self._planned)
-        training.advance_to(self._step)
+        training = self._reach.before(self._step)
         training.schedule = schedule.parse("never")
         training.run(self._step)
         return difference(before, copies(training.frozen_parameters))

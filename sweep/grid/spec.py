@@ -63,7 +63,7 @@ def _schedule(text: str) -> str:
 
 
 def _optimizer(name: str) -> str:
-    """``name`` as the registry has it, if it is known; or a pattern that something matches."""
+    """The registry's own spelling of ``name``, or a pattern that something matches."""
     if _is_pattern(name):
         if not _matching(name):
             raise problem(
@@ -73,18 +73,14 @@ def _optimizer(name: str) -> str:
     if ":" in name and not _ADDRESS.fullmatch(name):
         raise problem(f"{name!r} is not of the form package.module:Class.")
     try:
-        return registry.lookup(name).name
+        registry.lookup(name)
     except MisuseError as error:
         raise problem(str(error)) from error
+    return registry.spelt(name)
 
 
 def _is_pattern(name: str) -> bool:
     return any(sign in name for sign in "*?[")
-
-
-def _matching(pattern: str) -> list[str]:
-    """The registry's names that match, in its order; case is ignored."""
-    return [name for name in registry.names() if fnmatchcase(name.lower(), pattern.lower())]
 
 
 def _expanded(names: Iterable[str]) -> tuple[str, ...]:
@@ -92,6 +88,11 @@ def _expanded(names: Iterable[str]) -> tuple[str, ...]:
     return _unique(
         found for name in names for found in (_matching(name) if _is_pattern(name) else [name])
     )
+
+
+def _matching(pattern: str) -> list[str]:
+    """The registry's names that ``pattern`` matches, whatever their case, in order."""
+    return [name for name in registry.names() if fnmatchcase(name.lower(), pattern.lower())]
 
 
 def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
@@ -234,8 +235,6 @@ class Spec(BaseModel):
     @classmethod
     def _options_are_plain(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, arguments in options.items():
-            if [known.lower() for known in options].count(name.lower()) > 1:
-                raise problem(f"{name} has two tables; put its options into one.", name)
             for argument, value in arguments.items():
                 if not _is_plain(value):
                     raise problem(
@@ -243,7 +242,10 @@ class Spec(BaseModel):
                         f"finite numbers, and lists or tables of these.",
                         f"{name}.{argument}",
                     )
-        return {_known_name(name): arguments for name, arguments in options.items()}
+        named = {registry.spelt(name): arguments for name, arguments in options.items()}
+        if len(named) < len(options):
+            raise problem("An optimizer is named twice, in different cases; name it once.")
+        return named
 
     @model_validator(mode="after")
     def _schedules_freeze_something(self) -> Spec:
@@ -266,11 +268,6 @@ class Spec(BaseModel):
             if registry.unavailable(entry) is None:
                 _check_arguments(name, arguments)
         return self
-
-
-def _known_name(name: str) -> str:
-    """``name`` as the registry has it, in whatever case it came."""
-    return {known.lower(): known for known in registry.names()}.get(name.lower(), name)
 
 
 def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:

@@ -52,6 +52,9 @@ class Grid:
         if self.size > MAX_TRIALS:
             raise _too_large(spec, self.size)
 
+    def __len__(self) -> int:
+        return self.size
+
     def __iter__(self) -> Iterator[PlannedTrial]:
         """Every trial once, in the stable order."""
         for box in self._pieces():
@@ -109,11 +112,13 @@ class Grid:
                 counts[axis].update(found)
         return counts
 
-    def contains(self, planned: PlannedTrial) -> bool:
+    def __contains__(self, planned: object) -> bool:
         """Whether ``planned`` is one of the trials."""
-        return planned == PlannedTrial(
-            planned.setting, *self._decided(planned.setting.optimizer)
-        ) and any(planned.setting in box for box in self._plan.boxes)
+        return (
+            isinstance(planned, PlannedTrial)
+            and planned == PlannedTrial(planned.setting, *self._decided(planned.setting.optimizer))
+            and any(planned.setting in box for box in self._plan.boxes)
+        )
 
     def canonical(self) -> str:
         """The spec with everything resolved, as canonical JSON: what the database records.

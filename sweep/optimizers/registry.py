@@ -39,19 +39,19 @@ def _rows() -> dict[str, OptimizerEntry]:
     return {row.name: row for rows in _COLLECTIONS for row in rows}
 
 
-@cache
-def _rows_in_any_case() -> dict[str, OptimizerEntry]:
-    return {name.lower(): row for name, row in _rows().items()}
-
-
 def names() -> tuple[str, ...]:
     """Every name on the ``optimizer`` axis, in the order of the collections."""
     return tuple(_rows())
 
 
+def spelt(name: str) -> str:
+    """The registry's own spelling of ``name``, whatever its case; as it is if it is unknown."""
+    return {each.lower(): each for each in names()}.get(name.lower(), name)
+
+
 @cache
 def lookup(name: str) -> OptimizerEntry:
-    """The row of ``name``, which is a registry name, in any case, or ``package.module:Class``.
+    """The row of ``name``, which is a registry name in any case or ``package.module:Class``.
 
     Raises UnknownNameError, with the nearest names, for a name the registry lacks, and
     MisuseError for a class that cannot be imported or is no optimizer. Imports the module
@@ -60,7 +60,7 @@ def lookup(name: str) -> OptimizerEntry:
     if ":" in name:
         return _row_for_class(name)
     try:
-        return _rows()[name] if name in _rows() else _rows_in_any_case()[name.lower()]
+        return _rows()[spelt(name)]
     except KeyError:
         hint = "`leaksweep show optimizers` lists all; your own is `package.module:Class`."
         raise UnknownNameError("optimizer", name, names(), hint=hint) from None

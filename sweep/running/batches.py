@@ -24,7 +24,7 @@ from sweep.errors import ClusterError
 from sweep.running.cluster import Tell, compare_versions
 from sweep.running.limits import Limits
 from sweep.running.on_worker import BatchOutcomes, Job, run_batch, stop
-from sweep.running.source import Source
+from sweep.running.source import LazyTrials
 from sweep.running.task import Task, WorkerDiedError
 from sweep.trial.groups import Group
 from sweep.values.outcome import Outcome
@@ -37,7 +37,7 @@ BATCH_S = 0.3
 """How long a batch of short trials is to take; what is not handed over yet dies with a driver."""
 
 LARGEST_BATCH = 500
-LOOK_EVERY_S = 1.0
+CLUSTER_LOOK_S = 1.0
 STOPS_WITHIN_S = 2.0
 
 _LOST = (
@@ -49,7 +49,7 @@ Batch = list[Group]
 
 
 def on_cluster(
-    source: Source, task: Task, limits: Limits, client: Client, tell: Tell
+    source: LazyTrials, task: Task, limits: Limits, client: Client, tell: Tell
 ) -> Iterator[Outcome]:
     """The outcome of each trial of ``source``, in the order in which they come back.
 
@@ -128,7 +128,7 @@ class _Dispatch:
     def arrived(self) -> Sequence[Outcome]:
         """The outcomes of one batch that is done; none where none is for a while."""
         try:
-            future = self._done.get(timeout=LOOK_EVERY_S)
+            future = self._done.get(timeout=CLUSTER_LOOK_S)
         except Empty:
             return ()
         batch = self.in_flight.pop(future)
@@ -182,7 +182,7 @@ class _Dispatch:
 
         Says so when there are none left.
         """
-        if time.monotonic() - self._looked < LOOK_EVERY_S:
+        if time.monotonic() - self._looked < CLUSTER_LOOK_S:
             return
         try:
             workers = self.client.nthreads()

@@ -43,7 +43,7 @@ def check(scheduler: str | None) -> None:
 
 
 @contextmanager
-def opened(scheduler: str | None, jobs: int) -> Iterator[Client]:
+def opened_cluster(scheduler: str | None, jobs: int) -> Iterator[Client]:
     """A client of the cluster at ``scheduler``, or of one started here with ``jobs`` workers.
 
     What was started ends with the context. Raises as `check` does.
@@ -132,7 +132,7 @@ def _address(scheduler: str | None, jobs: int) -> Iterator[str]:
             dashboard_address="127.0.0.1:0",  # None would listen, too, at a port often taken
             scheduler_kwargs={"dashboard": False},
             memory_limit=None,  # trials have processes of their own
-            preload="sweep.running.local_worker",
+            preload=f"{__package__}.local_worker",
             silence_logs=logging.CRITICAL,
         ) as cluster,
     ):

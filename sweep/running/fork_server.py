@@ -18,16 +18,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sweep.errors import WorkerStartError
+from sweep.errors import SystemLimitError
+from sweep.running import forking
 from sweep.running.forking import END, FORK, LENGTH, REPLY, REQUEST, receive
 
+TRAINING = __name__.replace("running.fork_server", "trial.ready")  # by its name here, too
+"""The module that training needs: its import takes seconds, nearly all of them torch's."""
+
 _ROOT = str(Path(__file__).parents[2])
-_SERVE = "import sys; sys.path.append(sys.argv[2]); from sweep.running.forking import main; main()"
+_SERVE = (  # by the name that the module has here, which may be another than its own
+    f"import sys; sys.path.append(sys.argv[2]); from {forking.__name__} import main; main()"
+)
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """A library that starts threads when it is imported would leave them out of a fork."""
 
 _TELLS_NOTHING = frozenset({"PYTEST_CURRENT_TEST", "LEAKSWEEP_DB", "COLUMNS", "LINES"})
-ENDS_WITHIN_S = 2.0
+SERVER_ENDS_WITHIN_S = 2.0
 
 _lock = threading.RLock()
 _servers: dict[str, ForkServer] = {}
@@ -44,6 +50,7 @@ class ForkServer:
     def __init__(self, preload: str) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
+        self._has_answered = False
         self.variables = variables()
         self._connection, theirs = socket.socketpair()
         with theirs:
@@ -88,13 +95,15 @@ class ForkServer:
         return self._asked(END, pid, seconds)
 
     def close(self) -> None:
-        """Ends the server and its workers."""
+        """Ends the server and its workers; one that is still importing has none, and is killed."""
         self._connection.close()
+        if not self._has_answered and self._owner == os.getpid():
+            self._process.kill()
 
     def wait(self) -> None:
         """Waits until it has ended; it was closed before."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(ENDS_WITHIN_S)
+            self._process.wait(SERVER_ENDS_WITHIN_S)
 
     def _asked(self, what: bytes, pid: int, seconds: float, *descriptors: int) -> int:
         with self._lock:
@@ -108,15 +117,17 @@ class ForkServer:
             except BaseException:  # an answer that nobody awaits would be taken for the next
                 self.close()
                 raise
+        self._has_answered = True
         if not done:
             raise OSError(number, os.strerror(number))
         return int(number)
 
 
-def running(preload: str) -> ForkServer:
+def running(preload: str = TRAINING) -> ForkServer:
     """This process's server that has imported ``preload``, started where there is none.
 
-    Returns before it has. Raises WorkerStartError where the system refuses a process.
+    Returns before it has, so that a command which calls this first reads its spec and opens
+    its database meanwhile. Raises SystemLimitError where the system refuses a process.
     """
     with _lock:
         server = _servers.get(preload)
@@ -127,7 +138,7 @@ def running(preload: str) -> ForkServer:
         try:
             _servers[preload] = ForkServer(preload)
         except (OSError, RuntimeError) as error:
-            raise WorkerStartError(error) from error
+            raise SystemLimitError("process for trials", error) from error
         return _servers[preload]
 
 

@@ -22,7 +22,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from sweep.running.allocator import keep_freed_memory
-from sweep.running.serving import serve
+from sweep.running.serving import work
 
 REQUEST = struct.Struct("=cid")
 """`FORK`; or `END` with the worker's number and how many seconds it may take to end by itself."""
@@ -30,7 +30,7 @@ REPLY = struct.Struct("=?i")
 """Whether it was done, and the number of the worker, its exit code, or the system's error."""
 FORK, END = b"f", b"e"
 LENGTH = struct.Struct("=I")
-IDLE_AT_MOST_S = 60.0
+SERVER_IDLE_S = 60.0
 """How long the server stays when it has no workers; another is started when one is wanted."""
 
 _LOOK_S = 0.005
@@ -84,7 +84,7 @@ class _Server:
 
     def _is_wanted(self) -> bool:
         """Waits for a request; False where there was none, and no worker, for a while."""
-        while not select.select([self._driver], [], [], IDLE_AT_MOST_S)[0]:
+        while not select.select([self._driver], [], [], SERVER_IDLE_S)[0]:
             if not any(map(_is_running, self._workers)):
                 return False
         return True
@@ -114,7 +114,7 @@ class _Server:
         code = 1
         try:
             self._driver.close()
-            serve(Connection(connection), stderr)
+            work(Connection(connection), stderr)
             code = 0
         finally:
             for stream in (sys.stdout, sys.stderr):

@@ -23,7 +23,7 @@ HAND_OVER_S = 0.4
 """How long an outcome waits for the rest of its batch; what is not done then is sent anew."""
 STOPPED_RUNS = 1000
 """How many runs that were stopped are remembered; batches of theirs may still be under way."""
-LOOK_EVERY_S = 0.1
+STOP_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def run_batch(job: Job, batch: Sequence[Group]) -> BatchOutcomes:
     pool, groups = _pool(job), iter(batch)
     outcomes: list[Outcome] = []
     while not _is_over(job, outcomes, started) and pool.hand_out(groups):
-        outcomes += pool.arrived(LOOK_EVERY_S)
+        outcomes += pool.arrived(STOP_LOOK_S)
     rest = [*pool.take_back(), *groups]
     suspects, pool.suspects = pool.suspects, []
     if job.run in _stopped:

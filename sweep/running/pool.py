@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from sweep.errors import WorkerStartError
+from sweep.errors import SystemLimitError
 from sweep.running.limits import Limits
 from sweep.running.serving import Failure
-from sweep.running.source import Source
+from sweep.running.source import LazyTrials
 from sweep.running.task import Task, WorkerDiedError
 from sweep.running.worker import Worker
 from sweep.trial.groups import Group
@@ -26,15 +26,15 @@ from sweep.values.setting import PlannedTrial
 
 Order = Group | Failure
 
-LOOK_EVERY_S = 0.05
+LIMITS_LOOK_S = 0.05
 """How often time and memory are looked at, and so by how much a trial may pass its limits."""
 
 
-def in_workers(source: Source, task: Task, limits: Limits, jobs: int) -> Iterator[Outcome]:
+def in_workers(source: LazyTrials, task: Task, limits: Limits, jobs: int) -> Iterator[Outcome]:
     """The outcome of each trial of ``source``, ``jobs`` at once, in the order they finish.
 
     A trial over its limits is stopped, and has failed; one whose worker died twice has, too.
-    Raises WorkerStartError where there can be no workers. Closing the iterator kills them.
+    Raises SystemLimitError where there can be no workers. Closing the iterator kills them.
     """
     with Pool(task, limits, jobs) as pool:
         yield from pool.outcomes(task.groups(source))
@@ -49,7 +49,7 @@ def alone(planned: PlannedTrial, task: Task, limits: Limits) -> Outcome:
             return outcome
         for outcome in pool.outcomes(iter(pool.suspects[:])):
             return outcome
-    raise WorkerStartError(pool.suspects[-1].error)
+    raise SystemLimitError("process for trials", pool.suspects[-1].error)
 
 
 class Pool:
@@ -110,7 +110,7 @@ class Pool:
         None, too, when nothing has come within ``within_s``, or limits are to be looked at.
         """
         outcomes: list[Outcome] = []
-        for key, _ in self._selector.select(LOOK_EVERY_S if self._limits else within_s):
+        for key, _ in self._selector.select(LIMITS_LOOK_S if self._limits else within_s):
             worker: Worker = key.data
             outcomes += worker.receive()
             if worker.ended:

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from sweep.errors import MisuseError
 from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.pool import in_workers
-from sweep.running.source import Source
+from sweep.running.source import LazyTrials
 from sweep.running.task import RunTrial, Task, called, trained
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Backend
-
-Tell = Callable[[str], None]
 
 
 def _nobody(_: str) -> None:
@@ -54,7 +52,7 @@ class Runner:
     run_trial: RunTrial | None = None
     limits: Limits = NO_LIMITS
     scheduler: str | None = None
-    tell: Tell = _nobody
+    tell: Callable[[str], None] = _nobody
     stacked: bool = True
 
     def __post_init__(self) -> None:
@@ -79,7 +77,7 @@ class Runner:
         Raises what reading ``trials`` raises, once the trials read by then are finished.
         Closing the iterator stops the workers.
         """
-        source = Source(trials)
+        source = LazyTrials(trials)
         yield from self._outcomes(source, self.task())
         source.raise_failure()
 
@@ -90,15 +88,15 @@ class Runner:
             return trained(trace=self.trace, device=self.device, stacked=stacked)
         return called(self.run_trial)
 
-    def _outcomes(self, source: Source, task: Task) -> Iterator[Outcome]:
+    def _outcomes(self, source: LazyTrials, task: Task) -> Iterator[Outcome]:
         if self.backend is Backend.DASK:
             yield from self._on_cluster(source, task)
         else:
             yield from in_workers(source, task, self.limits, self.jobs)
 
-    def _on_cluster(self, source: Source, task: Task) -> Iterator[Outcome]:
+    def _on_cluster(self, source: LazyTrials, task: Task) -> Iterator[Outcome]:
         from sweep.running.batches import on_cluster
-        from sweep.running.cluster import opened
+        from sweep.running.cluster import opened_cluster
 
-        with opened(self.scheduler, self.jobs) as client:
+        with opened_cluster(self.scheduler, self.jobs) as client:
             yield from on_cluster(source, task, self.limits, client, self.tell)

@@ -1,6 +1,6 @@
 """What a worker does: runs the groups of trials that come down its connection.
 
-`sweep.running.forking` calls `serve` in a process that it has just forked. First come the
+`sweep.running.forking` calls `work` in a process that it has just forked. First come the
 worker's orders, then groups. Each outcome goes back when it is there, so that a trial which
 has ended never waits for the others of its group.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sweep.values.outcome import Outcome
     from sweep.values.setting import PlannedTrial
 
-IDLE_AT_MOST_S = 60.0
+WORKER_IDLE_S = 60.0
 """How long a worker waits for a group; its owner starts another when there is one again."""
 
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG, from Linux's prctl.h
@@ -67,7 +67,7 @@ class Begun:
     resident_mib: float
 
 
-def serve(connection: Connection, stderr: int) -> None:
+def work(connection: Connection, stderr: int) -> None:
     """Runs groups until the other end hangs up, or has had none for a while.
 
     What a trial prints goes to ``stderr``, the driver's stdout being for data; what it asks,
@@ -75,7 +75,7 @@ def serve(connection: Connection, stderr: int) -> None:
     """
     _stand_alone(stderr)
     with suppress(EOFError, ConnectionError):
-        _serve(connection)
+        _run_groups(connection)
 
 
 def _stand_alone(stderr: int) -> None:
@@ -93,14 +93,14 @@ def _stand_alone(stderr: int) -> None:
     os.close(stderr)
 
 
-def _serve(connection: Connection) -> None:
+def _run_groups(connection: Connection) -> None:
     orders: Orders = connection.recv()
     try:
         task = _prepared(orders)
     except Exception as error:  # noqa: BLE001  # whoever asked is to know
         _send_error(connection, error)
         return
-    while connection.poll(IDLE_AT_MOST_S):
+    while connection.poll(WORKER_IDLE_S):
         order = connection.recv()
         if orders.announces:
             connection.send(Begun(resident_mib(os.getpid())))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from sweep.values.setting import PlannedTrial
 
 
-class Source:
+class LazyTrials:
     """The trials to run, read lazily.
 
     Ends where reading raises, so that what was read by then is run to its end first, and keeps

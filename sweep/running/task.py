@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from sweep.running.fork_server import TRAINING
 from sweep.trial.groups import Group, grouped
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 
 RunTrial = Callable[[PlannedTrial], Outcome]
-RunGroup = Callable[[Group], list[Outcome]]
-
-PRELOAD = "sweep.trial.ready"
-"""What training needs: its import takes seconds, all but a few milliseconds of them torch's."""
+RunGroup = Callable[[Group], Iterable[Outcome]]
 
 
 class WorkerDiedError(Exception):
@@ -85,17 +83,18 @@ def trained(*, trace: bool, device: str, stacked: bool = True) -> Task:
     """The task of training each trial; torch is imported where it runs, not here.
 
     With ``stacked``, trials that differ only in their seed are trained as one stack where
-    that is faster; their outcomes are the same.
+    that is faster; their outcomes are the same. On a GPU that has not been shown, and each is
+    trained by itself.
     """
     return Task(
         partial(_train, trace=trace, device=device),
         device,
-        PRELOAD,
-        partial(_train_group, trace=trace, device=device) if stacked else None,
+        TRAINING,
+        partial(_train_group, trace=trace, device=device) if stacked and device == "cpu" else None,
     )
 
 
-def called(run: RunTrial, *, preload: str = PRELOAD) -> Task:
+def called(run: RunTrial, *, preload: str = TRAINING) -> Task:
     """The task of calling ``run``, in a process that has imported ``preload``."""
     return Task(run, preload=preload)
 
@@ -106,7 +105,7 @@ def _train(planned: PlannedTrial, *, trace: bool, device: str) -> Outcome:
     return run_trial(planned, trace=trace, device=device)
 
 
-def _train_group(group: Group, *, trace: bool, device: str) -> list[Outcome]:
-    from sweep.trial.replicates import run_replicates
+def _train_group(group: Group, *, trace: bool, device: str) -> Iterator[Outcome]:
+    from sweep.trial.trial import run_stack
 
-    return run_replicates(group, trace=trace, device=device)
+    return run_stack(group, trace=trace, device=device)

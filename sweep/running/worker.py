@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from sweep.errors import WorkerStartError
+from sweep.errors import SystemLimitError
 from sweep.running.fork_server import (
     ForkServer,
     current_folder,
@@ -40,7 +40,7 @@ AHEAD_S = 0.02
 MOST_AHEAD = 8
 AHEAD_BYTES = 16_384
 """What a connection surely takes while nobody reads: whoever sends more would have to wait."""
-ENDS_WITHIN_S = 2.0
+HANGS_UP_WITHIN_S = 2.0
 """How long a process that has hung up may take to end by itself."""
 TRIES = 3
 """How often a worker is asked for: the server may be killed as others are."""
@@ -81,7 +81,7 @@ class Worker:
     """
 
     def __init__(self, task: Task, limits: Limits) -> None:
-        """Starts it. Raises WorkerStartError where that cannot be done."""
+        """Starts it. Raises SystemLimitError where that cannot be done."""
         self._limits = limits
         self.held: deque[Held] = deque()
         self.ended = False
@@ -154,7 +154,7 @@ class Worker:
     def how_it_ended(self) -> str:
         """Such as ``SIGKILL`` or ``EXIT(7)``; sees to the end of one that has hung up."""
         try:
-            code = self._server.end(self._pid, ENDS_WITHIN_S)
+            code = self._server.end(self._pid, HANGS_UP_WITHIN_S)
         except (EOFError, OSError):
             return signal.SIGKILL.name  # with its server, or by `interrupt`
         return signal.Signals(-code).name if code < 0 else f"EXIT({code})"
@@ -207,8 +207,8 @@ def _forked(preload: str, connection: Connection) -> tuple[ForkServer, int]:
         except EOFError:
             continue
         except OSError as error:
-            raise WorkerStartError(error) from error
-    raise WorkerStartError("the one that they are forked from ended by itself")
+            raise SystemLimitError("process for trials", error) from error
+    raise SystemLimitError("process for trials", "the one that they are forked from ended")
 
 
 def _orders(task: Task, *, announces: bool) -> bytes:

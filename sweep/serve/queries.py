@@ -1,7 +1,9 @@
 """The questions that the page has ready, each one SELECT on SQLite.
 
 The one place that declares them: the page and docs/queries.md are made from here. A
-parameter is written ``:name``; left empty, it is the empty text.
+parameter is written ``:name``; left empty, it is the empty text. What a summary table of
+`analysis` says is asked of that table, not written a second time in SQL: rates, causes,
+remedies and failures have one definition.
 """
 
 from __future__ import annotations
@@ -100,96 +102,11 @@ source AS (
     FROM chosen
 )
 SELECT source,
-       CASE moves_it WHEN 1 THEN 'yes' WHEN 0 THEN 'no' ELSE 'not asked: ' || verdict END
-           AS moves_it_alone,
-       what_it_is, id AS trial_id, verdict, first_leak_step, leaked_steps, frozen_steps, max_drift,
-       setting
+       CASE moves_it WHEN 1 THEN 'yes' WHEN 0 THEN 'no'
+           ELSE coalesce('not known: ' || unexplained, 'not asked: ' || verdict) END AS is_a_cause,
+       causes, what_it_is, id AS trial_id, verdict, first_leak_step, leaked_steps, frozen_steps,
+       max_drift, setting
 FROM chosen CROSS JOIN source ORDER BY place"""
-
-_REMEDIES = """\
-WITH trials AS MATERIALIZED (
-    SELECT dense_rank() OVER (
-               ORDER BY sweep_id, optimizer, lr, weight_decay, momentum, zero_grad, schedule,
-                        freeze, workload, steps, options) AS setting, seed, verdict
-    FROM trial WHERE verdict IN ('leaks', 'holds')
-),
-settings AS (
-    SELECT row_number() OVER (
-               ORDER BY sweep_id, optimizer, lr, weight_decay, momentum, zero_grad, schedule,
-                        freeze, workload, steps, options) AS setting, *
-    FROM (SELECT DISTINCT sweep_id, optimizer, lr, weight_decay, momentum, zero_grad, schedule,
-                          freeze, workload, steps, options
-          FROM trial WHERE verdict IN ('leaks', 'holds'))
-),
-tried AS MATERIALIZED (
-    SELECT setting, sweep_id, optimizer, 'zero_grad' AS axis, zero_grad AS value,
-           json_array(sweep_id, workload, steps, optimizer, lr, weight_decay, momentum,
-                      schedule, freeze, options) AS all_else
-    FROM settings
-    UNION ALL
-    SELECT setting, sweep_id, optimizer, 'freeze', freeze,
-           json_array(sweep_id, workload, steps, optimizer, lr, weight_decay, momentum,
-                      schedule, zero_grad, options)
-    FROM settings
-    UNION ALL
-    SELECT setting, sweep_id, optimizer, 'weight_decay', iif(weight_decay > 0, '>0', '0'),
-           json_array(sweep_id, workload, steps, optimizer, lr, momentum,
-                      schedule, freeze, zero_grad, options)
-    FROM settings WHERE weight_decay >= 0
-    UNION ALL
-    SELECT setting, sweep_id, optimizer, 'momentum', iif(momentum > 0, '>0', '0'),
-           json_array(sweep_id, workload, steps, optimizer, lr, weight_decay,
-                      schedule, freeze, zero_grad, options)
-    FROM settings WHERE momentum >= 0
-),
-changed AS MATERIALIZED (
-    SELECT row_number() OVER () AS change, axis,
-           before.setting AS from_setting, after.setting AS to_setting, before.sweep_id,
-           before.optimizer, before.value AS changed_from, after.value AS changed_to
-    FROM tried AS before JOIN tried AS after USING (axis, all_else)
-    WHERE before.value <> after.value AND :optimizer IN ('', before.optimizer)
-      AND CASE axis
-          WHEN 'zero_grad' THEN before.value = 'never' OR after.value = 'none'
-          WHEN 'freeze' THEN before.value IN ('detach', 'no_grad', 'requires_grad')
-          ELSE after.value = '0' END
-),
-counted AS (
-    SELECT change, count(*) AS pairs, count(*) FILTER (WHERE remedied.verdict = 'holds') AS held
-    FROM trials AS leaking JOIN changed ON changed.from_setting = leaking.setting
-         JOIN trials AS remedied ON remedied.setting = to_setting AND remedied.seed = leaking.seed
-    WHERE leaking.verdict = 'leaks'
-    GROUP BY change
-)
-SELECT sweep.name AS sweep, axis, changed_from, changed_to, sum(pairs) AS pairs,
-       sum(held) AS held, sum(pairs - held) AS still_leak,
-       round(100.0 * sum(held) / sum(pairs), 1) AS held_percent,
-       replace(group_concat(DISTINCT iif(pairs > held, optimizer, NULL)), ',', ', ')
-           AS still_leaks_with
-FROM counted JOIN changed USING (change) JOIN sweep ON sweep.id = sweep_id
-GROUP BY sweep.name, axis, changed_from, changed_to
-ORDER BY sweep.name, held_percent DESC, pairs DESC"""
-
-_FAILURES = """\
-SELECT sweep.name AS sweep, optimizer,
-       substr(error, 1, instr(error || char(10), char(10)) - 1) AS error_first_line,
-       count(*) AS trials, min(trial.id) AS example_trial_id,
-       group_concat(DISTINCT zero_grad) AS zero_grad, group_concat(DISTINCT freeze) AS freeze
-FROM trial JOIN sweep ON sweep.id = trial.sweep_id
-WHERE verdict = 'failed'
-GROUP BY sweep.name, optimizer, error_first_line
-ORDER BY sweep.name, trials DESC, optimizer"""
-
-_CAUSES = """\
-SELECT sweep.name AS sweep, optimizer, zero_grad, count(*) AS leaks,
-       count(*) FILTER (WHERE by_history) AS by_history,
-       count(*) FILTER (WHERE by_decay) AS by_decay,
-       count(*) FILTER (WHERE by_gradient) AS by_gradient,
-       count(*) FILTER (WHERE by_intrinsic) AS by_intrinsic,
-       count(*) FILTER (WHERE despite_none) AS despite_none
-FROM trial JOIN sweep ON sweep.id = trial.sweep_id
-WHERE verdict = 'leaks'
-GROUP BY sweep.name, optimizer, zero_grad
-ORDER BY sweep.name, optimizer, zero_grad"""
 
 _TRACE = """\
 WITH chosen AS (
@@ -223,31 +140,11 @@ QUERIES = (
     CannedQuery(
         "what_moved_this_layer",
         "What moved this layer?",
-        "One source a row, for one trial: whether that source alone moves the layer at the "
-        "trial's first leak. Give a trial_id; left empty, it is the first trial that leaks.",
+        "One source a row, for one trial: whether it is in one of the smallest sets of sources "
+        "that move the layer at the trial's first leak, which the column causes has, each alone "
+        "or joined by + where only together. Give a trial_id; left empty, it is the first trial "
+        "that leaks.",
         _CAUSES_OF_ONE,
-    ),
-    CannedQuery(
-        "causes_by_optimizer",
-        "What moves it, by optimizer?",
-        "One optimizer and way to clear grads a row: its leaking trials, and how many of them "
-        "each cause moves. A trial may have several causes.",
-        _CAUSES,
-    ),
-    CannedQuery(
-        "which_remedy_holds",
-        "Which remedy holds?",
-        "One change of one axis a row. A pair is a leaking trial and the trial of the same sweep "
-        "that differs from it by that change alone; it held if that one holds. Give an "
-        "optimizer's name for that one alone.",
-        _REMEDIES,
-    ),
-    CannedQuery(
-        "what_failed",
-        "What failed?",
-        "One error of one optimizer a row, the most frequent first, with a trial to look at. "
-        "No rows: nothing failed.",
-        _FAILURES,
     ),
     CannedQuery(
         "trace",

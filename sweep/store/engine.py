@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from sweep.errors import DatabaseError
 from sweep.store.failures import driver_missing
-from sweep.store.url import Backend, DatabaseUrl
+from sweep.store.url import DatabaseUrl, Dialect
 
 BUSY_TIMEOUT_S = 90.0
 """How long to wait for another writer's lock: longer than a backup or a slow disk takes."""
@@ -38,7 +38,7 @@ def writing_engine(
         raise driver_missing(url) from error
     except (ArgumentError, ValueError) as error:
         raise DatabaseError(f"{url.shown} is no valid database URL.", url=url.shown) from error
-    if url.backend is Backend.SQLITE:
+    if url.backend is Dialect.SQLITE:
         _set_up_sqlite(engine, busy_timeout_s, foreign_keys)
     return engine
 

@@ -34,7 +34,7 @@ def put_trials(connection: Connection, rows: Sequence[Row], *, traced: bool) -> 
     """
     if not rows:
         return {}
-    statement = upsert_trials(connection.dialect.name, but_untraced=traced)
+    statement = upsert_trials(connection.dialect.name, traced=traced)
     return {row.fingerprint: row.id for row in connection.execute(statement, rows)}
 
 

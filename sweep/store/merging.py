@@ -6,7 +6,7 @@ whoever calls to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -136,7 +136,7 @@ def _merged(store: Store, source: _Source, theirs: Row) -> Merged:
     sweep = store.record_sweep(
         theirs["name"], theirs["spec"], theirs["planned"], created_at=theirs["created_at"]
     )
-    recorded, sound = (store.recorded(sweep.id, retry_failed=each) for each in (False, True))
+    recorded, sound = (store.recorded(sweep.id, but_failed=each) for each in (False, True))
     trials = source.rows(TrialRow, f"sweep_id = {theirs['id']:d}")
     added = there = 0
     with store.writing("merge into") as connection:
@@ -148,7 +148,7 @@ def _merged(store: Store, source: _Source, theirs: Row) -> Merged:
     return Merged(sweep.name, added, there, is_new)
 
 
-def _adds(row: Row, recorded: set[str], sound: set[str]) -> bool:
+def _adds(row: Row, recorded: Container[str], sound: Container[str]) -> bool:
     """Whether the trial is not here, or is here as one that failed and it did not."""
     known = recorded if row["verdict"] == Verdict.FAILED else sound
     return row["fingerprint"] not in known

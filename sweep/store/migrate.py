@@ -16,7 +16,7 @@ from sweep.errors import DatabaseError
 from sweep.store.engine import READS_ONLY, writing_engine
 from sweep.store.models import Base
 from sweep.store.revision import HEAD, VERSION_TABLE, SchemaState, plain_tables, schema_state
-from sweep.store.url import Backend, DatabaseUrl
+from sweep.store.url import DatabaseUrl, Dialect
 from sweep.store.views import create_statements, drop_statements
 
 SCRIPTS = Path(__file__).with_name("migrations")
@@ -75,7 +75,7 @@ def _state(connection: Connection, url: DatabaseUrl) -> SchemaState:
 
 def _lock(connection: Connection, url: DatabaseUrl) -> None:
     """Keeps other processes from migrating; SQLite's BEGIN IMMEDIATE has done so already."""
-    if url.backend is Backend.POSTGRESQL:
+    if url.backend is Dialect.POSTGRESQL:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
 
 
@@ -99,7 +99,7 @@ def _run_revisions(connection: Connection) -> None:
 
 
 def _check_foreign_keys(connection: Connection, url: DatabaseUrl) -> None:
-    if url.backend is not Backend.SQLITE:
+    if url.backend is not Dialect.SQLITE:
         return
     broken = connection.execute(text("PRAGMA foreign_key_check")).fetchone()
     if broken is not None:

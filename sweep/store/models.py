@@ -207,7 +207,12 @@ class TrialRow(Base):
     score: Mapped[float | None] = _column(
         "Of the trained model on held-out data; larger is better, null without one."
     )
-    frozen_norm: Mapped[float | None] = _column("L2 norm of the frozen layer after training.")
+    frozen_norm: Mapped[float | None] = _column(
+        "L2 norm of the layer at the start of its first frozen step."
+    )
+    proposal: Mapped[str | None] = _column(
+        "What a search keeps of how it came to the trial, as JSON; null in any other sweep."
+    )
 
 
 class StepRow(Base):

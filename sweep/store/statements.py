@@ -11,26 +11,55 @@ from sqlalchemy import (
     Insert,
     Select,
     Text,
-    and_,
+    Update,
     bindparam,
-    exists,
+    false,
     func,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.store.models import Base, EnvironmentRow, StepRow, SweepRow, TrialRow
 from sweep.values.words import Verdict
 
+_HAS_STEPS = select(StepRow.step).where(StepRow.trial_id == TrialRow.id).exists()
 _KEPT_ON_REPLACING = frozenset({"id", "sweep_id", "fingerprint"})
 
 
 @cache
-def upsert_trials(dialect: str, *, but_untraced: bool = False) -> Insert:
+def upsert_sweep(dialect: str) -> Insert:
+    """Inserts a sweep, or updates the spec and the number of the one of that name; its row."""
+    statement = _insert(dialect, SweepRow)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["name"], set_={"spec": new.spec, "planned": new.planned}
+    ).returning(*SweepRow.__table__.columns)
+
+
+@cache
+def insert_sweep(dialect: str) -> Insert:
+    """Inserts a sweep where there is none of that name; its row, if it did."""
+    return insert_unless_there(dialect, SweepRow).returning(*SweepRow.__table__.columns)
+
+
+@cache
+def exchange_spec() -> Update:
+    """Changes the spec of the sweep of that ``name`` that has the spec ``old``; its row."""
+    changed = update(SweepRow).where(
+        SweepRow.name == bindparam("of_name"), SweepRow.spec == bindparam("old")
+    )
+    return changed.values(spec=bindparam("new"), planned=bindparam("new_planned")).returning(
+        *SweepRow.__table__.columns
+    )
+
+
+@cache
+def upsert_trials(dialect: str, *, traced: bool) -> Insert:
     """Inserts trials, replacing failed ones; id and fingerprint of each that it wrote.
 
-    With ``but_untraced``, those that have no steps are replaced, too.
+    ``traced`` ones replace those without steps, too.
     """
     statement = _insert(dialect, TrialRow)
     replaced = {
@@ -41,43 +70,32 @@ def upsert_trials(dialect: str, *, but_untraced: bool = False) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=["sweep_id", "fingerprint"],
         set_=replaced,
-        where=_to_be_replaced(but_failed=True, but_untraced=but_untraced),
+        where=or_(TrialRow.verdict == Verdict.FAILED.value, ~_HAS_STEPS if traced else false()),
     ).returning(TrialRow.id, TrialRow.fingerprint)
 
 
 @cache
-def insert_sweep(dialect: str) -> Insert:
-    """Inserts a sweep unless there is one of that name; its row if it did."""
-    statement = _insert(dialect, SweepRow).on_conflict_do_nothing(index_elements=["name"])
-    return statement.returning(*SweepRow.__table__.columns)
+def find_recorded(*, but_failed: bool, but_untraced: bool) -> Select[str]:
+    """Finds the fingerprints that a sweep has recorded, without some if so asked.
+
+    Those that failed, and those that neither failed nor have steps.
+    """
+    statement = select(TrialRow.fingerprint).where(TrialRow.sweep_id == bindparam("sweep_id"))
+    if but_untraced:
+        statement = statement.where(or_(TrialRow.verdict == Verdict.FAILED.value, _HAS_STEPS))
+    return statement.where(TrialRow.verdict != Verdict.FAILED.value) if but_failed else statement
 
 
 @cache
-def find_recorded(*, but_failed: bool, but_untraced: bool = False) -> Select[str]:
-    """Finds the fingerprints of a sweep's trials, but for failed or untraced ones if so asked."""
-    found = select(TrialRow.fingerprint).where(TrialRow.sweep_id == bindparam("sweep_id"))
-    if not (but_failed or but_untraced):
-        return found
-    return found.where(~_to_be_replaced(but_failed=but_failed, but_untraced=but_untraced))
-
-
-@cache
-def find_recorded_among(
-    dialect: str, *, but_failed: bool, but_untraced: bool = False
-) -> Select[str]:
+def find_recorded_among(dialect: str, *, but_failed: bool, but_untraced: bool) -> Select[str]:
     """Finds those of ``fingerprints`` that `find_recorded` would find.
 
     They travel as one value, JSON or an array: thousands of values in a statement take longer
     to write than to look up.
     """
     known = TrialRow.fingerprint.in_(select(each_of(dialect, "fingerprints")))
-    return find_recorded(but_failed=but_failed, but_untraced=but_untraced).where(known)
-
-
-def _to_be_replaced(*, but_failed: bool, but_untraced: bool) -> ColumnElement[bool]:
-    failed = TrialRow.verdict == Verdict.FAILED.value
-    steps = exists().where(StepRow.trial_id == TrialRow.id).correlate(TrialRow)
-    return or_(*[failed] * but_failed, *[and_(~failed, ~steps)] * but_untraced)
+    found = find_recorded(but_failed=but_failed, but_untraced=but_untraced)
+    return found.where(known)
 
 
 def each_of(dialect: str, name: str) -> ColumnElement[str]:
@@ -87,7 +105,7 @@ def each_of(dialect: str, name: str) -> ColumnElement[str]:
     return func.json_each(bindparam(name, type_=JSON)).table_valued("value").c.value
 
 
-def insert_unless_there(dialect: str, model: type[Base]) -> Insert:
+def insert_unless_there(dialect: str, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
     """Inserts rows of the table; one that would repeat what is unique is left out."""
     return _insert(dialect, model).on_conflict_do_nothing()
 

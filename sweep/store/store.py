@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import MisuseError
@@ -27,17 +27,20 @@ from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
 from sweep.store.inserting import ROWS_AT_ONCE, put_environment, put_steps, put_trials
 from sweep.store.migrate import migrate
-from sweep.store.models import SweepRow, TrialRow
+from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
 from sweep.store.presence import is_running, present
 from sweep.store.rows import environment_row, step_rows, trial_row
-from sweep.store.statements import find_recorded, find_recorded_among, insert_sweep
+from sweep.store.statements import (
+    exchange_spec,
+    find_recorded,
+    find_recorded_among,
+    insert_sweep,
+    upsert_sweep,
+)
 from sweep.store.url import DatabaseUrl, parse_url
 from sweep.values.outcome import Environment, Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
-
-Extends = Callable[[str], bool]
-"""Whether a recorded spec is to be replaced by the one that extends it; raises to refuse."""
 
 _LOOK_S = 0.05  # how often a lock is tried for which SQLite does not wait
 
@@ -51,8 +54,35 @@ class RecordedSweep:
     spec: str
     planned: int
     created_at: datetime
-    extended_from: int | None = None
-    """How many trials it had planned, where `Store.record_sweep` has just extended it."""
+
+
+class Missing:
+    """Trials that a sweep has no outcome of, lazily and in order.
+
+    Attributes:
+        recorded: how many of the planned trials it has one of.
+    """
+
+    def __init__(
+        self,
+        planned: Collection[PlannedTrial],
+        before: frozenset[str],
+        recorded_now: Callable[[Sequence[PlannedTrial]], set[str]],
+    ) -> None:
+        """``before`` has the fingerprints recorded by now; ``recorded_now`` asks for some again."""
+        self._planned = planned
+        self._before = before
+        self._recorded_now = recorded_now
+        self.recorded = sum(each.fingerprint in before for each in planned) if before else 0
+
+    def __iter__(self) -> Iterator[PlannedTrial]:
+        """Asks for `ROWS_AT_ONCE` at a time."""
+        # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
+        # for each; what it does not settle is asked for late, as another driver may be at it.
+        remaining = (trial for trial in self._planned if trial.fingerprint not in self._before)
+        while chunk := list(islice(remaining, ROWS_AT_ONCE)):
+            recorded = self._recorded_now(chunk)
+            yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 
 
 class Store:
@@ -112,33 +142,37 @@ class Store:
         return None if row is None else _recorded(row)
 
     def record_sweep(
-        self,
-        name: str,
-        spec: str,
-        planned: int,
-        *,
-        extends: Extends = lambda recorded: True,
-        created_at: datetime | None = None,
+        self, name: str, spec: str, planned: int, *, created_at: datetime | None = None
     ) -> RecordedSweep:
         """The sweep of that name with this spec (canonical JSON) and number of trials.
 
-        Inserts it; or, where one is recorded, updates it if ``extends`` says so of its spec.
-        What ``extends`` raises leaves it as it is. All of it is one transaction, so that of two
-        drivers one comes first. Commits.
+        Inserts it, or updates the recorded one; whether it may change is for the caller to
+        say. Commits. Two drivers may do this at once.
         """
         first = {"created_at": created_at or datetime.now(UTC)}
         values = {"name": name, "spec": spec, "planned": planned, **first}
         with self.writing("record a sweep in") as connection:
-            new = connection.execute(insert_sweep(connection.dialect.name), values).first()
-            if new is not None:
-                return _recorded(new)
-            known = select(SweepRow.__table__).filter_by(name=name).with_for_update()
-            recorded = _recorded(connection.execute(known).one())
-            if not extends(recorded.spec):
-                return recorded
-            changed = update(SweepRow).where(SweepRow.id == recorded.id)
-            connection.execute(changed, {"spec": spec, "planned": planned})
-        return replace(recorded, spec=spec, planned=planned, extended_from=recorded.planned)
+            row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
+        return _recorded(row)
+
+    def exchange_spec(
+        self, name: str, old: str | None, new: str, planned: int
+    ) -> RecordedSweep | None:
+        """The sweep of that name with the spec ``new`` in place of ``old``; a new one for None.
+
+        None, and nothing is changed, where it has another spec than ``old`` by now, so that
+        of two drivers that extend a sweep at once the second looks again. Commits.
+        """
+        with self.writing("record a sweep in") as connection:
+            if old is None:
+                values = {"name": name, "spec": new, "planned": planned}
+                values["created_at"] = datetime.now(UTC)
+                statement = insert_sweep(connection.dialect.name)
+                row = connection.execute(statement, values).first()
+            else:
+                values = {"of_name": name, "old": old, "new": new, "new_planned": planned}
+                row = connection.execute(exchange_spec(), values).first()
+        return None if row is None else _recorded(row)
 
     @contextmanager
     def running(self, sweep_id: int) -> Iterator[None]:
@@ -154,50 +188,52 @@ class Store:
                 f"finished, or interrupt it, and give the same command again."
             )
 
-    def recorded(
-        self, sweep_id: int, *, retry_failed: bool = False, traced: bool = False
-    ) -> set[str]:
-        """The fingerprints of the sweep's trials that need not run, as of now. Reads only.
-
-        With ``retry_failed`` failed ones need to, with ``traced`` those that have no steps.
-        """
-        found = find_recorded(but_failed=retry_failed, but_untraced=traced)
+    def recorded(self, sweep_id: int, *, but_failed: bool = False) -> frozenset[str]:
+        """The fingerprints of the sweep's trials, or of those that did not fail. Reads only."""
+        found = find_recorded(but_failed=but_failed, but_untraced=False)
         with self.reading("read") as connection:
-            return set(connection.scalars(found, {"sweep_id": sweep_id}))
+            return frozenset(connection.scalars(found, {"sweep_id": sweep_id}))
 
     def missing(
         self,
         sweep_id: int,
-        planned: Iterable[PlannedTrial],
+        planned: Collection[PlannedTrial],
         *,
         retry_failed: bool = False,
         traced: bool = False,
-        before: Container[str] | None = None,
-    ) -> Iterator[PlannedTrial]:
-        """Those of ``planned`` that the sweep has no outcome of yet, lazily and in order.
+    ) -> Missing:
+        """Those of ``planned`` that the sweep has no outcome of yet.
 
-        The other arguments are those of `recorded`, and what it said ``before``. Reads only;
-        holds `ROWS_AT_ONCE` trials at a time, and what was recorded before (130 MB a million).
+        With ``retry_failed``, a trial recorded as failed is missing too; ``traced``, one that
+        has not failed and has no steps. Reads only; holds the fingerprints recorded before
+        (130 MB a million).
         """
-        # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
-        # for each; what it does not settle is asked for late, as another driver may be at it.
-        if before is None:
-            before = self.recorded(sweep_id, retry_failed=retry_failed, traced=traced)
-        remaining = (trial for trial in planned if trial.fingerprint not in before)
-        among = find_recorded_among(
-            self._engine.dialect.name, but_failed=retry_failed, but_untraced=traced
-        )
-        while chunk := list(islice(remaining, ROWS_AT_ONCE)):
-            asked = {"sweep_id": sweep_id, "fingerprints": [each.fingerprint for each in chunk]}
+        asked = {"but_failed": retry_failed, "but_untraced": traced}
+        with self.reading("read") as connection:
+            found = connection.scalars(find_recorded(**asked), {"sweep_id": sweep_id})
+            before = frozenset(found)
+
+        def recorded_now(trials: Sequence[PlannedTrial]) -> set[str]:
+            statement = find_recorded_among(self._engine.dialect.name, **asked)
+            prints = [trial.fingerprint for trial in trials]
+            values = {"sweep_id": sweep_id, "fingerprints": prints}
             with self.reading("read") as connection:
-                recorded = set(connection.scalars(among, asked).all())
-            yield from (trial for trial in chunk if trial.fingerprint not in recorded)
+                return set(connection.scalars(statement, values).all())
+
+        return Missing(planned, before, recorded_now)
+
+    def devices(self, sweep_id: int) -> set[str]:
+        """What the sweep's trials ran on: ``cpu``, or ``cuda`` and which. Reads only."""
+        used = select(TrialRow.environment_id).where(TrialRow.sweep_id == sweep_id)
+        statement = select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used))
+        with self.reading("read") as connection:
+            return set(connection.scalars(statement).all())
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
         """Records ``outcomes`` in one transaction.
 
-        A trial recorded as failed is replaced, steps included, and so is one without steps by
-        one with; any other that is recorded already stays as it is.
+        A trial recorded as failed is replaced, steps included; any other that is recorded
+        already stays as it is, but for one without steps that now has some.
         """
         ordered = _one_each(outcomes)
         if not ordered:

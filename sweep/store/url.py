@@ -26,7 +26,7 @@ _VALID = "FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 _POSTGRESQL_SCHEMES = frozenset({"postgresql+psycopg", "postgresql", "postgres"})
 
 
-class Backend(StrEnum):
+class Dialect(StrEnum):
     """The kinds of database that are supported."""
 
     SQLITE = "sqlite"
@@ -44,7 +44,7 @@ class DatabaseUrl:
         path: the SQLite file; None for a server.
     """
 
-    backend: Backend
+    backend: Dialect
     text: str = field(repr=False)
     shown: str
     path: Path | None = None
@@ -79,7 +79,7 @@ def parse_url(given: str | os.PathLike[str]) -> DatabaseUrl:
         return _file(_name(rest, shown), shown)
     if scheme in _POSTGRESQL_SCHEMES:
         normal = f"postgresql+psycopg://{rest}"
-        return DatabaseUrl(Backend.POSTGRESQL, normal, without_password(normal))
+        return DatabaseUrl(Dialect.POSTGRESQL, normal, without_password(normal))
     raise DatabaseError(
         f"Databases of the kind {scheme!r} are not supported: {shown}. Valid: {_VALID}.", url=shown
     )
@@ -133,7 +133,7 @@ def _file(name: str, shown: str) -> DatabaseUrl:
     if "\0" in name or name != name.encode("utf-8", "replace").decode():
         message = f"{shown!r} has a zero byte, or bytes that are no UTF-8; name a file without."
         raise DatabaseError(message, url=ascii(shown))
-    return DatabaseUrl(Backend.SQLITE, f"sqlite:///{quote(name)}", shown, Path(name))
+    return DatabaseUrl(Dialect.SQLITE, f"sqlite:///{quote(name)}", shown, Path(name))
 
 
 def _check_path(text: str, shown: str) -> None:

@@ -25,8 +25,10 @@ _RATES = """\
        count(*) FILTER (WHERE diverged) AS diverged,
        CAST(count(*) FILTER (WHERE verdict = 'leaks') AS DOUBLE PRECISION)
            / nullif(count(*) FILTER (WHERE verdict IN ('leaks', 'holds')), 0) AS leak_rate,
-       max(max_drift) AS max_drift"""
+       max(max_drift) FILTER (WHERE verdict = 'leaks') AS max_drift"""
 
+_SETTINGS = "leak_rate_by_setting"
+_NO_SUMS = ("leak_rate", "max_drift")
 _COUNTS = ("trials", "leaks", "holds", "inert", "failed", "diverged", "leak_rate", "max_drift")
 
 # Rows from before the column `causes` have flags alone, of sources that move the layer alone.
@@ -51,6 +53,7 @@ _ASIDE = ("unexplained", "despite_none", "sideways")
 COMPUTED = {
     "sweep": ("TEXT", "The sweep's name."),
     "trial_id": ("INTEGER", "The trial's id."),
+    "settings": ("INTEGER", "Settings that the row adds up."),
     "trials": ("INTEGER", "Trials that leak or hold: what the rate is over."),
     "leaks": ("INTEGER", "Trials that leak."),
     "holds": ("INTEGER", "Trials that hold."),
@@ -73,10 +76,10 @@ class View:
     select: str
 
 
-def _rates_by(name: str, keys: tuple[str, ...], meaning: str) -> View:
-    """The view of leak rates with one row for each combination of ``keys``."""
+def _by_setting() -> View:
+    """The view of leak rates with one row a setting, its seeds folded: what others add up."""
     # Qualified, as PostgreSQL takes a bare "freeze" for a word of its own.
-    inner, outer = (", ".join(f"{table}.{key}" for key in keys) for table in ("trial", "counted"))
+    inner, outer = (", ".join(f"{name}.{key}" for key in _FOLDED) for name in ("trial", "counted"))
     # By the sweep's id, and joined afterwards: SQLite then counts along ix_trial_setting.
     select = (
         f"SELECT sweep.name AS sweep, {outer}, {', '.join(_COUNTS)}\n"  # noqa: S608 constants
@@ -84,7 +87,21 @@ def _rates_by(name: str, keys: tuple[str, ...], meaning: str) -> View:
         f"      FROM trial GROUP BY sweep_id, {inner}) AS counted\n"
         f"JOIN sweep ON sweep.id = counted.sweep_id"
     )
-    return View(name, meaning, ("sweep", *keys, *_COUNTS), select)
+    meaning = "Leak rate of one setting, over its seeds."
+    return View(_SETTINGS, meaning, ("sweep", *_FOLDED, *_COUNTS), select)
+
+
+def _rates_by(name: str, key: str, meaning: str) -> View:
+    """The view of leak rates over all settings with the same ``key``."""
+    sums = ",\n       ".join(
+        f"CAST(sum({name}) AS BIGINT) AS {name}" for name in _COUNTS if name not in _NO_SUMS
+    )
+    select = (
+        f"SELECT sweep, {key}, count(*) AS settings,\n       {sums},\n"
+        f"       CAST(sum(leaks) AS DOUBLE PRECISION) / nullif(sum(trials), 0) AS leak_rate,\n"
+        f"       max(max_drift) AS max_drift\nFROM {_SETTINGS} GROUP BY sweep, {key}"
+    )
+    return View(name, meaning, ("sweep", key, "settings", *_COUNTS), select)
 
 
 def _leak() -> View:
@@ -105,9 +122,17 @@ def _leak() -> View:
 
 
 VIEWS = (
-    _rates_by("leak_rate_by_optimizer", ("optimizer",), "Leak rate of one optimizer."),
-    _rates_by("leak_rate_by_zero_grad", ("zero_grad",), "Leak rate of one way to clear grads."),
-    _rates_by("leak_rate_by_setting", _FOLDED, "Leak rate of one setting, over its seeds."),
+    _by_setting(),
+    _rates_by(
+        "leak_rate_by_optimizer",
+        "optimizer",
+        "Leak rate of one optimizer, over all of the sweep's settings, whatever varies in them.",
+    ),
+    _rates_by(
+        "leak_rate_by_zero_grad",
+        "zero_grad",
+        "Leak rate of one way to clear grads, over all of the sweep's settings likewise.",
+    ),
     _leak(),
 )
 
@@ -119,4 +144,4 @@ def create_statements() -> list[str]:
 
 def drop_statements() -> list[str]:
     """The statements that remove every view that is there."""
-    return [f"DROP VIEW IF EXISTS {view.name}" for view in VIEWS]
+    return [f"DROP VIEW IF EXISTS {view.name}" for view in reversed(VIEWS)]

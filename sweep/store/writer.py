@@ -12,14 +12,15 @@ import time
 from types import TracebackType
 from typing import Self
 
+from sweep.errors import SystemLimitError
 from sweep.store.store import Store
 from sweep.values.outcome import Outcome
 
 COMMIT_EVERY_S = 0.5
-BATCH = 1000
+MOST_AT_ONCE = 1000
 QUEUED_AT_MOST = 2000
 
-_LOOK_S = 0.2  # how often a full queue's caller looks whether the thread is still there
+_LOOK_S = 0.2  # how often each side of the queue looks whether the other is still there
 
 
 class Writer:
@@ -32,14 +33,19 @@ class Writer:
         self._store = store
         self._sweep_id = sweep_id
         self._every_s = every_s
-        # None closes it.
+        # None only wakes the thread up.
         self._queue: queue.Queue[Outcome | None] = queue.Queue(QUEUED_AT_MOST)
         self._thread = threading.Thread(target=self._run, name="leaksweep-writer")
-        self._closed = False  # touched by the thread alone
+        self._owner = threading.current_thread()
+        self._closed = False
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        """Raises SystemLimitError where the system refuses a thread."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise SystemLimitError("thread that writes", error) from error
         return self
 
     def __exit__(
@@ -48,6 +54,7 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._closed = True
         self._offer(None)
         self._thread.join()
         if self._failure is None:
@@ -77,22 +84,25 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while not self._closed:
+            while not self._is_done():
                 self._store.write(self._sweep_id, self._next_batch())
         except BaseException as error:  # noqa: BLE001 raised again in the caller's thread
             self._failure = error
 
+    def _is_done(self) -> bool:
+        """Whether nothing can come any more: an interruption may keep the owner from closing it."""
+        return (self._closed or not self._owner.is_alive()) and self._queue.empty()
+
     def _next_batch(self) -> list[Outcome]:
-        """Waits for an outcome, then takes what comes within the time; notices the end."""
+        """What comes within the time from the first outcome on; none where none does."""
         batch: list[Outcome] = []
-        timeout_s = None
-        while len(batch) < BATCH:
+        timeout_s = _LOOK_S
+        while len(batch) < MOST_AT_ONCE:
             try:
                 item = self._queue.get(timeout=timeout_s)
             except queue.Empty:
                 break
             if item is None:
-                self._closed = True
                 break
             if not batch:
                 deadline = time.monotonic() + self._every_s

@@ -27,6 +27,8 @@ T = TypeVar("T")
 LONGEST_REASON = 300
 """Characters of what a replay raised that are kept."""
 
+NOT_REPEATED = "the replay did not repeat the trial's own bits"
+
 INTRINSIC = "intrinsic"
 """What moves a layer with every source off, as the column ``causes`` has it."""
 

@@ -13,6 +13,9 @@ from sweep.workloads.sizes import BUILT_IN
 
 Group = tuple[PlannedTrial, ...]
 
+STACKED = ("article", "small")
+"""The workloads that `sweep.trial.stack` knows how to stack."""
+
 STACK_BYTES = 2**18
 """The most that the hidden layer of a whole stack may take, for one to be worth it.
 
@@ -40,9 +43,9 @@ def _next_stack(neighbours: Iterator[PlannedTrial]) -> Group:
 
 def most_replicates(planned: PlannedTrial) -> int:
     """How many trials like ``planned`` are trained at once; 1 where it must be alone."""
-    size = BUILT_IN.get(planned.workload)
-    if size is None or not _is_elementwise(planned.setting.optimizer):
+    if planned.workload not in STACKED or not _is_elementwise(planned.setting.optimizer):
         return 1
+    size = BUILT_IN[planned.workload]
     return max(1, STACK_BYTES // (4 * size.examples * size.hidden))
 
 

@@ -43,7 +43,7 @@ _MODES = (
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def fresh_modes() -> Iterator[None]:
     """Runs its body with one torch thread and torch's own modes; puts back what was there."""
     found = [mode.get() for mode in _MODES]
     try:

@@ -30,7 +30,7 @@ class Moment:
         return cls(
             parameters={name: p.detach().clone() for name, p in model.named_parameters()},
             buffers={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
-            grads={name: _cloned(p.grad) for name, p in model.named_parameters()},
+            grads={name: cloned(p.grad) for name, p in model.named_parameters()},
             put_back_generators=generators_now(),
         )
 
@@ -39,10 +39,11 @@ class Moment:
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(self.parameters[name])
-                parameter.grad = _cloned(self.grads[name])
+                parameter.grad = cloned(self.grads[name])
             for name, buffer in model.named_buffers():
                 buffer.copy_(self.buffers[name])
 
 
-def _cloned(grad: Tensor | None) -> Tensor | None:
+def cloned(grad: Tensor | None) -> Tensor | None:
+    """A copy of ``grad`` without its graph."""
     return None if grad is None else grad.detach().clone()

@@ -85,6 +85,13 @@ class Probe:
             for name, before in self._before.items()
         }
 
+    def changes_of_each(self, replicates: int) -> list[Change]:
+        """What changed since `before_step` of each trial, all parameters taken as one."""
+        if replicates == 1:
+            return [together(self.after_step().values())]
+        each = [changes_along(copy, self._now(name)) for name, copy in self._before.items()]
+        return [together(changes) for changes in zip(*each, strict=True)]
+
     def copies(self) -> dict[str, Tensor]:
         """The copies of `before_step`, by name; the next one makes others."""
         held, self._before = self._before, {}

@@ -1,29 +1,29 @@
 """One step of a trial, lived through again from the same bits with sources switched off.
 
-A trial is deterministic, so the moment before a step is reached by training up to it once
-more: nothing of an optimizer has to be copied, wherever it keeps its state. To clear that
-state, an optimizer is built anew over a model built anew, which is given the moment's bits.
+What is replayed is `step()`, from the moment before it acts: the grads are there by then. To clear
+an optimizer's state, one is built anew over a model built anew, which is given the moment's bits.
 Nothing is said unless the step, replayed as it was, gives the bits that the trial saw.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from sweep.trial.causes import Parameters, Sources, UnexplainedError, difference
+from sweep.trial.causes import NOT_REPEATED, Parameters, Sources, UnexplainedError, difference
 from sweep.trial.moment import Moment
-from sweep.trial.training import Start, Training
-from sweep.trial.witness import Witness, apart, copies, digests
+from sweep.trial.reach import Reach
+from sweep.trial.stack import apart, digests
+from sweep.trial.training import Training
+from sweep.trial.witness import Witness, copies
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, Source
 
-NOT_REPEATED = "the replay did not repeat the trial's own bits"
 NO_SWITCH = "weight decay cannot be switched off with the state kept"
+IN_BACKWARD = "the optimizer has a part in backward, which a replay does not run again"
 NOTHING_OFF: Sources = frozenset()
 
 ChangeGrad = Callable[[nn.Parameter], None]
@@ -59,21 +59,23 @@ class Reruns:
     begin as it did in the trial, and whatever the optimizer raises.
     """
 
-    def __init__(
-        self, planned: PlannedTrial, start: Start, witness: Witness, first: ChangeGrad = leave
-    ) -> None:
+    def __init__(self, reach: Reach, witness: Witness, first: ChangeGrad = leave) -> None:
         """Runs nothing yet.
 
-        ``start`` begins each training, of the trial or of one like it; ``first`` is done to the
-        frozen parameters' grads in every run, before any source is switched off.
+        ``first`` is done to the frozen parameters' grads in every run, before any source is
+        switched off.
         """
-        self.planned = planned
         self.witness = witness
-        self._start = start
+        self._reach = reach
         self._first = first
         self._moment: Moment | None = None
         self._done: dict[object, Parameters] = {}
         self._ends: dict[object, tuple[bytes, ...]] = {}
+
+    @property
+    def has_decay(self) -> bool:
+        """Whether the setting has any weight decay to switch off."""
+        return bool(self._reach.planned.setting.weight_decay)
 
     def without(self, off: Sources) -> Parameters:
         """After the step without the sources ``off``."""
@@ -89,9 +91,11 @@ class Reruns:
 
     def with_decay_switched_off(self, off: Sources) -> Parameters:
         """After the step by a new optimizer, built with decay, which is switched off in it."""
-        training = self._new(decay=True)
-        switch_decay_off(training)
-        return self._after(training, _to_grads(off))
+        if (key := (switch_decay_off, off)) not in self._done:
+            training = self._new(decay=True)
+            switch_decay_off(training)
+            self._done[key] = self._after(training, _to_grads(off))
+        return self._done[key]
 
     def end(self) -> tuple[bytes, ...]:
         """A hash of every parameter after the step as it was, for each trial."""
@@ -104,60 +108,76 @@ class Reruns:
         The optimizer is built without it, or it is ``switched`` off before the first step.
         """
         if switched not in self._ends:
-            training = self._start(self.planned if switched else _without_decay(self.planned))
+            planned = self._reach.planned
+            training = self._reach.start(planned if switched else _without_decay(planned))
             if switched:
                 switch_decay_off(training)
-            training.advance_to(self.witness.step)
+            training.advance(0, self.witness.step)
             training.run(self.witness.step)
-            self._ends[switched] = self._digests(training)
+            self._ends[switched] = self._end_of(training)
         return self._ends[switched]
 
     def _run(self, off: Sources) -> Parameters:
+        if off == NOTHING_OFF:
+            return self._as_it_was()
         if Source.HISTORY in off:
             training = self._new(decay=Source.DECAY not in off)
         else:
             training = self._kept()
             if Source.DECAY in off:
                 switch_decay_off(training)
-        after = self._after(training, _to_grads(off))
-        if off == NOTHING_OFF:
-            self._ends[off] = self._digests(training)
+        return self._after(training, _to_grads(off))
+
+    def _as_it_was(self) -> Parameters:
+        """After the step with every source. A copy that does not repeat the trial is forgotten."""
+        try:
+            return self._repeated()
+        except Exception:
+            if not self._reach.forget_copy():
+                raise
+        return self._repeated()
+
+    def _repeated(self) -> Parameters:
+        training = self._kept()
+        self._moment = Moment.of(training.workload.model)
+        after = self._after(training, leave)
+        self._ends[NOTHING_OFF] = end = self._end_of(training)
+        if self._reach.has_copy and (end != self.witness.after or not self._reach.begins_alike()):
+            raise UnexplainedError(NOT_REPEATED)
         return after
 
     def _kept(self) -> Training:
-        """A training just before the step, with the history it has by then."""
-        training = self._start(self.planned)
-        training.advance_to(self.witness.step)
-        if self._moment is None:
-            self._moment = Moment.of(training.workload.model)
+        """A training that is ready for the step, with the history it has by then."""
+        training = self._reach.at(self.witness.step)
         if difference(self.witness.before, copies(training.frozen_parameters)).moved:
             raise UnexplainedError(NOT_REPEATED)
         return training
 
     def _new(self, *, decay: bool) -> Training:
-        """A training just before the step whose optimizer is new, with or without decay.
+        """A training that is ready for the step, its optimizer new, with or without decay.
 
-        Its parameters are new, too: an optimizer may keep what it knows of them anywhere.
+        Its parameters are new, too: an optimizer may keep what it knows of them anywhere. Their
+        grads are those that the step as it was found.
         """
         self.without(NOTHING_OFF)
-        return self._start(self.planned if decay else _without_decay(self.planned), self._moment)
+        planned = self._reach.planned
+        training = self._reach.start(planned if decay else _without_decay(planned), self._moment)
+        if training.acts_in_backward():
+            raise UnexplainedError(IN_BACKWARD)
+        training.begin(self.witness.step)
+        return training
 
     def _after(self, training: Training, change: ChangeGrad) -> Parameters:
-        def interfere() -> None:
-            for parameter in training.frozen_parameters.values():
-                self._first(parameter)
-                change(parameter)
+        def first_and_then(parameter: nn.Parameter) -> None:
+            self._first(parameter)
+            change(parameter)
 
-        training.begin(self.witness.step)
-        training.interfere = interfere
-        training.backward()
-        if training.losses and not _same(training.losses[0], self.witness.loss):
-            raise UnexplainedError(NOT_REPEATED)
+        training.change_grads(first_and_then)
         training.step()
         return copies(training.frozen_parameters)
 
-    def _digests(self, training: Training) -> tuple[bytes, ...]:
-        return digests(training.workload.model.parameters(), len(self.witness.grads))
+    def _end_of(self, training: Training) -> tuple[bytes, ...]:
+        return digests(training.workload.model.parameters(), training.replicates)
 
 
 class Replay:
@@ -185,7 +205,7 @@ class Replay:
         found = {Source.HISTORY}
         if self._grad is GradState.NONZERO:
             found.add(Source.GRADIENT)
-        if self._reruns.planned.setting.weight_decay and self._decay_acts():
+        if self._reruns.has_decay and self._decay_acts():
             found.add(Source.DECAY)
         return frozenset(found)
 
@@ -251,10 +271,6 @@ def switch_decay_off(training: Training) -> None:
         for group in optimizer.param_groups if optimizer is not None else ():
             if key in group:
                 group[key] = 0.0
-
-
-def _same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _to_grads(off: Sources) -> ChangeGrad:

@@ -7,70 +7,68 @@ state that the step leaves behind, on one of the next few.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from sweep.trial.probe import change_between
-from sweep.trial.training import Start, Training
-from sweep.values.setting import PlannedTrial
-from sweep.workloads.seeding import generators_now
-
-STEPS_WATCHED = 5
-"""The step itself and four more: of 206 optimizers, all that ever do it do it by then, save
-for adaptive clipping (pytorch_optimizer.adagc), whose first clipped step may come later."""
+from sweep.trial.causes import NOT_REPEATED, UnexplainedError
+from sweep.trial.diary import Followed
+from sweep.trial.moment import cloned
+from sweep.trial.reach import Reach
+from sweep.trial.stack import digests
+from sweep.trial.training import Training
 
 
-def moves_others(planned: PlannedTrial, start: Start, step: int) -> bool:
+def moves_others(reach: Reach, followed: Sequence[Followed]) -> list[bool]:
     """Whether the other parameters would have moved differently, had the grad been None.
 
-    ``step`` is the first frozen step on which the frozen parameters' grads are not None.
+    For each trial; ``followed`` are its own steps, which are one side of the comparison. A
+    difference counts where a training that keeps its grads shows none. Raises
+    `UnexplainedError` where that does not repeat the trial either.
     """
-    return any(
-        change_between(real, other).moved
-        for pairs in others_side_by_side(planned, start, step)
-        for real, other in pairs
-    )
+    while any(differ := _differ(reach, followed, without_grads=True)):
+        if not any(_differ(reach, followed, without_grads=False)):
+            break
+        if not reach.forget_copy():
+            raise UnexplainedError(NOT_REPEATED)
+    return differ
 
 
-def others_side_by_side(
-    planned: PlannedTrial, start: Start, step: int
-) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """After ``step`` and each of the few after it, the other parameters of two trainings.
+def _differ(reach: Reach, followed: Sequence[Followed], *, without_grads: bool) -> list[bool]:
+    """Whether the others move otherwise than in the trial, on one of the steps or another.
 
-    The second training has the frozen parameters' grads set to None on frozen steps. After
-    each step its frozen parameters are put where the first's are, so that nothing but the
-    optimizer can tell the two apart.
+    After each step the frozen parameters and their grads are put where the trial's were, so
+    that nothing but the optimizer can tell the two apart.
     """
-    real, other = start(planned), start(planned)
-    real.advance_to(step)
-    other.advance_to(step)
-    other.interfere = lambda: _drop_grads_if_frozen(other)
-    for current in range(step, min(step + STEPS_WATCHED, planned.steps)):
-        put_back = generators_now()
-        real.run(current)
-        put_back()
-        other.run(current)
-        yield [
-            (parameter.detach(), other.other_parameters[name].detach())
-            for name, parameter in real.other_parameters.items()
-        ]
-        _align(real, other)
-        real.clear_grads()
-        other.clear_grads()
+    training = reach.at(followed[0].step)
+    if without_grads:
+        training.change_grads(partial(_drop_if, training))
+    differ = [False] * training.replicates
+    for lived in followed:
+        if lived is not followed[0]:
+            training.ready(lived.step)
+        training.step()
+        others = digests(training.other_parameters.values(), training.replicates)
+        now = zip(others, lived.others, strict=True)
+        differ = [was or here != there for was, (here, there) in zip(differ, now, strict=True)]
+        if all(differ):
+            break
+        _align(training, lived)
+        training.clear_grads()
+        lived.put_back_generators()
+    return differ
 
 
-def _drop_grads_if_frozen(training: Training) -> None:
+def _drop_if(training: Training, parameter: nn.Parameter) -> None:
     if training.frozen:
-        for parameter in training.frozen_parameters.values():
-            parameter.grad = None
+        parameter.grad = None
 
 
-def _align(real: Training, other: Training) -> None:
-    """Gives ``other``'s frozen parameters the bits and grads of ``real``'s."""
-    for name, parameter in real.frozen_parameters.items():
+def _align(training: Training, lived: Followed) -> None:
+    """Gives the frozen parameters the bits and grads that they had in the trial."""
+    for name, parameter in training.frozen_parameters.items():
         with torch.no_grad():
-            other.frozen_parameters[name].copy_(parameter)
-        grad = parameter.grad
-        other.frozen_parameters[name].grad = None if grad is None else grad.clone()
+            parameter.copy_(lived.frozen[name])
+        parameter.grad = cloned(lived.grads[name])

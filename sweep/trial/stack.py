@@ -1,19 +1,23 @@
 """The built-in workloads once for each of several seeds, as one workload whose parts never meet.
 
-Every tensor has the replicate as its first dimension. The products are laid out as
-`torch.nn.functional.linear` lays out its own, so that each replicate's bits come out the same.
+Every tensor has the replicate as its first dimension. The products, and their grads, are laid out
+as those of `torch.nn.functional.linear` are, so that each replicate's bits come out the same.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sweep.trial.probe import bits
 from sweep.workloads.built_in import build_workload
+from sweep.workloads.kept import KeptProduct, product
 from sweep.workloads.workload import Workload
 
 Data = tuple[Tensor, Tensor]
@@ -22,11 +26,15 @@ Data = tuple[Tensor, Tensor]
 class StackedNet(nn.Module):
     """`sweep.workloads.built_in.ArticleNet` once for each replicate."""
 
-    def __init__(self, layer1: Tensor, layer2: Tensor) -> None:
-        """Copies the weights, ``(replicates, hidden, features)`` and ``(.., classes, hidden)``."""
+    def __init__(self, layer1: Tensor, layer2: Tensor, kept: KeptProduct) -> None:
+        """Copies the weights, ``(replicates, hidden, features)`` and ``(.., classes, hidden)``.
+
+        The product of the first layer is ``kept``.
+        """
         super().__init__()
-        self.layer1 = _StackedLinear(layer1)
-        self.layer2 = _StackedLinear(layer2)
+        self.layer1 = _StackedLinear(layer1, kept.of)
+        self.layer2 = _StackedLinear(layer2, product)
+        self._kept = kept
         self._log_probabilities = torch.empty(0)
 
     def forward(self, x: Tensor, detach_layer1: bool = False) -> Tensor:
@@ -37,7 +45,7 @@ class StackedNet(nn.Module):
         hidden = self.layer1(x)
         if detach_layer1:
             hidden = hidden.detach()
-        log_probabilities = functional.log_softmax(self.layer2(torch.relu(hidden)), dim=-1)
+        log_probabilities = functional.log_softmax(self.layer2(self._kept.relu(hidden)), dim=-1)
         self._log_probabilities = log_probabilities.detach()
         return log_probabilities
 
@@ -50,24 +58,58 @@ class StackedNet(nn.Module):
         return [functional.nll_loss(each, target).item() for each, target in alone]
 
 
-def build_stack(name: str, seeds: tuple[int, ...], device: str = "cpu") -> Workload:
-    """A fresh stack of the built-in workload ``name``, one replicate for each of ``seeds``.
+def apart(tensor: Tensor, replicates: int) -> Sequence[Tensor]:
+    """The part of each of ``replicates``; of one alone, ``tensor`` itself."""
+    return (tensor,) if replicates == 1 else tensor.unbind()
 
-    Its loss is the sum of the replicates' own, so that each gets the grads it would get alone.
+
+def digests(parameters: Iterable[Tensor], replicates: int = 1) -> tuple[bytes, ...]:
+    """A hash of the bits of ``parameters``, for each trial that they hold; one NaN is another."""
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(replicates)]
+    for parameter in parameters:
+        for hashed, part in zip(
+            hashes, apart(_one_nan(parameter.detach()), replicates), strict=True
+        ):
+            hashed.update(bits(part.contiguous()).cpu().numpy().data)
+    return tuple(hashed.digest() for hashed in hashes)
+
+
+def _one_nan(tensor: Tensor) -> Tensor:
+    nan = tensor.isnan()
+    return tensor.masked_fill(nan, torch.nan) if bool(nan.any()) else tensor
+
+
+def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workload:
+    """A fresh stack of the workload ``name``, one replicate for each of ``seeds``.
+
+    Of one seed it is the workload itself; of several it must be a built-in one. Its loss is the
+    sum of the replicates' own, so that each gets the grads it would get alone.
     """
-    data, layer1, layer2 = _replicates(name, seeds, device)
-    return Workload(StackedNet(layer1, layer2), data, _loss, ("layer1.weight",), _detached_loss)
+    if len(seeds) == 1:
+        return build_workload(name, seeds[0], device)
+    data, net = _replicates(name, tuple(seeds), device)
+    return Workload(
+        StackedNet(*net),
+        data,
+        _loss,
+        ("layer1.weight",),
+        _detached_loss,
+        replicates=len(seeds),
+        each_loss=_each_loss,
+    )
 
 
 @lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
-def _replicates(name: str, seeds: tuple[int, ...], device: str) -> tuple[Data, Tensor, Tensor]:
+def _replicates(
+    name: str, seeds: tuple[int, ...], device: str
+) -> tuple[Data, tuple[Tensor, Tensor, KeptProduct]]:
     alone = [build_workload(name, seed, device) for seed in seeds]
     x, y = (torch.stack([workload.data[i] for workload in alone]) for i in (0, 1))
     weights = [
         torch.stack([parameter.detach() for parameter in parameters])
         for parameters in zip(*(workload.model.parameters() for workload in alone), strict=True)
     ]
-    return (x, y), weights[0], weights[1]
+    return (x, y), (weights[0], weights[1], KeptProduct())
 
 
 def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
@@ -78,6 +120,10 @@ def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
     return _summed_loss(model(data[0], detach_layer1=True), data[1])
 
 
+def _each_loss(model: nn.Module, data: Data, step: int) -> list[float]:
+    return cast("StackedNet", model).losses(data[1])
+
+
 def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:
     each = functional.nll_loss(log_probabilities.flatten(0, 1), y.flatten(), reduction="none")
     return each.view(y.shape).mean(dim=1).sum()
@@ -86,32 +132,11 @@ def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:
 class _StackedLinear(nn.Module):
     """A linear layer without bias for each replicate."""
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, multiply: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight.clone())
+        self._multiply = multiply
 
     def forward(self, x: Tensor) -> Tensor:
         """``(replicates, examples, outputs)`` of ``x`` ``(replicates, examples, inputs)``."""
-        outputs: Tensor = _StackedProduct.apply(x, self.weight)  # type: ignore[no-untyped-call]
-        return outputs
-
-
-class _StackedProduct(torch.autograd.Function):
-    """``x @ weight.T`` for each replicate, with its grads in a linear layer's own layout.
-
-    Autograd's grads of the same product come out transposed, and sums in another order.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return torch.bmm(x, weight.mT)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        of_x, of_weight = ctx.needs_input_grad
-        return (
-            torch.bmm(grad, weight) if of_x else None,
-            torch.bmm(grad.mT, x) if of_weight else None,
-        )
+        return self._multiply(x, self.weight)

@@ -6,7 +6,7 @@ step and then interferes. It observes nothing: that is the probe's part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -17,19 +17,16 @@ from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
 from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
+from sweep.trial.stack import apart, build_stack
 from sweep.values import schedule
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, ZeroGrad
-from sweep.workloads.built_in import build_workload
 from sweep.workloads.seeding import seed_everything
 from sweep.workloads.workload import Workload
 
-BuildWorkload = Callable[[str, int, str], Workload]
-"""What makes the workload of a name, a seed and a device, such as `build_workload`."""
-
 
 class Training:
-    """A training run of one setting.
+    """A training run of one setting, or of several that differ in their seed, as one stack.
 
     Each step is `begin`, `backward`, `step`, `clear_grads`, in that order. An optimizer
     that needs a closure runs forward and backward inside `step`, and `backward` does
@@ -37,36 +34,38 @@ class Training:
 
     Attributes:
         workload: the model under training, with its data and loss.
+        replicates: how many trials are trained at once.
         main: the optimizer. Under the way ``own_optimizer``, that of the other parameters.
         frozen_parameters: what the schedule freezes, by name.
-        losses: the loss of each forward pass of the current step.
-        grad: what the frozen parameters' grads were just before ``step()`` acted on them.
-        interfere: called between backward and step on every step; nothing unless set.
+        losses: the loss of each forward pass of the current step; of a stack, the sum.
+        grads: what the frozen parameters' grads were just before ``step()`` acted on them, for
+            each trial.
+        interfere: called after every backward pass; nothing unless set.
     """
 
     def __init__(
         self,
         planned: PlannedTrial,
         at: Moment | None = None,
+        *,
+        seeds: Sequence[int] = (),
         device: str = "cpu",
-        build: BuildWorkload = build_workload,
     ) -> None:
-        """Seeds every generator, builds the workload with ``build``, then the optimizer.
+        """Seeds every generator, builds the workload, then the optimizer.
 
-        Where ``at`` is given, the optimizer is built for a model that has the bits of that
-        moment, and the generators go on from there. Raises whatever the workload or the
-        optimizer's constructor raises.
+        ``seeds`` are those of a stack's trials; without them it is ``planned`` alone. Where
+        ``at`` is given, the optimizer is built for a model that has the bits of that moment,
+        and the generators go on from there. Raises whatever the workload or the optimizer's
+        constructor raises.
         """
         setting = planned.setting
         self.planned = planned
         self.entry = registry.lookup(setting.optimizer)
         self.schedule = schedule.parse(setting.schedule)
-        self.workload = build(planned.workload, setting.seed, device)
-        self.frozen_parameters = self.workload.frozen_parameters()
-        self.other_parameters = self.workload.other_parameters()
+        self.take(build_stack(planned.workload, seeds or (setting.seed,), device))
         self.way = WAYS[setting.freeze]
         self.losses: list[float] = []
-        self.grad = GradState.NONE
+        self.grads = (GradState.NONE,) * self.replicates
         self.interfere: Callable[[], None] = _nothing
         if at is not None:
             at.put_into(self.workload.model)
@@ -74,6 +73,13 @@ class Training:
         self._build_optimizers()
         if at is not None:
             at.put_back_generators()
+
+    def take(self, workload: Workload) -> None:
+        """Trains ``workload`` from now on; the optimizer is the caller's affair."""
+        self.workload = workload
+        self.replicates = workload.replicates
+        self.frozen_parameters = workload.frozen_parameters()
+        self.other_parameters = workload.other_parameters()
 
     def _build_optimizers(self) -> None:
         together, apart = [dict(self.workload.model.named_parameters())], []
@@ -112,21 +118,55 @@ class Training:
         if not self.entry.needs_closure:
             self._zero_grad()
 
-    def run(self, step: int) -> None:
-        """One whole step but for clearing the grads after it."""
+    def ready(self, step: int) -> None:
+        """The step up to the moment before ``step()`` acts."""
         self.begin(step)
         self.backward()
+
+    def change_grads(self, change: Callable[[nn.Parameter], None]) -> None:
+        """Does ``change`` to each frozen parameter, on whose grad ``step()`` is about to act.
+
+        It is done again after every later backward pass: a closure brings grads of its own.
+        """
+
+        def interfere() -> None:
+            for parameter in self.frozen_parameters.values():
+                change(parameter)
+
+        self.interfere = interfere
+        if not self.entry.needs_closure or self.entry.backward_first:
+            interfere()
+
+    def run(self, step: int) -> None:
+        """One whole step but for clearing the grads after it."""
+        self.ready(step)
         self.step()
 
-    def advance_to(self, step: int) -> None:
-        """Trains from the start to just before ``step``."""
-        for earlier in range(step):
-            self.run(earlier)
+    def advance(self, start: int, stop: int) -> None:
+        """Trains from just before the step ``start`` to just before the step ``stop``."""
+        for step in range(start, stop):
+            self.run(step)
             self.clear_grads()
 
-    def is_finite(self) -> bool:
-        """Whether every element of every parameter is a finite number."""
-        return all(bool(p.isfinite().all()) for p in self.workload.model.parameters())
+    def acts_in_backward(self) -> bool:
+        """Whether something, such as an optimizer, has hooked itself to a parameter's grad."""
+        return any(
+            p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
+            for p in self.workload.model.parameters()
+        )
+
+    def losses_of_each(self) -> list[list[float]]:
+        """The ``losses`` of each trial."""
+        workload = self.workload
+        if workload.each_loss is None:
+            return [self.losses]
+        return [[it] for it in workload.each_loss(workload.model, workload.data, self.current)]
+
+    def finite_of_each(self) -> list[bool]:
+        """Whether every element of every parameter is a finite number, for each trial."""
+        finite = [p.isfinite() for p in self.workload.model.parameters()]
+        each = zip(*(apart(it, self.replicates) for it in finite), strict=True)
+        return [all(bool(it.all()) for it in parts) for parts in each]
 
     def _build(self, groups: list[dict[str, nn.Parameter]]) -> Optimizer:
         optimizer = build_optimizer(
@@ -154,7 +194,7 @@ class Training:
         if self.frozen:
             self.way.before_step(self.frozen_parameters.values())
         self.interfere()
-        self.grad = grad_state(self.frozen_parameters.values())
+        self.grads = grad_states(self.frozen_parameters.values(), self.replicates)
         return loss
 
     def _zero_grad(self) -> None:
@@ -173,17 +213,21 @@ class Start(Protocol):
         """A training of ``planned`` from its start, or with a new optimizer from a moment on."""
 
 
-def grad_state(parameters: Iterable[nn.Parameter]) -> GradState:
-    """What an optimizer finds in the grads of ``parameters`` taken together."""
+def grad_states(parameters: Iterable[nn.Parameter], replicates: int = 1) -> tuple[GradState, ...]:
+    """What an optimizer finds in the grads of ``parameters`` taken together, for each trial."""
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not grads:
-        return GradState.NONE
-    return GradState.NONZERO if any(map(_has_nonzero, grads)) else GradState.ZERO
+        return (GradState.NONE,) * replicates
+    each = zip(*(_have_nonzero(grad, replicates) for grad in grads), strict=True)
+    return tuple(GradState.NONZERO if any(found) else GradState.ZERO for found in each)
 
 
-def _has_nonzero(grad: Tensor) -> bool:
+def _have_nonzero(grad: Tensor, replicates: int) -> list[bool]:
+    if replicates > 1:
+        found: list[bool] = grad.flatten(1).any(dim=1).tolist()
+        return found
     values = grad.coalesce().values() if grad.is_sparse else grad
-    return bool(values.any())
+    return [bool(values.any())]
 
 
 def _nothing() -> None:

@@ -1,24 +1,28 @@
-"""One trial, from a setting to its outcome: the page to read first."""
+"""One trial, from a setting to its outcome: the page to read first.
+
+Trials that differ only in their seed are trained as one stack: what is trained, replayed and
+compared is the whole stack, and what is seen of it is taken apart. One alone is a stack of one.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 
 from sweep.errors import MisuseError, error_text
 from sweep.optimizers import registry
-from sweep.trial.causes import attribute, tried
+from sweep.trial.diary import Diary
+from sweep.trial.hindsight import hindsight
 from sweep.trial.machine import environment
-from sweep.trial.modes import one_thread
-from sweep.trial.probe import Probe, together
-from sweep.trial.replay import Replay, Reruns
-from sweep.trial.sideways import moves_others
+from sweep.trial.modes import fresh_modes
+from sweep.trial.probe import Probe
+from sweep.trial.reach import Reach
 from sweep.trial.tally import Tally
 from sweep.trial.training import Training
-from sweep.trial.witness import Witness
-from sweep.values.outcome import Causes, Outcome
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
 
@@ -30,78 +34,81 @@ def run_trial(planned: PlannedTrial, *, trace: bool = False, device: str = "cpu"
     whatever ran before. Whatever the trial raises becomes an outcome with the verdict
     ``failed``; only KeyboardInterrupt passes.
     """
+    (outcome,) = run_stack([planned], trace=trace, device=device)
+    return outcome
+
+
+def run_stack(
+    trials: Sequence[PlannedTrial], *, trace: bool = False, device: str = "cpu"
+) -> Iterator[Outcome]:
+    """The outcome of each of ``trials``, a group of `sweep.trial.groups.grouped`, in their order.
+
+    Bit for bit those of `run_trial`. Where a stack of several raises, each is run by itself, so
+    that only those at fault fail, and each outcome comes when it is there. ``train_seconds`` is
+    a trial's share of the stack's.
+    """
     started = time.perf_counter()
     try:
-        with one_thread():
-            return _train(planned, trace, device, started)
+        with fresh_modes():
+            outcomes = _train(trials, trace, device, started)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # an optimizer may raise anything
-        return failed(planned, error, seconds=time.perf_counter() - started, device=device)
+        if len(trials) == 1:
+            seconds = time.perf_counter() - started
+            yield failed(trials[0], error, seconds=seconds, device=device)
+            return
+    else:
+        yield from outcomes
+        return
+    for planned in trials:
+        yield from run_stack([planned], trace=trace, device=device)
 
 
-def _train(planned: PlannedTrial, trace: bool, device: str, started: float) -> Outcome:
-    start = partial(Training, device=device)
+def _train(
+    trials: Sequence[PlannedTrial], trace: bool, device: str, started: float
+) -> list[Outcome]:
+    planned = trials[0]
+    start = partial(Training, seeds=[each.setting.seed for each in trials], device=device)
     training = start(planned)
-    probe = Probe(training.frozen_parameters)
-    tally, witness = Tally(trace), None
+    probe, diary = Probe(training.frozen_parameters), Diary(len(trials))
+    tallies = [Tally(trace) for _ in trials]
     for step in range(planned.steps):
         training.begin(step)
         training.backward()
+        diary.before_step(training)
         probe.before_step()
         training.step()
-        change = together(probe.after_step().values())
-        tally.add(
-            step, frozen=training.frozen, losses=training.losses, grad=training.grad, change=change
-        )
-        if tally.first_leak_step == step:
-            witness = Witness.of(training, probe.copies(), [training.grad])
+        changes = probe.changes_of_each(len(trials))
+        seen = zip(training.losses_of_each(), training.grads, changes, strict=True)
+        for tally, (losses, grad, change) in zip(tallies, seen, strict=True):
+            tally.add(step, frozen=training.frozen, losses=losses, grad=grad, change=change)
+        diary.after_step(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
-    train_seconds = time.perf_counter() - started
-    causes, unexplained = None, None
-    if witness is not None:
-        causes, unexplained = attribute(Replay(Reruns(planned, start, witness)))
-    sideways: bool | None = False
-    if (met_grad := tally.first_grad_step) is not None:
-        sideways, _ = tried(lambda: moves_others(planned, start, met_grad))
-    return finished(
-        planned,
-        tally,
-        causes=causes,
-        unexplained=unexplained,
-        sideways=sideways,
-        finite=training.is_finite(),
-        seconds=train_seconds,
-        device=device,
-    )
-
-
-def finished(
-    planned: PlannedTrial,
-    tally: Tally,
-    *,
-    causes: Causes | None,
-    unexplained: str | None,
-    sideways: bool | None,
-    finite: bool,
-    seconds: float,
-    device: str,
-) -> Outcome:
-    """The outcome of a trial that came to its end: ``finite`` is whether its parameters are."""
-    return Outcome(
-        planned=planned,
-        environment=environment(device),
-        optimizer_package=_package(planned),
-        verdict=tally.verdict,
-        measurement=tally.measurement(finite_parameters=finite),
-        causes=causes,
-        unexplained=unexplained,
-        sideways=sideways,
-        train_seconds=seconds,
-        error=None,
-        finished_at=datetime.now(UTC),
-        steps=tuple(tally.steps),
-    )
+    seconds = (time.perf_counter() - started) / len(trials)
+    finite = training.finite_of_each()
+    del training, probe  # the replays have parameters and states of their own
+    reach = Reach(planned, start, diary.snapshot, diary.first_end)
+    known = hindsight(reach, diary, [tally.first_leak_step for tally in tallies])
+    return [
+        Outcome(
+            planned=each,
+            environment=environment(device),
+            optimizer_package=_package(each),
+            verdict=tally.verdict,
+            measurement=tally.measurement(finite_parameters=is_finite, frozen_norm=norm),
+            causes=found.causes,
+            sideways=found.sideways,
+            train_seconds=seconds,
+            error=None,
+            finished_at=datetime.now(UTC),
+            steps=tuple(tally.steps),
+            unexplained=found.unexplained,
+        )
+        for each, tally, is_finite, norm, found in zip(
+            trials, tallies, finite, diary.frozen_norms, known, strict=True
+        )
+    ]
 
 
 def failed(

@@ -25,8 +25,12 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Runs its body with every generator seeded, and puts torch's own back afterwards."""
-    with torch.random.fork_rng():
+    """Runs its body with every generator seeded, and puts torch's own back afterwards.
+
+    Those of GPUs only where this process uses them: to look is to open a context on each.
+    """
+    devices = range(torch.cuda.device_count()) if _uses_cuda() else ()
+    with torch.random.fork_rng(devices):
         seed_everything(seed)
         yield
 

@@ -33,6 +33,10 @@ class Workload:
             model that does it itself; where it is None, forward hooks do it.
         score: how good the model is, asked for after training, in evaluation mode and without
             grads; None where it has no score.
+        replicates: how many workloads this one is, stacked along the first dimension of every
+            parameter; see `sweep.trial.stack`.
+        each_loss: for a stack, the loss of each replicate at the latest forward pass, given
+            what ``loss`` was.
 
     Raises WorkloadError for a name that the model lacks, with the nearest names.
     """
@@ -43,6 +47,8 @@ class Workload:
     frozen: tuple[str, ...]
     detached_loss: Loss | None = None
     score: Score | None = None
+    replicates: int = 1
+    each_loss: Callable[[nn.Module, Any, int], list[float]] | None = None
 
     def __post_init__(self) -> None:
         if not self.frozen:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from analysis.schema import CAUSES, TRIAL, typed
+from analysis.schema import CAUSE_FLAGS, TRIAL_COLUMNS, typed
 from sweep.store.store import Store
 from sweep.values.outcome import Causes, Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
@@ -16,6 +16,7 @@ from sweep.values.words import Freeze, Verdict, ZeroGrad
 ENVIRONMENT = Environment("2.13.0", "3.11.9", "Linux", "cpu", 1, "0.1.0")
 PLAIN = {
     "sweep": "s",
+    "sweep_kind": "grid",
     "workload": "small",
     "steps": 20,
     "optimizer": "SGD",
@@ -33,7 +34,7 @@ PLAIN = {
     "diverged": False,
     "max_drift": 0.0,
     "drift_ratio": 0.0,
-} | dict.fromkeys(CAUSES)
+} | dict.fromkeys(("causes", *CAUSE_FLAGS))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,7 @@ def trials():
 
     def make(*rows):
         records = [PLAIN | {"id": place} | row for place, row in enumerate(rows, start=1)]
-        return typed(pd.DataFrame(records, columns=["sweep", *TRIAL]))
+        return typed(pd.DataFrame(records, columns=["sweep", "sweep_kind", *TRIAL_COLUMNS]))
 
     return make
 
@@ -70,7 +71,8 @@ def outcome():
             final_loss=float("inf") if row["diverged"] else 0.9,
             diverged=row["diverged"],
         )
-        causes = Causes(**{cause: bool(row[cause]) for cause in CAUSES})
+        flags = {cause: bool(row[cause]) for cause in CAUSE_FLAGS}
+        causes = Causes(**flags, sets=row["causes"])
         return Outcome(
             planned=PlannedTrial(setting, row["workload"], row["steps"], row["options"]),
             environment=ENVIRONMENT,
@@ -89,13 +91,17 @@ def outcome():
 
 @pytest.fixture
 def database(tmp_path, outcome):
-    """Write sweeps, as lists of rows by name, into a new database; its URL comes back."""
+    """Write sweeps, as lists of rows by name, into a new database; its URL comes back.
 
-    def make(**sweeps):
+    ``specs`` has the specs of sweeps that are no plain grid, by name.
+    """
+
+    def make(*, specs=None, **sweeps):
         url = f"sqlite:///{tmp_path / 'sweep.db'}"
         with Store.open(url) as store:
             for name, rows in sweeps.items():
-                sweep = store.record_sweep(name, "{}", len(rows))
+                spec = (specs or {}).get(name, "{}")
+                sweep = store.record_sweep(name, spec, len(rows))
                 store.write(sweep.id, [outcome(**row) for row in rows])
         return url
 

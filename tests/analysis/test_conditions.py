@@ -1,9 +1,10 @@
 import pytest
 
-from analysis.conditions import Between, OneOf, Rule
+from analysis.conditions import NULL, Between, OneOf, Rule
 
 ZERO = OneOf("zero_grad", ("zero",))
 NEVER = OneOf("zero_grad", ("never",))
+DETACHED = OneOf("freeze", ("detach",))
 FAST = Between("momentum", 0.0, None)
 DECAYS = Between("weight_decay", 0.0, None)
 
@@ -12,11 +13,12 @@ DECAYS = Between("weight_decay", 0.0, None)
     ("literal", "text"),
     [
         (ZERO, "zero_grad = zero"),
-        (OneOf("zero_grad", ("zero", "never"), ("none",)), "zero_grad in {zero, never}"),
         (OneOf("freeze", ("a", "b", "c"), ("grad_none",)), "freeze is not grad_none"),
         (OneOf("freeze", ("a", "b", "c", "d"), ("e", "f")), "freeze not in {e, f}"),
-        (OneOf("momentum", (None,)), "momentum is null"),
-        (OneOf("momentum", (0.9, None)), "momentum in {0.9, null}"),
+        (OneOf("zero_grad", ("zero", "never"), ("none",)), "zero_grad in {zero, never}"),
+        (Between("momentum", None, NULL), "momentum is null"),
+        (Between("momentum", NULL, None), "momentum is not null"),
+        (Between("momentum", NULL, 0.5), "momentum <= 0.5"),
         (FAST, "momentum > 0"),
         (Between("momentum", None, 0.0), "momentum = 0"),
         (Between("lr", None, 0.01), "lr <= 0.01"),
@@ -44,6 +46,11 @@ def test_a_literal_reads_as_it_is_meant(literal, text):
             "leaks when zero_grad = zero and momentum > 0, "
             "or zero_grad = never and weight_decay > 0",
         ),
+        (
+            ((ZERO, DETACHED, FAST), (ZERO, DETACHED, DECAYS)),
+            "leaks when zero_grad = zero and freeze = detach and "
+            "(momentum > 0 or weight_decay > 0)",
+        ),
     ],
 )
 def test_a_rule_reads_as_a_sentence(terms, text):
@@ -56,9 +63,11 @@ def test_a_rule_reads_as_a_sentence(terms, text):
         ((), [False, False, False, False]),
         (((),), [True, True, True, True]),
         (((ZERO, FAST), (NEVER,)), [False, True, True, False]),
-        (((Between("momentum", None, 0.0),),), [True, False, False, False]),
-        (((OneOf("momentum", (None,)),),), [False, False, False, True]),
-        (((OneOf("momentum", (0.9,)),),), [False, True, False, False]),
+        (((Between("momentum", NULL, 0.0),),), [True, False, False, False]),
+        (((Between("momentum", None, 0.0),),), [True, False, False, True]),
+        (((Between("momentum", None, NULL),),), [False, False, False, True]),
+        (((Between("momentum", NULL, None),),), [True, True, True, False]),
+        (((OneOf("zero_grad", ("none", "never")),),), [False, False, True, True]),
         (((Between("momentum", 0.0, 0.5),),), [False, False, True, False]),
     ],
 )

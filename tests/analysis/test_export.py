@@ -3,13 +3,13 @@ import importlib.util
 import pandas as pd
 import pytest
 
-from analysis import formats
+from analysis import export as module
 from analysis.exceptions import MissingLibraryError, NoTrialsError, UnknownChoiceError
-from analysis.export import export
-from analysis.formats import FORMATS, write_csv, write_latex, write_markdown
-from analysis.formulas import FORMULA_STARTS
+from analysis.export import MOST_ROWS, export_tables
+from analysis.formats import FileFormat
 from analysis.load import load_trials
-from analysis.tables import TABLES
+from analysis.schema import TRIAL_COLUMNS
+from analysis.tables import SUMMARIES, summary_table
 
 ROWS = [
     {"verdict": "leaks", "by_history": True, "max_drift": 0.1, "drift_ratio": 1 / 3, "lr": 0.3},
@@ -17,22 +17,25 @@ ROWS = [
     {"zero_grad": "none", "momentum": None},
     {"verdict": "failed", "error": "=cmd|' /C calc'!A0", "optimizer": "@evil"},
 ]
-TABLE = TABLES["by_optimizer"]
-TEXTS = pd.DataFrame({"optimizer": ["a|b_c", "50%_{x}"], "leak_rate": [1 / 3, None], "n": [1, 2]})
+COLUMNS = ["sweep", "sweep_kind", *TRIAL_COLUMNS]
+
+
+def names(files):
+    return [file.path.name for file in files if not file.reason]
 
 
 def test_each_table_is_a_file_of_its_name_in_each_format(database, tmp_path):
-    paths = export(database(s=ROWS), tmp_path / "out", formats=list(FORMATS))
-    expected = [f"{table}{choice.suffix}" for table in TABLES for choice in FORMATS.values()]
-    assert [path.name for path in paths] == expected
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(expected)
+    url = database(s=ROWS)
+    files = export_tables(url, tmp_path / "out", formats=list(FileFormat), every=True)
+    assert names(files) == [f"{name}{one.suffix}" for name in SUMMARIES for one in FileFormat]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names(files))
 
 
 def test_pandas_reads_the_same_values_back_from_csv(database, tmp_path):
     url = database(s=ROWS)
-    export(url, tmp_path, raw=True)
-    for name, table in TABLES.items():
-        made = table.make(load_trials(url))
+    export_tables(url, tmp_path, raw=True, every=True)
+    for name, table in SUMMARIES.items():
+        made = table.make(load_trials(url, columns=COLUMNS))
         kinds = {n: k for n, k in made.dtypes.items() if not pd.api.types.is_bool_dtype(k)}
         read = pd.read_csv(tmp_path / f"{name}.csv", dtype=kinds)
         pd.testing.assert_frame_equal(read, made, check_exact=True)
@@ -40,101 +43,71 @@ def test_pandas_reads_the_same_values_back_from_csv(database, tmp_path):
 
 def test_parquet_keeps_values_and_types(database, tmp_path):
     url = database(s=ROWS)
-    export(url, tmp_path, formats=["parquet"])
-    for name, table in TABLES.items():
+    export_tables(url, tmp_path, formats=["parquet"], every=True)
+    for name in SUMMARIES:
         read = pd.read_parquet(tmp_path / f"{name}.parquet")
-        pd.testing.assert_frame_equal(read, table.make(load_trials(url)), check_exact=True)
-
-
-@pytest.mark.parametrize("start", FORMULA_STARTS)
-def test_no_formula_reaches_a_csv_unless_it_is_raw(tmp_path, start):
-    rows = pd.DataFrame({"optimizer": [f"{start}1+1", "a=b"], "lr": [-1.0, 2.0]})
-    write_csv(rows, TABLE, tmp_path / "safe.csv", False)
-    write_csv(rows, TABLE, tmp_path / "raw.csv", True)
-    safe = pd.read_csv(tmp_path / "safe.csv")
-    assert safe["optimizer"].tolist() == [f"'{start}1+1", "a=b"]
-    assert safe["lr"].tolist() == [-1.0, 2.0]
-    assert pd.read_csv(tmp_path / "raw.csv")["optimizer"].tolist() == [f"{start}1+1", "a=b"]
+        pd.testing.assert_frame_equal(read, summary_table(name, url), check_exact=True)
 
 
 def test_null_is_an_empty_cell(database, tmp_path):
-    export(database(s=ROWS), tmp_path)
+    export_tables(database(s=ROWS), tmp_path)
     lines = (tmp_path / "by_momentum.csv").read_text().splitlines()
-    assert lines[-1].startswith("s,,1,0,0.0,1")
+    assert lines[-1].startswith("s,,,1,0,0.0,1")
 
 
-def test_markdown_is_rounded_and_escaped(tmp_path):
-    write_markdown(TEXTS, TABLE, tmp_path / "t.md", False)
-    assert (tmp_path / "t.md").read_text().splitlines() == [
-        "**Leak rate by optimizer.**",
-        "",
-        "| optimizer | leak_rate | n |",
-        "| --- | ---: | ---: |",
-        r"| a\|b_c | 33% | 1 |",
-        r"| 50%\_{x} |  | 2 |",
-    ]
+def test_a_table_without_rows_has_no_file_and_the_one_from_before_goes(database, tmp_path):
+    (tmp_path / "failures.csv").write_text("old")
+    files = {file.path.name: file.reason for file in export_tables(database(s=[{}]), tmp_path)}
+    assert files["failures.csv"] == "it has no rows"
+    assert not (tmp_path / "failures.csv").exists()
+    assert "failures.csv" in names(export_tables(database(s=[{}]), tmp_path, every=True))
 
 
-def test_latex_is_rounded_and_escaped(tmp_path):
-    write_latex(TEXTS, TABLE, tmp_path / "t.tex", False)
-    text = (tmp_path / "t.tex").read_text()
-    assert r"optimizer & leak\_rate & n \\" in text
-    assert r"a|b\_c & 33\% & 1 \\" in text
-    assert r"50\%\_\{x\} &  & 2 \\" in text
-    assert r"\caption{Leak rate by optimizer.}" in text
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+def test_a_long_table_is_for_programs_and_not_for_readers(database, tmp_path):
+    url = database(s=[{"lr": 1.0 + n} for n in range(MOST_ROWS + 1)])
+    files = export_tables(url, tmp_path, formats=["csv", "latex"])
+    left = {file.path.name: file.reason for file in files if file.reason}
+    assert left["by_setting.tex"] == f"its {MOST_ROWS + 1} rows are too many to read"
+    assert {"by_setting.csv", "results.tex"} <= set(names(files))
+    every = export_tables(url, tmp_path, formats=["latex"], every=True)
+    assert "by_setting.tex" in names(every)
 
 
-@pytest.mark.parametrize("write", [write_markdown, write_latex])
-def test_control_codes_and_line_breaks_do_not_reach_a_text(tmp_path, write):
-    rows = pd.DataFrame({"optimizer": ["red\x1b[31m\nline"]})
-    write(rows, TABLE, tmp_path / "t", False)
-    text = (tmp_path / "t").read_text()
-    assert "\x1b" not in text
-    assert "\nline" not in text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0123456, "0.0123"), (123456.0, "1.23e+05"), (float("inf"), "inf"), (0.0, "0")],
-)
-def test_numbers_have_three_significant_digits(tmp_path, value, text):
-    write_markdown(pd.DataFrame({"max_drift": [value]}), TABLE, tmp_path / "t", False)
-    assert (tmp_path / "t").read_text().splitlines()[-1] == f"| {text} |"
+def test_a_watch_has_no_tables_of_settings(database, tmp_path):
+    url = database(s=[{}], specs={"s": '{"kind":"watch"}'})
+    assert {"by_optimizer.csv", "rules.csv"}.isdisjoint(names(export_tables(url, tmp_path)))
 
 
 def test_an_unknown_format_writes_nothing(database, tmp_path):
     with pytest.raises(UnknownChoiceError, match=r"Unknown format 'cvs'. Did you mean csv\?"):
-        export(database(s=ROWS), tmp_path / "out", formats=["cvs"])
+        export_tables(database(s=ROWS), tmp_path / "out", formats=["cvs"])
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("sweep", "text"), [(None, "The database"), ("s", "The sweep 's'")])
 def test_nothing_recorded_yet_is_an_error(database, tmp_path, sweep, text):
     with pytest.raises(NoTrialsError, match=f"{text} holds no trials yet"):
-        export(database(s=[]), tmp_path / "out", sweep=sweep)
+        export_tables(database(s=[]), tmp_path / "out", sweep=sweep)
 
 
 def test_parquet_without_its_library_names_the_extra(database, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingLibraryError, match=r"pyarrow.*'leaksweep\[parquet\]'"):
-        export(database(s=ROWS), tmp_path / "out", formats=["parquet"])
+        export_tables(database(s=ROWS), tmp_path / "out", formats=["parquet"])
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(database, tmp_path, monkeypatch):
     url = database(s=ROWS)
-    export(url, tmp_path)
+    export_tables(url, tmp_path)
     before = (tmp_path / "by_optimizer.csv").read_bytes()
 
-    def broken(rows, table, path, raw):
-        path.write_text("half")
+    def broken(*words, **more):
         raise OSError("disk full")
 
-    choice = formats.Format("csv", ".csv", broken)
-    monkeypatch.setattr("analysis.export.FORMATS", {"csv": choice})
+    monkeypatch.setattr(module, "written", broken)
     names = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(OSError, match="disk full"):
-        export(url, tmp_path)
+        export_tables(url, tmp_path)
     assert (tmp_path / "by_optimizer.csv").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -6,14 +6,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.exceptions import SweepMissingError, UnreadableDatabaseError
-from analysis.folded import FOLDABLE, OF_EACH, OF_LEAKS, SHARED, load_folded
+from analysis import folded
+from analysis.exceptions import (
+    SweepMissingError,
+    UnknownChoiceError,
+    UnreadableDatabaseError,
+)
+from analysis.folded import FOLDABLE, OF_LEAKS, SHARED, Readings, load_folded
 from analysis.load import load_trials
-from analysis.schema import CAUSES, COUNT
-from analysis.tables import TABLES
+from analysis.schema import CAUSE_FLAGS, COUNT, SweepKind
+from analysis.tables import SUMMARIES, summary_table
 
 LEAK = {"verdict": "leaks", "max_drift": 0.5, "drift_ratio": 0.25, "by_history": True}
-FOLDED = [table for table in TABLES.values() if FOLDABLE.issuperset(table.needs)]
+FOLDED = [table for table in SUMMARIES.values() if FOLDABLE.issuperset(table.needs)]
+COUNTED = ("trials", "leaks", "leak_rate", "holds", "inert", "failed", "diverged", "max_drift")
 DRIFTS = st.sampled_from([None, 0.0, 0.5, 2.0, float("inf")])
 ROWS = st.fixed_dictionaries(
     {
@@ -30,9 +36,28 @@ ROWS = st.fixed_dictionaries(
         "sideways": st.booleans(),
         "max_drift": DRIFTS,
         "drift_ratio": DRIFTS,
-        **dict.fromkeys(CAUSES, st.booleans()),
+        **dict.fromkeys(CAUSE_FLAGS, st.booleans()),
+        "causes": st.sampled_from([None, "decay", "decay, history", "history+decay"]),
     }
 )
+
+
+VIEWS = {
+    "leak_rate_by_optimizer": "by_optimizer",
+    "leak_rate_by_zero_grad": "by_zero_grad",
+    "leak_rate_by_setting": "by_setting",
+}
+
+
+def check_view(view, table, url):
+    """What SQL says of rates is what the tables say, in whatever order."""
+    path = url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection:
+        rows = pd.read_sql_query(f"SELECT * FROM {view}", connection)
+    shared = [name for name in rows.columns if name in table]
+    keys = [name for name in shared if name not in COUNTED]
+    ordered = (frame[shared].sort_values(keys).reset_index(drop=True) for frame in (rows, table))
+    pd.testing.assert_frame_equal(*ordered, check_dtype=False, check_exact=True)
 
 
 def check_folded(table, url):
@@ -51,17 +76,9 @@ def test_every_table_is_the_same_of_folded_trials(tmp_path, database, sweeps):
     (tmp_path / "sweep.db").unlink(missing_ok=True)
     url = database(**{f"s{place}": rows for place, rows in enumerate(sweeps)})
     for table in FOLDED:
-        if table.name != "importance":  # whose forests take seconds
-            check_folded(table, url)
-
-
-def test_importance_is_the_same_of_folded_trials(database):
-    rows = [
-        (LEAK if rate < 1 else {}) | {"lr": rate, "seed": seed, "drift_ratio": rate + seed}
-        for rate in (0.25, 0.5, 1.0, 2.0)
-        for seed in range(3)
-    ]
-    check_folded(TABLES["importance"], database(s=rows))
+        check_folded(table, url)
+    for view, name in VIEWS.items():
+        check_view(view, summary_table(name, url), url)
 
 
 def test_trials_that_agree_are_one_row_with_their_number(database):
@@ -83,27 +100,17 @@ def test_drifts_are_those_of_leaking_trials_in_rows_of_their_own(database):
     assert held[-1] == 2
 
 
-def test_with_seeds_every_trial_has_its_row_in_the_order_of_the_ids(database):
-    url = database(
-        s=[{"seed": seed, "optimizer": name} for seed, name in ((9, "SGD"), (3, "Adam"))]
-    )
-    frame = load_folded(url, columns=["optimizer", "seed"])
-    whole = load_trials(url, columns=["optimizer", "seed"])
-    assert frame[["optimizer", "seed"]].to_numpy().tolist() == whole.to_numpy().tolist()
-    assert frame[COUNT].tolist() == [1, 1]
-
-
-def test_with_seeds_the_drifts_are_still_those_of_leaking_trials_alone(database):
+def test_seeds_are_a_list_for_each_row(database):
     url = database(
         s=[
-            {"seed": 2, "drift_ratio": 0.5},
-            LEAK | {"seed": 1, "drift_ratio": 0.75},
-            LEAK | {"seed": 0, "drift_ratio": 0.1 + 0.2},
+            {"seed": seed, "optimizer": name}
+            for seed, name in ((9, "SGD"), (3, "Adam"), (1, "SGD"))
         ]
     )
-    frame = load_folded(url, columns=["seed", "drift_ratio"])
-    drifts = dict(zip(frame["seed"], frame["drift_ratio"].fillna(-1), strict=True))
-    assert drifts == {2: -1, 1: 0.75, 0: 0.1 + 0.2}
+    frame = load_folded(url, columns=["optimizer", "seed"])
+    seeds = {row.optimizer: set(row.seeds.split(",")) for row in frame.itertuples()}
+    assert seeds == {"Adam": {"3"}, "SGD": {"1", "9"}}
+    assert frame[COUNT].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("seed", [None, "x", 1.5])
@@ -128,7 +135,7 @@ def test_one_sweep_is_folded_alone(database):
 
 
 def test_columns_have_the_types_of_trials(database):
-    columns = ["sweep", *SHARED, *OF_LEAKS, *OF_EACH]
+    columns = ["sweep", "sweep_kind", *SHARED, *OF_LEAKS]
     url = database(s=[LEAK, {"seed": 1, "momentum": None}])
     assert (
         load_folded(url, columns=columns)
@@ -137,10 +144,50 @@ def test_columns_have_the_types_of_trials(database):
     )
 
 
+def test_sweeps_of_other_kinds_are_left_out(database, outcome):
+    url = database(grid=[{}], search=[{"seed": 1}], specs={"search": '{"kind":"search"}'})
+    grids = load_folded(url, columns=["sweep", "sweep_kind"], kinds=frozenset({SweepKind.GRID}))
+    assert grids[["sweep", "sweep_kind"]].to_numpy().tolist() == [["grid", "grid"]]
+    assert set(load_folded(url, columns=["sweep_kind"])["sweep_kind"]) == {"grid", "search"}
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The columns of each reading that is done, in order."""
+    done = []
+
+    def noting(read):
+        def noted(*words, columns, **more):
+            done.append(list(columns))
+            return read(*words, columns=columns, **more)
+
+        return noted
+
+    for name in ("load_trials", "load_folded"):
+        monkeypatch.setattr(folded, name, noting(getattr(folded, name)))
+    return done
+
+
+def test_what_is_read_alike_is_read_once(database, reads):
+    url = database(s=[LEAK, {"seed": 1, "verdict": "failed", "error": "ValueError: no"}])
+    readings = Readings(url, "s", SUMMARIES.values())
+    for summary in SUMMARIES.values():
+        made = summary.make(readings.of(summary))
+        pd.testing.assert_frame_equal(made, summary_table(summary.name, url, "s"))
+    shared = len(reads) - len(SUMMARIES)  # each of the tables that were made alone is one
+    assert shared == 3  # with drifts, without them, and the failures trial by trial
+
+
 def test_a_table_about_one_verdict_reads_its_trials_alone(database):
     url = database(s=[{}, {"seed": 1, "verdict": "failed", "error": "ValueError: no"}])
-    assert TABLES["failures"].read(url)["verdict"].tolist() == ["failed"]
-    assert TABLES["failures"].make(TABLES["failures"].read(url))["trials"].tolist() == [1]
+    failures = SUMMARIES["failures"]
+    assert Readings(url, None, []).of(failures)["verdict"].tolist() == ["failed"]
+    assert summary_table("failures", url)["trials"].tolist() == [1]
+
+
+def test_a_table_that_is_not_there_is_asked_for_by_its_nearest_name(database):
+    with pytest.raises(UnknownChoiceError, match=r"Unknown table 'result'. Did you mean results"):
+        summary_table("result", database(s=[{}]))
 
 
 def test_folding_needs_no_sorting(database):

@@ -1,15 +1,22 @@
-from analysis.schema import COUNT
-from analysis.sweeps import load_runs
+import pytest
+
+from analysis.exceptions import UnreadableDatabaseError
+from analysis.schema import SweepKind
+from analysis.sweeps import load_sweeps
 
 
-def test_what_trials_ran_with_is_a_row_with_their_number_and_time(database):
-    url = database(other=[{"seed": 9}], s=[{}, {"seed": 1}, {"seed": 2}])
-    (run,) = load_runs(url, "s").to_dict("records")
-    assert (run["torch"], run["device"], run[COUNT]) == ("2.13.0", "cpu", 3)
-    assert run["optimizer_package"] == "torch 2.13.0"
-    assert run["train_seconds"] > 0
-    assert f"{run['finished_at']:%z}" == "+0000"
+def test_sweeps_come_oldest_first_with_what_they_are(database):
+    specs = {"b": '{"kind":"search","search":{"seed":0}}', "c": '{"kind":"watch"}'}
+    records = load_sweeps(database(a=[{}], b=[], c=[{}], specs=specs))
+    assert [(record.name, record.kind, record.planned) for record in records] == [
+        ("a", SweepKind.GRID, 1),
+        ("b", SweepKind.SEARCH, 0),
+        ("c", SweepKind.WATCH, 1),
+    ]
+    assert records[1].read["search"] == {"seed": 0}
 
 
-def test_a_sweep_without_trials_ran_with_nothing(database):
-    assert load_runs(database(s=[]), "s").empty
+@pytest.mark.parametrize("spec", ["[]", "1", "{", '{"grid":[1]}', '{"search":3}', '{"kind":"x"}'])
+def test_a_spec_that_is_none_is_told(database, spec):
+    with pytest.raises(UnreadableDatabaseError, match="holds what is not of its kind"):
+        load_sweeps(database(s=[], specs={"s": spec}))

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from analysis.report.page import report
-from analysis.tables import TABLES
+from analysis.tables import SUMMARIES
 from sweep.store.store import Store
 from sweep.values.outcome import Causes, Environment, Measurement, Outcome, StepRecord
 from sweep.values.setting import PlannedTrial, Setting
@@ -169,7 +169,7 @@ def test_a_table_sorts_by_number_and_back_by_keyboard(opened):
 def test_each_table_can_be_kept_as_csv(opened):
     links = opened.locator("a[download]")
     names = links.evaluate_all("links => links.map(link => link.getAttribute('download'))")
-    assert names == [f"{name}.csv" for name in TABLES]
+    assert names == [f"{name}.csv" for name in SUMMARIES]
     text = unquote(links.first.get_attribute("href"))
     assert text.startswith("data:text/csv;charset=utf-8,sweep,optimizer,trials,leaks")
 

@@ -8,7 +8,7 @@ import rich.table
 import sqlalchemy.dialects.sqlite
 
 import analysis.load
-import analysis.terminal
+import analysis.tables
 import sweep.cli.app
 import sweep.cli.progress
 import sweep.driver

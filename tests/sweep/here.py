@@ -5,7 +5,7 @@ Trials that are trained in it run as they do in a worker.
 
 from dataclasses import dataclass
 
-from sweep.running.source import Source
+from sweep.running.source import LazyTrials
 from sweep.running.task import RunTrial, trained
 
 
@@ -14,10 +14,11 @@ class Here:
     """Runs trials one after another, by ``run_trial`` or by training them."""
 
     run_trial: RunTrial | None = None
+    device: str = "cpu"
 
     def run(self, trials):
         """The outcome of each of ``trials``, in their order."""
-        source = Source(trials)
+        source = LazyTrials(trials)
         run_trial = self.run_trial or trained(trace=False, device="cpu").run
         yield from map(run_trial, source)
         source.raise_failure()

@@ -78,6 +78,16 @@ class MomentumOfParameters(Planted):
         return _memories[parameter]
 
 
+class DecayOfAll(Planted):
+    """Weight decay times the steps that all of its kind have taken in this process."""
+
+    taken = 0
+
+    def direction(self, parameter, grad, group):
+        DecayOfAll.taken += 1
+        return grad + DecayOfAll.taken * group["weight_decay"] * parameter
+
+
 _sums = []
 
 
@@ -88,6 +98,61 @@ class MomentumOfAll(Planted):
         if parameter.ndim == 2 and parameter.shape[0] != parameter.shape[1]:
             _sums.append(float(grad.sum()))
         return grad + sum(_sums)
+
+
+class KeepsNoCopy(MomentumInAttribute):
+    """Its history moves it, and every copy of it has none."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.memory = _Forgetful()
+
+
+class _Forgetful(dict):
+    def __deepcopy__(self, memo):
+        return _Forgetful()
+
+
+class LosesInCopies(MomentumInAttribute):
+    """Its history moves it, and a copy of it lacks what it takes to step."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.memory = _Vanishing()
+
+
+class _Vanishing(dict):
+    def __deepcopy__(self, memo):
+        return None
+
+
+class GradsInAttribute(Planted):
+    """Its history moves it: the very tensor that was the grad, which zeroing zeroes, too."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.grads = {}
+
+    def direction(self, parameter, grad, group):
+        before = self.grads.get(parameter, grad).clone()
+        self.grads[parameter] = grad
+        return grad + before + 0.01
+
+
+class ActsInBackward(Planted):
+    """Its history moves it, and is what backward brought, not what the step finds."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.register_post_accumulate_grad_hook(self.remember)
+
+    def remember(self, parameter):
+        self.state[parameter]["seen"] = parameter.grad.clone()
+
+    def direction(self, parameter, grad, group):
+        return grad + self.state[parameter].get("seen", 0.0)
 
 
 class Anchor(Planted):
@@ -250,6 +315,16 @@ class SharedStep(Planted):
     def direction(self, parameter, grad, group):
         having = sum(p.grad is not None for g in self.param_groups for p in g["params"])
         return grad / having
+
+
+class SharedByAll(Planted):
+    """Its step gets shorter with every step that any of its kind has taken in this process."""
+
+    taken = 0
+
+    def direction(self, parameter, grad, group):
+        SharedByAll.taken += 1
+        return grad / SharedByAll.taken
 
 
 class SharedStepAndMomentum(Momentum):

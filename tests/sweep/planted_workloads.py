@@ -46,14 +46,14 @@ def _scaled(model, data, step):
     return model(x).square().mean() * scale
 
 
-_once = []
+BUILT_ONCE = []
 
 
 def only_once(seed):
     """A workload that a process can build once."""
-    if _once:
+    if BUILT_ONCE:
         raise RuntimeError("built already")
-    _once.append(seed)
+    BUILT_ONCE.append(seed)
     return Workload(
         nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)),
         torch.randn(16, 4),
@@ -74,3 +74,9 @@ def sparse(seed):
 
 def _both(model, x, step):
     return (model[0](x) + model[1](x)).square().mean()
+
+
+def wide(seed):
+    """Eight MiB of parameters."""
+    model = nn.Sequential(nn.Linear(64, 16384, bias=False), nn.Linear(16384, 64, bias=False))
+    return Workload(model, torch.randn(2, 64), _square, frozen=("0.weight",))

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -11,6 +12,7 @@ from sweep.driver import Progress, run_sweep
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
+from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.words import Verdict
@@ -54,6 +56,10 @@ def grid(seeds=range(6), *, momentum=(0.0,), steps=20, optimizer="SGD"):
         seed = {list(seeds)}
     """
     return Grid(from_toml(text, source="the test", name="mine"))
+
+
+def replace_spec(grid, **values):
+    return Grid(grid.spec.model_copy(update=values))
 
 
 @pytest.fixture
@@ -108,12 +114,12 @@ def test_a_grid_that_contains_the_recorded_one_extends_it(store, rows):
 @pytest.mark.parametrize(
     ("other", "difference"),
     [
-        (grid(range(3)), "seed=3"),
+        (grid(range(3, 9)), "seed=0"),
         (grid(steps=21), "its trials have 20 steps, not 21"),
         (grid(momentum=[0.5]), "momentum=0.0"),
         (grid(optimizer="Adagrad"), "SGD"),
     ],
-    ids=["fewer seeds", "more steps", "another momentum", "another optimizer"],
+    ids=["other seeds", "more steps", "another momentum", "another optimizer"],
 )
 def test_a_grid_that_lacks_recorded_settings_is_refused_and_changes_nothing(
     store, rows, other, difference
@@ -125,6 +131,79 @@ def test_a_grid_that_lacks_recorded_settings_is_refused_and_changes_nothing(
         run(store, other, refused)
     assert error.value.name == "mine"
     assert refused.seeds == []
+    assert (rows("SELECT * FROM trial"), rows("SELECT * FROM sweep")) == before
+
+
+def test_a_grid_that_is_part_of_the_recorded_one_runs_as_that_part(store, rows):
+    run(store, grid(range(4)))
+    before = rows("SELECT * FROM sweep")
+    progress = run(store, grid(range(2)))
+    assert (progress.planned, progress.recorded, progress.finished) == (2, 2, 0)
+    assert rows("SELECT * FROM sweep") == before
+
+
+def test_a_part_that_is_not_recorded_yet_runs_and_nothing_else(store, rows):
+    with pytest.raises(KeyboardInterrupt):
+        run(store, grid(range(9)), Trainer(interrupting=3))
+    part = Trainer()
+    progress = run(store, grid(range(2, 6)), part)
+    assert part.seeds == [3, 4, 5]
+    assert (progress.planned, progress.recorded, progress.finished) == (4, 1, 3)
+    assert rows("SELECT planned FROM sweep") == [(9,)]
+
+
+def test_the_second_of_two_drivers_that_extend_a_sweep_at_once_looks_again(store, rows):
+    run(store, grid(range(4)))
+    sweep = store.sweep
+
+    def late(name):
+        found = sweep(name)
+        store.sweep = sweep  # the next time it is asked, the other has been here
+        run(store, grid([*range(4), 5]))
+        return found
+
+    store.sweep = late
+    with pytest.raises(SweepMismatchError, match="seed=5"):
+        run(store, grid([*range(4), 6]))
+    assert rows("SELECT seed FROM trial ORDER BY 1") == [(0,), (1,), (2,), (3,), (5,)]
+
+
+def test_what_another_has_recorded_is_never_taken_for_what_is_missing(store, rows):
+    """Two drivers have extended a sweep by one setting each; only one setting has run."""
+    run(store, grid(range(5)))
+    store.record_sweep("mine", grid([*range(4), 6]).canonical(), 5)
+    late = Trainer()
+    run(store, grid([*range(4), 6]), late)
+    assert late.seeds == [6]
+
+
+def test_a_sweep_that_is_extended_says_from_what(store):
+    seen = []
+    run(store, grid(range(2)), observe=seen.append)
+    run(store, grid(range(5)), observe=seen.append)
+    run(store, grid(range(5)), observe=seen.append)
+    assert [each.extended_from for each in seen] == [None] * 3 + [2] * 4 + [None]
+
+
+def test_tracing_a_finished_sweep_runs_again_what_has_no_steps(store, rows):
+    plain = grid(range(2))
+    run_sweep(store, plain, Here())
+    before = rows("SELECT id, fingerprint, total_drift FROM trial")
+    traced = replace_spec(plain, trace=True)
+    progress = run_sweep(store, traced, Runner(1, trace=True))
+    assert (progress.recorded, progress.finished) == (0, 2)
+    assert rows("SELECT id, fingerprint, total_drift FROM trial") == before
+    assert rows("SELECT trial_id, count(*) FROM step GROUP BY 1") == [(1, 20), (2, 20)]
+    assert run_sweep(store, traced, Here()).finished == 0
+    assert run_sweep(store, plain, Here()).finished == 0
+    assert json.loads(store.sweep("mine").spec)["trace"] is True
+
+
+def test_a_sweep_on_another_device_is_refused_and_changes_nothing(store, rows):
+    run(store, grid())
+    before = rows("SELECT * FROM trial"), rows("SELECT * FROM sweep")
+    with pytest.raises(SweepMismatchError, match="its trials ran on cpu, not on cuda"):
+        run_sweep(store, grid(), Here(Trainer(), device="cuda"))
     assert (rows("SELECT * FROM trial"), rows("SELECT * FROM sweep")) == before
 
 
@@ -192,5 +271,13 @@ def test_the_observer_sees_the_start_and_each_outcome(store):
     ]
 
 
-def test_progress_counts_what_this_run_finished():
-    assert Progress(9, 2, {Verdict.HOLDS: 3, Verdict.FAILED: 1}, 1.0).finished == 4
+def test_progress_counts_what_this_run_finished_and_what_is_left_at_the_latest_pace():
+    progress = Progress(9, 2, {Verdict.HOLDS: 3, Verdict.FAILED: 1}, 100.0, a_second=0.5)
+    assert (progress.finished, progress.seconds_left) == (4, 6.0)
+    assert Progress(9, 2, {}, 1.0).seconds_left is None
+
+
+def test_what_an_observer_has_seen_does_not_change(store):
+    seen = []
+    run(store, grid(range(3)), observe=seen.append)
+    assert [progress.finished for progress in seen] == [0, 1, 2, 3]

@@ -9,22 +9,16 @@ import pytest
 import vl_convert
 
 from analysis.exceptions import NothingToDrawError, NoTrialsError, SweepMissingError
-from analysis.figures import (
-    FIGURES,
-    Rows,
-    axis_effects,
-    draw,
-    drift,
-    heatmap,
-    remedy_matrix,
-    trace,
-)
+from analysis.figures import FIGURES, DrawnFrom, draw, drift_ratios, heatmap, trace
+from analysis.figures.axis_changes import leak_rate_by_axis
 from analysis.figures.drawn_files import export_figures
+from analysis.figures.drift_ratios import drift_ratio_by_cause
 from analysis.figures.look import CHOSEN, inline
+from analysis.figures.remedy_matrix import remedies_matrix
 from analysis.folded import load_folded
 from analysis.load import load_trials
-from analysis.schema import CAUSES
-from analysis.sweeps import load_steps
+from analysis.runs import load_steps
+from analysis.tables.axis_shares import importance
 from sweep.store.store import Store
 from sweep.values.outcome import StepRecord
 from sweep.values.words import GradState
@@ -90,7 +84,10 @@ def test_the_list_of_figures_is_by_their_functions_names():
 
 @pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
 def test_a_figure_reads_no_column_beyond_those_it_names_and_is_valid(figure, trials, steps):
-    frames = {Rows.TRIALS: trials(*ROWS), Rows.STEPS: steps(none=[1.0, 0.0], zero=[1.0, 0.5])}
+    frames = {
+        DrawnFrom.TRIALS: trials(*ROWS),
+        DrawnFrom.STEPS: steps(none=[1.0, 0.0], zero=[1.0, 0.5]),
+    }
     chart = figure.make(frames[figure.rows][list(figure.needs)])
     spec = chart.to_dict()  # against Vega-Lite's schema
     assert spec["params"] == [{"name": CHOSEN, "value": None}]
@@ -99,26 +96,58 @@ def test_a_figure_reads_no_column_beyond_those_it_names_and_is_valid(figure, tri
 
 @pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
 def test_a_figure_of_failures_alone_is_left_out(figure, trials, steps):
-    frames = {Rows.TRIALS: trials({"verdict": "failed"}), Rows.STEPS: steps(none=[1.0])}
+    frames = {DrawnFrom.TRIALS: trials({"verdict": "failed"}), DrawnFrom.STEPS: steps(none=[1.0])}
     with pytest.raises(NothingToDrawError, match=r"^no "):
         figure.make(frames[figure.rows])
+
+
+LBFGS, GRAD_ZERO = {"optimizer": "LBFGS"}, {"freeze": "grad_zero"}
 
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (ROWS, "Setting grads to None stops every leak"),
-        ([*ROWS, LEAK | NONE | {"optimizer": "LBFGS"}],
-         "Setting grads to None stops every leak but LBFGS's"),
+        (ROWS, "With grads set to None, no optimizer leaks"),
+        ([*ROWS, LEAK | NONE | LBFGS], "With grads set to None, only LBFGS leaks"),
         ([*ROWS, *(LEAK | NONE | {"optimizer": name} for name in ("A", "B"))],
-         "Setting grads to None stops every leak but those of A and B"),
+         "With grads set to None, only A and B leak"),
         ([NONE, ZERO], "No optimizer leaks"),
         ([LEAK | ZERO, NEVER],
-         "Optimizers that leak: 1 of 1 with grads zeroed, 0 of 1 with grads never cleared"),
+         "Optimizers that leak in some trial: 1 of 1 with grads zeroed, "
+         "0 of 1 with grads never cleared"),
+        ([*ROWS, LEAK | NONE | GRAD_ZERO],
+         "Frozen by detach: with grads set to None, no optimizer leaks"),
+        ([LEAK | NONE | GRAD_ZERO, LEAK | ZERO | GRAD_ZERO],
+         "With grads set to None, only SGD leaks"),
     ],
 )  # fmt: skip
-def test_the_heat_maps_title_is_what_its_cells_say(trials, rows, expected):
+def test_the_heat_maps_title_is_what_its_cells_say_of_a_layer_frozen_as_people_do(
+    trials, rows, expected
+):
     assert title(heatmap.leak_rate_heatmap(trials(*rows)))[0] == expected
+
+
+def test_ways_of_freezing_with_the_same_rates_share_a_panel_and_others_do_not(trials):
+    rows = [
+        (LEAK if word == "zero" and way != "grad_none" else {})
+        | {"zero_grad": word, "freeze": way, "schedule": schedule}
+        for word in ("none", "zero")
+        for way in ("no_grad", "detach", "grad_none")
+        for schedule in ("alternate", "after:5")
+    ]
+    chart = heatmap.leak_rate_heatmap(trials(*rows))
+    (data,) = chart.to_dict()["datasets"].values()
+    assert {row["panel"] for row in data} == {"detach\nno_grad", "grad_none"}
+    assert drawn_texts(chart) == ["0", "100", "0", "0"]
+
+
+def test_the_heat_map_says_what_its_percents_are_over_and_what_is_not_there(trials):
+    chart = heatmap.leak_rate_heatmap(
+        trials(LEAK | ZERO | {"momentum": 0.9}, ZERO, NEVER | {"verdict": "inert"}, NONE | LBFGS)
+    )
+    assert title(chart)[1] == (
+        "Percent of trials that leak, over momentum. A dash: none leaks or holds. No cell: not run"
+    )
 
 
 def test_inert_and_failed_trials_are_a_dash_not_a_zero(trials):
@@ -141,43 +170,45 @@ def test_many_optimizers_share_a_row_where_their_rates_are_the_same(trials):
 
 
 def test_the_filter_leaves_the_chosen_optimizers(trials):
-    frame = trials(LEAK | ZERO, ZERO | {"optimizer": "Adam"}, NONE)
-    assert drawn_texts(chosen(axis_effects.leak_rate_by_axis(frame), "SGD")) == ["0 / 1", "1 / 1"]
-    assert drawn_texts(chosen(axis_effects.leak_rate_by_axis(frame), "Adam")) == ["0 / 1"]
+    frame = trials(*ROWS)
+    assert drawn_texts(leak_rate_by_axis(frame)) == ["0% → 100%  (2)", "0% → 100%  (1)"]
+    assert drawn_texts(chosen(leak_rate_by_axis(frame), "Adam")) == ["0% → 100%  (1)"]
 
 
-def test_the_drifts_title_is_the_median_ratio_of_settings(trials):
-    ratios = [LEAK | {"total_drift": ratio, "lr": ratio} for ratio in (0.5, 2.0, 60.0)]
-    chart = drift.drift_against_motion(trials(*ratios))
-    assert title(chart) == (
-        "A typical leak moves the layer 1.00 times as far as training does",
-        "3 leaking settings, seeds folded",
+def test_the_drifts_title_counts_this_sweeps_settings(trials):
+    ratios = [LEAK | {"drift_ratio": ratio, "lr": ratio} for ratio in (0.5, 2.0, 60.0)]
+    assert title(drift_ratio_by_cause(trials(*ratios))) == (
+        "In 2 of this sweep's 3 leaking settings (67%) the layer moves farther while frozen than "
+        "while it trains",
+        "A point is one leaking setting, its seeds folded",
     )
 
 
 def test_what_a_log_axis_cannot_show_is_counted_in_words(trials):
-    still = LEAK | {"attached_motion": 0.0, "lr": 0.1}
-    infinite = LEAK | {"total_drift": float("inf"), "lr": 0.2}
-    chart = drift.drift_against_motion(trials(LEAK, still, infinite))
+    still = LEAK | {"drift_ratio": None, "lr": 0.1}
+    infinite = LEAK | {"drift_ratio": float("inf"), "lr": 0.2}
+    chart = drift_ratio_by_cause(trials(LEAK, still, infinite))
     assert title(chart)[1] == (
-        "1 leaking setting, seeds folded; 1 with no attached motion not shown; "
+        "A point is one leaking setting, its seeds folded; 1 whose layer never trained not shown; "
         "1 that diverged not shown"
     )
 
 
-def test_more_settings_than_can_be_told_apart_are_thinned_and_said_so(trials, monkeypatch):
-    monkeypatch.setattr(drift, "MOST_POINTS", 3)
-    chart = drift.drift_against_motion(trials(*(LEAK | {"lr": 1.0 + n} for n in range(5))))
-    assert title(chart)[1] == "5 leaking settings, seeds folded; 3 of them drawn"
-
-
-def test_rare_mixtures_of_causes_share_a_colour(trials):
-    mixtures = [
-        LEAK | {cause: bool(number >> place & 1) for place, cause in enumerate(CAUSES)}
-        for number in range(1, 12)
+def test_many_settings_are_a_curve_for_each_set_of_causes(trials):
+    sets = ["history", "decay", "decay, history", "gradient", "history+decay", "intrinsic", "x"]
+    rows = [
+        LEAK | {"causes": causes, "momentum": place / 10, "lr": 1.0 + n, "drift_ratio": 1.0 + n}
+        for place, causes in enumerate(sets)
+        for n in range(8 if causes == "x" else 9)
     ]
-    rows = [row | {"lr": float(place)} for place, row in enumerate(mixtures)]
-    assert "another mixture" in svg(drift.drift_against_motion(trials(*rows)))
+    chart = drift_ratio_by_cause(trials(*rows))
+    assert title(chart)[1] == "Each step up is one leaking setting, its seeds folded"
+    (data,) = chart.to_dict()["datasets"].values()
+    panels = {row["causes"] for row in data}
+    assert len(panels) == drift_ratios.MOST_PANELS
+    assert drift_ratios.OTHERS in panels
+    shares = svg(chart)
+    assert "100%" in shares
 
 
 @pytest.mark.parametrize(
@@ -202,54 +233,73 @@ def test_the_trace_is_of_adam_on_the_alternating_schedule_where_there_is_one(ste
     assert "SGD, lr 1, weight_decay 0, sch" in title(trace.article_trace(other))[1]
 
 
-def test_a_change_of_zero_is_drawn_below_every_other_change(steps):
-    spec = trace.article_trace(steps(none=[1.0, 0.0, 0.03])).to_dict()
-    rows = next(iter(spec["datasets"].values()))
-    assert [row["drawn"] for row in rows] == [1.0, 0.001, 0.03]
-    assert [row["max_change"] for row in rows] == [1.0, 0.0, 0.03]
+def test_a_change_of_zero_is_seen_on_the_strip_below_the_log_axis_alone(steps):
+    spec = trace.article_trace(steps(none=[1.0, 0.0, 0.03], zero=[1.0, 0.5, 0.2])).to_dict()
+    changes, still = (row["spec"]["encoding"]["opacity"] for row in spec["vconcat"][1:])
+    assert changes["condition"]["test"] == "datum.max_change > 0"
+    assert still["condition"]["test"] == "datum.max_change === 0"
+    assert changes["value"] == still["value"] == 0
 
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
         ([LEAK | ZERO, NONE, LEAK | NEVER],
-         "zero_grad matters most: 0% (none) to 100% (zero) of trials leak"),
-        ([NONE, ZERO], "The leak rate is the same whatever an axis is set to"),
+         "Changed alone, zero_grad matters most (100% of the variance)"),
+        ([NONE, ZERO], "Changing one axis alone changes no verdict"),
     ],
 )  # fmt: skip
-def test_the_axes_title_names_the_one_with_the_widest_span(trials, rows, expected):
-    assert title(axis_effects.leak_rate_by_axis(trials(*rows)))[0] == expected
+def test_the_axes_title_is_what_the_table_of_importance_says(trials, rows, expected):
+    frame = trials(*rows)
+    assert title(leak_rate_by_axis(frame))[0] == expected
+    table = importance(frame)
+    assert (table["total_effect"] > 0).sum() == expected.count("variance)")
 
 
-def test_values_are_in_order_and_a_missing_one_is_last(trials):
-    rows = [LEAK | {"lr": lr, "momentum": m} for lr, m in ((10, None), (9, 0.5), (0.001, 0.5))]
-    spec = axis_effects.leak_rate_by_axis(trials(*rows)).to_dict()
-    placed = sorted(row["placed"] for row in next(iter(spec["datasets"].values())))
-    assert placed == ["00 0.001", "00 0.5", "01 (none)", "01 9", "02 10"]
+def test_a_change_is_of_settings_that_differ_in_it_alone(trials):
+    """The rate of 0.001 is AdamW's alone here, and says nothing of rates."""
+    adamw = {"optimizer": "AdamW", "lr": 0.001}
+    frame = trials(LEAK | ZERO, NONE, LEAK | ZERO | adamw, NONE | adamw, LEAK | NEVER | adamw)
+    assert drawn_texts(leak_rate_by_axis(frame)) == ["0% → 100%  (2)", "0% → 100%  (1)"]
+    (data,) = leak_rate_by_axis(frame).to_dict()["datasets"].values()
+    assert {row["axis"] for row in data} == {"zero_grad"}
 
 
-def test_an_axis_with_too_many_values_for_bars_is_left_out(trials):
-    rows = [LEAK | {"lr": 1.0 + n} for n in range(axis_effects.MOST_VALUES + 1)]
-    with pytest.raises(NothingToDrawError, match="no axis but the optimizer"):
-        axis_effects.leak_rate_by_axis(trials(*rows))
+def test_changes_start_at_the_first_value_and_are_in_order(trials):
+    rows = [LEAK | {"lr": lr, "momentum": m} for lr in (10, 9, 0.001) for m in (None, 0.5)]
+    (data,) = leak_rate_by_axis(trials(*rows)).to_dict()["datasets"].values()
+    assert sorted(row["change"] for row in data) == ["00 0.001 → 9", "01 0.001 → 10"]
+
+
+def test_settings_that_share_nothing_have_no_changes(trials):
+    with pytest.raises(NothingToDrawError, match="no two settings that leak or hold differ in one"):
+        leak_rate_by_axis(trials(LEAK, {"lr": 2.0, "momentum": 0.9}))
 
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
         ([LEAK | ZERO, NONE], "Only zero_grad → none stops every leak it was tried on"),
-        ([LEAK | ZERO, LEAK | NONE], "No remedy stops every leak; zero_grad → none stops most"),
+        ([LEAK | ZERO, LEAK | NONE],
+         "No remedy stops every leak it was tried on; zero_grad → none stops most, 0 of 1"),
         ([LEAK | ZERO, NONE, ZERO | {"freeze": "grad_none"}],
          "freeze → grad_none and zero_grad → none stop every leak they were tried on"),
+        ([LEAK | ZERO, NONE, LEAK | ZERO | GRAD_ZERO, LEAK | NONE | GRAD_ZERO],
+         "Only zero_grad → none stops every leak it was tried on"),
     ],
 )  # fmt: skip
-def test_the_remedies_title_names_those_that_stop_every_leak(trials, rows, expected):
-    chart = remedy_matrix.remedies_matrix(trials(*rows))
-    assert title(chart)[0] == expected
+def test_the_remedies_title_is_about_leaks_of_a_layer_frozen_as_people_do(trials, rows, expected):
+    assert title(remedies_matrix(trials(*rows)))[0] == expected
+
+
+def test_every_panel_of_remedies_says_what_its_leaks_are_frozen_by(trials):
+    rows = [LEAK | ZERO, NONE, LEAK | ZERO | GRAD_ZERO, LEAK | NONE | GRAD_ZERO]
+    (data,) = remedies_matrix(trials(*rows)).to_dict()["datasets"].values()
+    assert {row["panel"] for row in data} == {"frozen by detach", "frozen by grad_zero"}
 
 
 def test_a_cell_of_remedies_has_its_counts(trials):
-    chart = remedy_matrix.remedies_matrix(trials(*ROWS))
+    chart = remedies_matrix(trials(*ROWS))
     assert "100  (2/2)" in drawn_texts(chart)
 
 
@@ -279,11 +329,11 @@ def test_steps_are_those_of_the_sweep_with_their_trials_axes(database, outcome):
     assert found["seed"].tolist() == [0, 0, 1, 1]
     assert found["frozen"].tolist() == [False, True, False, True]
     assert found["loss"].isna().tolist() == [False, True, False, True]
-    assert set(trace.NEEDS) <= set(found.columns)
+    assert set(FIGURES["article_trace"].needs) <= set(found.columns)
     assert load_steps(url, "s").empty
 
 
-@pytest.mark.parametrize("name", [n for n, f in FIGURES.items() if f.rows is Rows.TRIALS])
+@pytest.mark.parametrize("name", [n for n, f in FIGURES.items() if f.rows is DrawnFrom.TRIALS])
 def test_a_figure_is_the_same_of_folded_trials(database, name):
     figure, seeds = FIGURES[name], [{"seed": 1}, {"seed": 2}]
     others = [{"verdict": "inert"}, {"momentum": 0.9}, {"verdict": "failed", "error": "x"}]
@@ -330,5 +380,5 @@ def test_figures_of_nothing_are_refused(database, tmp_path):
 
 def test_a_frame_that_was_loaded_draws(database):
     assert title(heatmap.leak_rate_heatmap(load_trials(database(s=ROWS), "s")))[0].startswith(
-        "Setting"
+        "With"
     )

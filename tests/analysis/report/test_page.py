@@ -12,7 +12,7 @@ from analysis.report import page as page_module
 from analysis.report.content import sections
 from analysis.report.page import page, report
 from analysis.report.run_facts import MOST_VALUES, spec_toml
-from analysis.tables import TABLES
+from analysis.tables import SUMMARIES
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml, load_preset
 
@@ -64,7 +64,7 @@ def test_the_page_names_nothing_outside_itself(text):
 def test_figures_survive_the_way_into_the_page(text):
     inside = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text)
     figures = json.loads(inside[1])
-    assert set(figures) == {"0-leak_rate_heatmap", "0-leak_rate_by_axis", "0-drift_against_motion",
+    assert set(figures) == {"0-leak_rate_heatmap", "0-leak_rate_by_axis", "0-drift_ratio_by_cause",
                             "0-remedies_matrix"}  # fmt: skip
     assert HOSTILE in json.dumps(figures).encode().decode("unicode_escape").replace('\\"', '"')
 
@@ -84,7 +84,7 @@ def test_verdicts_are_counted_and_findings_are_said(database):
     (section,) = sections(database(s=ROWS))
     assert dict(section.verdicts) == {"leaks": 2, "holds": 1, "inert": 1, "failed": 1}
     assert section.headline == (
-        "2 of 3 trials leak (67%).",
+        "2 of 3 trials leak.",
         "What moves the layer, alone, at the first leak: the optimizer's history in 2; "
         "weight decay in 1.",
     )
@@ -110,15 +110,15 @@ def test_a_sweep_that_proves_nothing_says_so(database):
 
 def test_each_table_is_there_with_the_whole_of_its_csv(database):
     (section,) = sections(database(s=ROWS))
-    tables = {table.name: table for table in section.tables}
-    assert list(tables) == list(TABLES)
+    tables = {table.shown.name: table for table in section.tables}
+    assert list(tables) == list(SUMMARIES)
     found = tables["by_setting"]
-    assert "schedule" not in found.columns
-    assert "schedule = alternate" in found.constant
+    assert "schedule" not in found.shown.columns
+    assert "schedule alternate" in found.shown.caption
     lines = unquote(found.csv).split(",", 1)[1].splitlines()
     assert lines[0].startswith("sweep,optimizer,lr,weight_decay,momentum,zero_grad,schedule")
-    assert len(lines) - 1 == len(found.rows)
-    assert found.columns[found.optimizer] == "optimizer"
+    assert len(lines) - 1 == len(found.shown.rows)
+    assert found.shown.columns[found.optimizer] == "optimizer"
     assert tables["by_zero_grad"].optimizer is None
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.searched_importance import fanova, ped_anova
-from analysis.tables import axis_shares as table
-from analysis.tables.axis_shares import ALL, importance
+from analysis import searched_importance
+from analysis.searched_importance import fanova
+from analysis.tables.axis_shares import OVER_ALL, importance, overall_effects
 
 LEAK, HOLD = {"verdict": "leaks", "drift_ratio": 0.5}, {"verdict": "holds"}
 SGD = [
@@ -17,6 +17,12 @@ SGD = [
     | {"drift_ratio": lr if word == "never" else 0.0}
     for word, lr, momentum in product(("none", "zero", "never"), (0.1, 0.2, 0.3, 0.4), (0.0, 0.9))
 ]
+ADAM = [  # of the preset article: exactly a quarter and a half
+    {"zero_grad": word, "schedule": schedule}
+    | (LEAK if schedule == "alternate" and word != "none" else HOLD)
+    for word, schedule in product(("none", "zero", "never"), ("alternate", "always"))
+]
+SEARCH = {"sweep_kind": "search"}
 
 
 def by_axis(rows, column, optimizer="SGD"):
@@ -30,22 +36,41 @@ def sgd(trials):
     return importance(trials(*SGD))
 
 
+def test_the_shares_of_a_grid_are_exact(trials):
+    rows = importance(trials(*ADAM))
+    assert by_axis(rows, "main_effect") == {"zero_grad": 0.25, "schedule": 0.5}
+    assert by_axis(rows, "total_effect") == {"zero_grad": 0.5, "schedule": 0.75}
+    assert set(rows["together"]) == {0.25}
+    assert rows["explained"].isna().all()
+
+
 def test_the_axis_that_decides_has_all_of_the_importance(sgd):
-    assert by_axis(sgd, "fanova") == {"lr": 0.0, "momentum": 0.0, "zero_grad": 1.0}
-    assert by_axis(sgd, "ped_anova") == pytest.approx({"lr": 0, "momentum": 0, "zero_grad": 1})
-    assert sgd["explained"].min() > 0.9
+    assert by_axis(sgd, "main_effect") == {"lr": 0.0, "momentum": 0.0, "zero_grad": 1.0}
+    assert by_axis(sgd, "total_effect") == {"lr": 0.0, "momentum": 0.0, "zero_grad": 1.0}
     assert sgd["together"].max() == 0
 
 
 def test_what_axes_make_only_together_is_told(trials):
     xor = [
-        {"lr": lr, "momentum": momentum, "weight_decay": decay}
-        | (LEAK if (lr > 0.2) != (momentum > 0) else HOLD)
-        for lr, momentum, decay in product((0.1, 0.2, 0.3, 0.4), (0.0, 0.9), (0.0, 0.1, 0.2))
+        {"lr": lr, "momentum": momentum} | (LEAK if (lr > 0.2) != (momentum > 0) else HOLD)
+        for lr, momentum in product((0.1, 0.2, 0.3, 0.4), (0.0, 0.9))
     ]
     rows = importance(trials(*xor))
-    assert rows["together"].min() > 0.8
-    assert max(by_axis(rows, "fanova").values()) < 0.1
+    assert set(rows["together"]) == {1.0}
+    assert by_axis(rows, "main_effect") == {"lr": 0.0, "momentum": 0.0}
+
+
+def test_settings_that_are_no_full_product_have_no_main_effects_that_would_mix_axes(trials):
+    """As in article, where the rate 0.001 is AdamW's alone and says nothing of rates."""
+    union = [
+        LEAK | {"lr": 1.0, "momentum": 0.9},
+        HOLD | {"lr": 1.0, "momentum": 0.0},
+        LEAK | {"lr": 0.001, "momentum": 0.5},
+    ]
+    rows = importance(trials(*union))
+    assert rows["main_effect"].isna().all()
+    assert by_axis(rows, "total_effect")["momentum"] == 1.0
+    assert pd.isna(by_axis(rows, "total_effect")["lr"])
 
 
 def test_the_worst_drift_is_told_among_the_leaking_settings(trials):
@@ -54,8 +79,8 @@ def test_the_worst_drift_is_told_among_the_leaking_settings(trials):
         for lr, momentum in product((0.1, 0.2, 0.3, 0.4, 0.5, 2.0), (0.0, 0.9))
     ]
     rows = importance(trials(*far))
-    assert by_axis(rows, "worst_drift")["lr"] > 0.9
-    assert rows[["fanova", "ped_anova", "explained", "together"]].isna().all(axis=None)
+    assert by_axis(rows, "worst_drift") == {"lr": 1.0, "momentum": 0.0}
+    assert rows[["main_effect", "total_effect", "explained", "together"]].isna().all(axis=None)
 
 
 def test_fewer_than_ten_leaking_settings_have_no_worst_drift(sgd):
@@ -73,16 +98,20 @@ def test_an_optimizer_that_always_does_the_same_has_no_row(trials, verdict):
 
 def test_all_optimizers_come_first_where_there_are_several(trials):
     adam = [row | {"optimizer": "Adam"} | (HOLD if row["momentum"] == 0 else {}) for row in SGD]
-    rows = importance(trials(*SGD, *adam))
-    assert list(dict.fromkeys(rows["optimizer"])) == [ALL, "Adam", "SGD"]
-    assert by_axis(rows, "optimizer", ALL).keys() == {"optimizer", "lr", "momentum", "zero_grad"}
-    assert set(rows.loc[rows["optimizer"] == ALL, "trials"]) == {len(SGD) * 2}
+    frame = trials(*SGD, *adam)
+    rows = importance(frame)
+    assert list(dict.fromkeys(rows["optimizer"])) == [OVER_ALL, "Adam", "SGD"]
+    assert by_axis(rows, "axis", OVER_ALL).keys() == {"optimizer", "lr", "momentum", "zero_grad"}
+    assert set(rows.loc[rows["optimizer"] == OVER_ALL, "trials"]) == {len(SGD) * 2}
+    effects = by_axis(rows, "total_effect", OVER_ALL)
+    assert overall_effects(frame) == effects
+    assert next(iter(overall_effects(frame))) == max(effects, key=effects.get)
 
 
 def test_the_axes_of_the_exact_rule_are_marked(trials):
     rows = importance(trials(*SGD, *(row | {"optimizer": "Adam"} for row in SGD)))
     assert by_axis(rows, "in_rule") == {"lr": "no", "momentum": "no", "zero_grad": "yes"}
-    assert pd.isna(list(by_axis(rows, "in_rule", ALL).values())).all()
+    assert pd.isna(list(by_axis(rows, "in_rule", OVER_ALL).values())).all()
 
 
 def test_no_rule_is_marked_where_it_is_not_exact(trials):
@@ -90,21 +119,36 @@ def test_no_rule_is_marked_where_it_is_not_exact(trials):
     assert importance(trials(*SGD, disagreeing))["in_rule"].isna().all()
 
 
-def test_a_searched_axis_is_cut_into_parts_and_has_no_rule(trials):
+def test_of_searched_settings_a_forest_is_asked_and_says_what_it_explains(trials):
     searched = [
-        {"lr": 0.001 * place, "weight_decay": decay} | (LEAK if place > 30 else HOLD)
+        SEARCH | {"lr": 0.001 * place, "weight_decay": decay} | (LEAK if place > 30 else HOLD)
         for place in range(1, 61)
         for decay in (0.0, 0.5)
     ]
     rows = importance(trials(*searched))
-    assert by_axis(rows, "values") == {"lr": table.MOST_VALUES, "weight_decay": 2}
-    assert by_axis(rows, "fanova")["lr"] > 0.9
-    assert rows["in_rule"].isna().all()
+    assert by_axis(rows, "values") == {"lr": 16, "weight_decay": 2}
+    assert by_axis(rows, "main_effect")["lr"] > 0.9
+    assert rows["explained"].min() > 0.9
+    assert rows["total_effect"].isna().all()
+
+
+def test_a_forest_that_explains_nothing_gives_no_shares(trials):
+    chance = np.random.default_rng(1)
+    searched = [
+        SEARCH | {"lr": rate, "weight_decay": decay} | (LEAK if leaks else HOLD)
+        for rate, decay, leaks in zip(
+            chance.random(40).tolist(), chance.random(40).tolist(), chance.random(40) < 0.5,
+            strict=True,
+        )
+    ]  # fmt: skip
+    rows = importance(trials(*searched))
+    assert rows["explained"].max() <= 0
+    assert rows["main_effect"].isna().all()
 
 
 def test_an_axis_that_does_not_apply_is_a_value_of_its_own(trials):
     null = [{"lr": lr, "momentum": m} | (HOLD if m else LEAK) for lr in (1, 2) for m in (None, 0.9)]
-    assert by_axis(importance(trials(*null)), "fanova")["momentum"] > 0.8
+    assert by_axis(importance(trials(*null)), "main_effect")["momentum"] == 1.0
 
 
 def test_seeds_are_folded_and_counted(trials):
@@ -113,31 +157,37 @@ def test_seeds_are_folded_and_counted(trials):
     assert set(rows["trials"]) == {len(SGD) * 3}
 
 
-def test_the_order_of_the_trials_changes_nothing(trials, monkeypatch):
-    monkeypatch.setattr(table, "MOST_SETTINGS_OF_ONE", 15)
+def test_the_order_of_the_trials_changes_nothing(trials):
     frame = trials(*SGD)
-    rows = importance(frame)
-    assert set(rows["settings"]) == {15}
-    pd.testing.assert_frame_equal(rows, importance(frame[::-1].reset_index(drop=True)))
+    pd.testing.assert_frame_equal(importance(frame), importance(frame[::-1].reset_index(drop=True)))
 
 
 def test_fanova_weighs_the_values_of_an_axis_alike():
-    design = tuple(product(range(4), range(3), range(20)))
-    shares = fanova(design, tuple(float(a == 0) + float(b == 0) for a, b, _ in design))
+    design = pd.DataFrame(list(product(range(4), range(3), range(20))), columns=list("abc"))
+    response = (design["a"] == 0).astype(float) + (design["b"] == 0)
+    shares, explained = fanova(design, response)
     variances = np.array([1 / 4 * 3 / 4, 1 / 3 * 2 / 3, 0])  # of what each axis adds, uniformly
-    assert shares.alone == pytest.approx(variances / variances.sum(), abs=0.03)
+    expected = dict(zip("abc", variances / variances.sum(), strict=True))
+    assert shares == pytest.approx(expected, abs=0.03)
+    assert explained > 0.9
 
 
-def test_ped_anova_of_axes_that_do_not_differ_is_zero():
-    design = ((0, 0), (0, 1), (1, 0), (1, 1))
-    assert ped_anova(design, (1.0, 0.0, 0.0, 1.0), 2) == (0.0, 0.0)
+def test_of_very_many_settings_some_are_drawn(monkeypatch):
+    monkeypatch.setattr(searched_importance, "MOST_SETTINGS", 50)
+    design = pd.DataFrame(list(product(range(10), range(10))), columns=list("ab"))
+    response = (design["a"] > 4).astype(float)
+    assert fanova(design, response) == fanova(design, response)
+    assert fanova(design, response)[0]["a"] > 0.8
 
 
 def test_neither_torch_nor_optuna_is_imported_before_it_is_needed():
     code = """if True:
-        import sys, analysis.tables
-        assert not {"optuna", "sklearn", "torch"} & sys.modules.keys()
-        analysis.tables.axis_shares.fanova(((0, 0), (0, 1), (1, 0), (1, 1)), (0.0, 0.0, 0.0, 1.0))
+        import sys, pandas as pd, analysis.tables
+        from analysis.searched_importance import fanova
+        heavy = {"optuna", "sklearn", "scipy", "torch"}
+        assert not heavy & sys.modules.keys()
+        design = pd.DataFrame({"a": [0, 0, 1, 1] * 5, "b": [0, 1] * 10})
+        fanova(design, (design["a"] > 0).astype(float))
         assert not {"torch", "sweep"} & sys.modules.keys()
     """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)

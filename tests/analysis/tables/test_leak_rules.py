@@ -1,10 +1,11 @@
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.tables.leak_rules import RULE_AXES, findings, rules
+from analysis.tables.leak_rules import MOST_TERMS, RULE_AXES, find_rules, rules
 
 VALUES = {
     "zero_grad": ["none", "zero", "never"],
@@ -14,6 +15,9 @@ VALUES = {
     "schedule": ["alternate", "after:3"],
     "lr": [1.0, 0.01],
 }
+
+
+HOLDING = ("grad_none", "own_optimizer")
 
 
 def sgd(zero_grad, momentum, weight_decay):
@@ -118,6 +122,79 @@ def test_failed_and_inert_trials_decide_nothing(trials):
     ]
 
 
+def test_a_word_is_not_named_where_another_term_has_it(trials):
+    """Of Rprop, whose step size the rate does not set: "lr_zero" alone, not in both terms."""
+    rows = [
+        {"zero_grad": word, "freeze": way, "verdict": "leaks" if leaks else "holds"}
+        for word in VALUES["zero_grad"]
+        for way in ("detach", "no_grad", "requires_grad", "grad_none", "lr_zero", "own_optimizer")
+        for leaks in [way == "lr_zero" or (word == "never" and way not in HOLDING)]
+    ]
+    assert table_of(trials, rows)["rule"] == (
+        "leaks when zero_grad = never and freeze in {detach, no_grad, requires_grad}, "
+        "or freeze = lr_zero"
+    )
+
+
+def searched(number, flipped, seed=0):
+    """Settings over continuous axes, of which ``flipped`` have the wrong verdict."""
+    chance = np.random.default_rng(seed)
+    decays = np.where(chance.random(number) < 0.3, 0, 10 ** chance.uniform(-9, -1, number))
+    wrong = chance.permutation(number) < flipped
+    return [
+        {"zero_grad": word, "weight_decay": decay, "lr": rate, "sweep_kind": "search"}
+        | {"verdict": "leaks" if (word != "none" and decay > 1e-5) != flip else "holds"}
+        for word, decay, rate, flip in zip(
+            chance.choice(VALUES["zero_grad"], number),
+            decays.tolist(),
+            (10 ** chance.uniform(-4, 0, number)).tolist(),
+            wrong.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def test_a_number_with_many_values_has_a_threshold_in_few_digits(trials):
+    rows = searched(300, 0)
+    row = table_of(trials, rows)
+    sentence = "leaks when zero_grad in {zero, never} and weight_decay > "
+    assert row["rule"].startswith(sentence)
+    cut = row["rule"].removeprefix(sentence)
+    below = max(r["weight_decay"] for r in rows if r["weight_decay"] <= 1e-5)
+    above = min(r["weight_decay"] for r in rows if r["weight_decay"] > 1e-5)
+    assert below <= float(cut) < above
+    assert len(cut) <= len("1e-05")
+    assert row[["exact", "exceptions", "minimal"]].tolist() == [True, 0, False]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_flipped_verdicts_are_exceptions_to_a_short_sentence(trials, seed):
+    row = table_of(trials, searched(1000, 20, seed))
+    assert row["rule"].startswith("no short rule: right about 98")
+    assert "of 1,000 trials by the best found of 1 term: leaks when zero_grad" in row["rule"]
+    assert len(row["rule"]) < 200
+    assert row[["exact", "minimal"]].tolist() == [False, False]
+
+
+def test_verdicts_by_chance_have_no_short_rule_and_say_how_far_one_goes(trials):
+    chance = np.random.default_rng(0)
+    rows = [
+        {"zero_grad": z, "momentum": m, "schedule": s, "lr": lr}
+        | {"verdict": "leaks" if chance.random() < 0.5 else "holds"}
+        for z in VALUES["zero_grad"]
+        for m in VALUES["momentum"]
+        for s in ("alternate", "always", "after:3", "after:5")
+        for lr in (1.0, 0.1, 0.01)
+    ]
+    frame = trials(*rows)
+    (found,) = find_rules(frame).values()
+    assert not found.short
+    assert len(found.rule.terms) <= MOST_TERMS
+    wrong = found.rule.evaluate(frame) != (frame["verdict"] == "leaks")
+    assert found.exceptions == wrong.sum() > 0
+    assert f"right about {len(rows) - wrong.sum()} of 108" in str(found)
+
+
 def test_an_axis_that_is_null_in_places_is_compared_by_value(trials):
     frame = trials(
         {"momentum": None, "verdict": "leaks"},
@@ -151,7 +228,7 @@ def decides(frame, axes):
 @given(rows=truth_tables())
 def test_a_rule_is_right_about_every_trial(trials, rows):
     frame = trials(*rows)
-    (finding,) = findings(frame).values()
+    (finding,) = find_rules(frame).values()
     assert finding.exact
     assert (finding.rule.evaluate(frame) == (frame["verdict"] == "leaks")).all()
 
@@ -160,7 +237,7 @@ def test_a_rule_is_right_about_every_trial(trials, rows):
 @given(rows=truth_tables())
 def test_no_smaller_set_of_axes_decides_the_verdict(trials, rows):
     frame = trials(*rows)
-    (finding,) = findings(frame).values()
+    (finding,) = find_rules(frame).values()
     axes = finding.rule.axes
     assert decides(frame, axes)
     fewer = (some for size in range(len(axes)) for some in combinations(RULE_AXES, size))
@@ -175,7 +252,7 @@ def test_exceptions_are_the_trials_that_the_rule_is_wrong_about(trials, rows, se
         for row, leaks in zip(rows, seeds, strict=False)
     ]
     frame = trials(*rows, *again)
-    (finding,) = findings(frame).values()
+    (finding,) = find_rules(frame).values()
     wrong = finding.rule.evaluate(frame) != (frame["verdict"] == "leaks")
     assert finding.exceptions == wrong.sum()
     assert finding.exact == (not wrong.any())

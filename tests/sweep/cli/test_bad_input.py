@@ -21,6 +21,7 @@ BASES = {
     ("run",): ("--dry-run", "--workload", "small"),
     ("status",): (),
     ("sql",): ("SELECT 1",),
+    ("table",): ("by_optimizer",),
     ("export",): (),
     ("report",): (),
     ("why",): ("1",),

@@ -73,7 +73,7 @@ REFUSALS = [
     (("sql", "SELECT 1", "--format", "xml"), 2, "Invalid value for '--format'"),
     (("sql", "SELECT 1", "--timeout", "-1"), 2, "Invalid value for '--timeout'"),
     (("status", "hled"), 1, "There is no sweep 'hled'. Did you mean 'held'?"),
-    (("export", "--sweep", "hled"), 1, "There is no sweep named 'hled'"),
+    (("export", "hled"), 1, "There is no sweep named 'hled'"),
     (("export", "--format", "cvs"), 2, "Did you mean csv?"),
     (("export", "--format", ""), 2, "format"),
     (("show", "presets", "ful"), 2, "Did you mean full?"),

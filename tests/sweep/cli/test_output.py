@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sweep.cli.output import Format, print_rows
+from sweep.cli.output import PRINTED, Format, print_rows
 
 COLUMNS = ("text", "number", "nothing")
 ROWS = [
@@ -77,7 +77,7 @@ def test_no_rows_are_a_header_alone(capsys, name, expected):
 HOSTILE = ["\x1b[31mred", "\x1b]0;title\x07", "a\x9bb", "bell\x07", "back\x08space", "ret\rurn"]
 
 
-@pytest.mark.parametrize("name", list(Format))
+@pytest.mark.parametrize("name", PRINTED)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_control_character_reaches_the_terminal(capsys, monkeypatch, name, text):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)

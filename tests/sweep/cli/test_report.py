@@ -3,7 +3,7 @@ from pathlib import Path
 
 def test_report_writes_one_page_and_prints_its_path(leaksweep, url, tmp_path):
     out = tmp_path / "new" / "r.html"
-    ended = leaksweep("report", "--out", str(out), "--sweep", "held")
+    ended = leaksweep("report", "--out", str(out), "held")
     assert ended.code == 0
     assert ended.out == f"{out}\n"
     assert out.read_text().startswith("<!doctype html>")
@@ -11,17 +11,17 @@ def test_report_writes_one_page_and_prints_its_path(leaksweep, url, tmp_path):
 
 
 def test_report_of_an_unknown_sweep_ends_with_1_and_the_valid_names(leaksweep, url, tmp_path):
-    ended = leaksweep("report", "--out", str(tmp_path / "r.html"), "--sweep", "hold")
+    ended = leaksweep("report", "--out", str(tmp_path / "r.html"), "hold")
     assert ended.code == 1
     assert "Did you mean held?" in ended.err
     assert not (tmp_path / "r.html").exists()
 
 
 def test_export_writes_figures_beside_the_tables_only_when_asked(leaksweep, url, tmp_path):
-    plain = leaksweep("export", "--out", str(tmp_path / "plain"), "--sweep", "held")
+    plain = leaksweep("export", "--out", str(tmp_path / "plain"), "held")
     assert plain.code == 0
     assert {path.suffix for path in (tmp_path / "plain").iterdir()} == {".csv"}
-    ended = leaksweep("export", "--out", str(tmp_path / "all"), "--sweep", "held", "--figures")
+    ended = leaksweep("export", "--out", str(tmp_path / "all"), "held", "--figures")
     assert ended.code == 0
     assert "Left out article_trace: no trial with frozen steps was traced" in ended.err
     written = {Path(line) for line in ended.out.splitlines()}

@@ -45,6 +45,11 @@ def test_run_records_the_sweep_and_prints_its_table(leaksweep, db, spec):
     assert f"recorded in sqlite:///{db}." in ended.err
 
 
+def test_the_table_that_ends_a_run_is_had_again(leaksweep, db, spec):
+    ran = leaksweep("run", spec, "--jobs", "1")
+    assert leaksweep("table", "results", "mine").out == ran.out
+
+
 def test_the_same_command_again_runs_nothing_and_says_so(leaksweep, db, spec):
     first = leaksweep("run", spec, "--jobs", "1")
     before = rows(db, "SELECT * FROM trial")

@@ -4,6 +4,7 @@ import json
 import math
 import sqlite3
 
+import planted_workloads
 import pytest
 
 from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError
@@ -192,6 +193,7 @@ def test_a_workload_that_is_never_the_same_is_explained_by_that(optimizer, zero_
 
 
 def test_a_workload_that_can_be_built_but_once_is_explained_by_that():
+    planted_workloads.BUILT_ONCE.clear()
     planned = asked("optimizer=SGD momentum=0.9 zero_grad=zero", "planted_workloads:only_once")
     explanation = explain(planned)
     assert explanation.outcome.verdict is Verdict.LEAKS

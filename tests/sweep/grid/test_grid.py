@@ -61,7 +61,7 @@ def test_no_two_settings_share_a_fingerprint_and_the_size_is_exact(grids):
         return
     trials = list(grid)
     assert len({trial.fingerprint for trial in trials}) == len(trials) == grid.size
-    assert all(grid.contains(trial) for trial in trials)
+    assert all(trial in grid for trial in trials)
     assert [trial.fingerprint for trial in grid] == [trial.fingerprint for trial in trials]
     assert all(replace(trial).fingerprint == trial.fingerprint for trial in trials)
 
@@ -105,7 +105,7 @@ def test_a_grid_extends_another_exactly_when_it_contains_its_trials(ours, theirs
     new, old = planned_or_none(ours), planned_or_none(theirs)
     if new is None or old is None:
         return
-    contained = all(new.contains(trial) for trial in old)
+    contained = all(trial in new for trial in old)
     assert (new.difference(old.canonical()) is None) == contained
 
 

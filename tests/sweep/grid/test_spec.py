@@ -179,6 +179,19 @@ def test_a_bad_spec_gets_one_message_that_names_file_and_key(text, message):
     assert len(str(raised.value)) < 500
 
 
+def test_an_optimizer_is_found_whatever_its_case():
+    spec = parsed(
+        '[[grid]]\noptimizer = ["sgd", "ADAM", "Adam", "adamW*"]\n[options.adam]\namsgrad = true'
+    )
+    assert spec.optimizers == ("SGD", "Adam", "AdamW")
+    assert spec.options == {"Adam": {"amsgrad": True}}
+
+
+def test_options_of_one_optimizer_in_two_cases_are_refused():
+    with pytest.raises(SpecError, match="named twice, in different cases"):
+        parsed(f"{SGD}[options.SGD]\nnesterov = true\n[options.sgd]\nnesterov = false")
+
+
 def test_an_unquoted_name_with_a_dot_is_told_to_be_quoted(monkeypatch):
     row = registry.lookup("SGD")
     monkeypatch.setattr(registry, "lookup", lambda name: replace(row, name="zoo.sgd"))

@@ -15,7 +15,7 @@ from torch.nn import functional
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
 from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.values.setting import Setting
 
 STEPS = 20
@@ -55,7 +55,7 @@ def _each_with(axis: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():
-    with one_thread():
+    with fresh_modes():
         yield
 
 

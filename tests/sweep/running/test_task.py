@@ -13,8 +13,8 @@ from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.on_worker import Job, run_batch, stop
 from sweep.running.pool import in_workers
 from sweep.running.runner import Runner
-from sweep.running.source import Source
-from sweep.running.task import PRELOAD, Task, called, trained
+from sweep.running.source import LazyTrials
+from sweep.running.task import TRAINING, Task, called, trained
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Backend, Verdict
@@ -88,7 +88,7 @@ def test_a_trial_that_raises_has_failed_whatever_raises_it():
 
 
 def in_worker_processes(task):
-    return in_workers(Source(TRIALS), task, NO_LIMITS, 2)
+    return in_workers(LazyTrials(TRIALS), task, NO_LIMITS, 2)
 
 
 def in_a_batch(task):
@@ -101,7 +101,7 @@ def in_a_batch(task):
 
 @pytest.mark.parametrize("run", [in_worker_processes, in_a_batch])
 def test_a_group_that_kills_its_process_is_run_trial_by_trial(run):
-    task = Task(partial(hold_or_kill, 2), preload=PRELOAD, run_group=killed)
+    task = Task(partial(hold_or_kill, 2), preload=TRAINING, run_group=killed)
     assert verdicts(run(task)) == [Verdict.HOLDS, Verdict.HOLDS, Verdict.FAILED, Verdict.HOLDS]
 
 

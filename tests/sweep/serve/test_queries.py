@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.load import load_trials
-from analysis.tables.failed_trials import failures
-from analysis.tables.remedy_pairs import ALL, remedies
+from analysis.tables import SUMMARIES
 from sweep.serve.queries import QUERIES
 from sweep.store.query import sweep_status
 
@@ -45,6 +44,12 @@ def change(database):
 
 def test_the_page_of_questions_is_what_is_declared():
     assert DOCS["reference"]() == DOCS["PAGE"].read_text(encoding="utf-8"), "make docs"
+
+
+def test_no_question_says_a_second_time_what_a_summary_table_says():
+    """Remedies, causes and failures have one definition: that of `analysis`."""
+    words = {word.removesuffix("s") for word in SUMMARIES}
+    assert not [name for name in BY_NAME if words & set(name.split("_"))]
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -115,7 +120,7 @@ def test_what_moved_a_layer_is_what_its_trial_recorded(ask, url):
     frame = load_trials(url).set_index("id")
     for trial_id in frame.index[frame["verdict"] == "leaks"]:
         rows = ask("what_moved_this_layer", trial_id=str(trial_id))
-        told = [row["moves_it_alone"] for row in rows]
+        told = [row["is_a_cause"] for row in rows]
         assert told == ["yes" if frame.loc[trial_id, cause] else "no" for cause in CAUSES]
 
 
@@ -131,50 +136,13 @@ def test_a_trial_that_does_not_leak_has_no_cause(ask, url, verdict):
     frame = load_trials(url)
     trial_id = frame.loc[frame["verdict"] == verdict, "id"].min()
     rows = ask("what_moved_this_layer", trial_id=str(trial_id))
-    assert {row["moves_it_alone"] for row in rows} == {f"not asked: {verdict}"}
+    assert {row["is_a_cause"] for row in rows} == {f"not asked: {verdict}"}
 
 
 @pytest.mark.parametrize("name", ["what_moved_this_layer", "trace"])
 @pytest.mark.parametrize("trial_id", ["999999", "x' OR 1 = 1 --", "-1"])
 def test_a_trial_that_is_not_there_has_no_rows(ask, name, trial_id):
     assert ask(name, trial_id=trial_id) == []
-
-
-def test_causes_are_counted_as_they_were_recorded(ask, url):
-    frame = load_trials(url)
-    frame = frame[frame["verdict"] == "leaks"]
-    rows = ask("causes_by_optimizer")
-    assert sum(row["leaks"] for row in rows) == len(frame)
-    for cause in CAUSES:
-        assert sum(row[cause] for row in rows) == frame[cause].sum()
-
-
-def test_remedies_are_those_of_the_summary_table(ask, url):
-    table = remedies(load_trials(url))
-    folded = table[table["optimizer"] == ALL].drop(columns=["optimizer", "causes", "zero_grad"])
-    keys = ["sweep", "axis", "from", "to"]
-    counts = folded.groupby(keys, observed=True)[["pairs", "stopped", "left"]].sum()
-    told = {
-        (row["sweep"], row["axis"], row["changed_from"], row["changed_to"]): (
-            row["pairs"],
-            row["held"],
-            row["still_leak"],
-        )
-        for row in ask("which_remedy_holds")
-    }
-    assert told == dict(counts.apply(tuple, axis="columns"))
-    assert {axis for _, axis, _, _ in told} == {"zero_grad", "freeze", "momentum", "weight_decay"}
-
-
-def test_remedies_of_one_optimizer_name_no_other(ask):
-    rows = ask("which_remedy_holds", optimizer="SGD")
-    assert {row["still_leaks_with"] for row in rows} == {"SGD", None}
-
-
-def test_failures_are_those_of_the_summary_table(ask, url):
-    table = failures(load_trials(url))
-    told = [(r["optimizer"], r["error_first_line"], r["trials"]) for r in ask("what_failed")]
-    assert told == list(table[["optimizer", "error", "trials"]].itertuples(index=False, name=None))
 
 
 def test_the_trace_is_the_steps_as_recorded(ask, url):

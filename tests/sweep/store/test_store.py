@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, event, text
 
 from sweep.errors import DatabaseError
-from sweep.store.inserting import ROWS_AT_ONCE
 from sweep.store.query import run_query
-from sweep.store.store import Store
+from sweep.store.store import CHUNK, Store
 from sweep.values.outcome import CAUSE_FLAGS, Measurement, StepRecord
 from sweep.values.words import GradState, Verdict
 
@@ -87,15 +86,44 @@ class TestMissing:
         assert [trial.setting.seed for trial in found] == missing
 
     def test_planned_trials_are_taken_a_chunk_at_a_time(self, store, sweep, make):
-        taken = []
+        class Planned(list):
+            taken = 0
 
-        def plan():
-            for seed in range(3 * ROWS_AT_ONCE):
-                taken.append(seed)
-                yield make.planned(seed)
+            def __iter__(self):
+                for seed in range(3 * CHUNK):
+                    self.taken += 1
+                    yield make.planned(seed)
 
-        next(store.missing(sweep.id, plan()))
-        assert len(taken) == ROWS_AT_ONCE
+        planned = Planned()
+        next(iter(store.missing(sweep.id, planned)))
+        assert planned.taken == CHUNK
+
+    def test_how_many_are_recorded_is_said_of_the_planned_ones_alone(self, store, sweep, make):
+        store.write(sweep.id, [make.outcome(seed) for seed in range(5)])
+        planned = [make.planned(seed) for seed in (3, 4, 5)]
+        assert store.missing(sweep.id, planned).recorded == 2
+
+    def test_where_steps_are_wanted_a_trial_without_any_is_missing_unless_it_failed(
+        self, store, sweep, make
+    ):
+        failed = make.outcome(3, Verdict.FAILED)
+        store.write(sweep.id, [make.outcome(1), make.outcome(2, steps=STEPS), failed])
+        found = store.missing(sweep.id, [make.planned(seed) for seed in range(1, 4)], traced=True)
+        assert [trial.setting.seed for trial in found] == [1]
+
+
+class TestSpecs:
+    def test_of_two_that_exchange_the_same_spec_the_second_changes_nothing(self, store):
+        assert store.exchange_spec("mine", None, "{}", 1).spec == "{}"
+        assert store.exchange_spec("mine", None, '{"b":1}', 2) is None
+        assert store.exchange_spec("mine", "{}", '{"a":1}', 2).planned == 2
+        assert store.exchange_spec("mine", "{}", '{"b":1}', 3) is None
+        assert store.sweep("mine").spec == '{"a":1}'
+
+    def test_what_a_sweeps_trials_ran_on_is_told(self, store, sweep, make):
+        assert store.devices(sweep.id) == set()
+        store.write(sweep.id, [make.outcome(1)])
+        assert store.devices(sweep.id) == {"cpu"}
 
 
 class TestWrite:
@@ -138,6 +166,16 @@ class TestWrite:
         after = row(database_url)
         assert (after["id"], after["verdict"], after["error"]) == (before["id"], "holds", None)
         assert rows(database_url, "SELECT * FROM step") == []
+
+    def test_a_row_without_steps_is_replaced_under_its_id_by_one_with_steps(
+        self, store, sweep, make, database_url
+    ):
+        store.write(sweep.id, [make.outcome(1, train_seconds=1.0)])
+        before = row(database_url)
+        store.write(sweep.id, [make.outcome(1, steps=STEPS, train_seconds=2.0)])
+        after = row(database_url)
+        assert (after["id"], after["train_seconds"]) == (before["id"], 2.0)
+        assert len(rows(database_url, "SELECT * FROM step")) == len(STEPS)
 
     @pytest.mark.parametrize("later", [Verdict.HOLDS, Verdict.FAILED])
     def test_any_other_row_stays_as_it_is(self, store, sweep, make, database_url, later):

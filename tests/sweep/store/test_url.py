@@ -7,7 +7,7 @@ from sqlalchemy import make_url
 from analysis.connection import file_of
 from sweep.errors import DatabaseError
 from sweep.store.store import Store
-from sweep.store.url import Backend, parse_url, without_password
+from sweep.store.url import Dialect, parse_url, without_password
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_url_or_a_path_is_one_file_for_whoever_reads_it(text, path):
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "postgres"])
 def test_postgresql_urls_are_one_kind(scheme):
     url = parse_url(f"{scheme}://me:hush@host:5432/x")
-    assert url.backend is Backend.POSTGRESQL
+    assert url.backend is Dialect.POSTGRESQL
     assert url.shown == "postgresql+psycopg://me:***@host:5432/x"
     assert url.libpq == "postgresql://me:hush@host:5432/x"
     assert "hush" not in repr(url)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sweep.errors import DatabaseError
+from sweep.errors import DatabaseError, SystemLimitError
 from sweep.store import writer as writer_module
 from sweep.store.store import Store
 from sweep.store.writer import Writer
@@ -85,6 +85,37 @@ def test_a_failure_is_a_note_on_what_the_driver_raises(store, sweep, make):
     assert "Cannot write to" in caught.value.__notes__[0]
 
 
+def test_the_thread_ends_though_an_interruption_kept_the_driver_from_closing_it(
+    store, sweep, make, monkeypatch
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    def drive():
+        with pytest.raises(KeyboardInterrupt), Writer(store, sweep.id) as writer:
+            writer.put(make.outcome())
+
+    monkeypatch.setattr(Writer, "__exit__", interrupted)
+    driver = threading.Thread(target=drive)
+    driver.start()
+    driver.join()
+    deadline = time.monotonic() + 20
+    while "leaksweep-writer" in {thread.name for thread in threading.enumerate()}:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert recorded(store, sweep) == 1
+
+
+def test_a_thread_that_the_system_refuses_is_one_message(store, sweep, monkeypatch):
+    def refused(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    message = "No thread that writes could be started: can't start new thread. What was finished"
+    with pytest.raises(SystemLimitError, match=message), Writer(store, sweep.id):
+        pass
+
+
 def test_a_lock_held_by_another_program_is_waited_for(store, sweep, make, sqlite_url):
     other = sqlite3.connect(
         sqlite_url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False
@@ -100,7 +131,7 @@ def test_a_lock_held_by_another_program_is_waited_for(store, sweep, make, sqlite
 
 def test_a_full_queue_holds_the_driver_back(store, sweep, make, monkeypatch):
     monkeypatch.setattr(writer_module, "QUEUED_AT_MOST", 3)
-    monkeypatch.setattr(writer_module, "BATCH", 1)
+    monkeypatch.setattr(writer_module, "MOST_AT_ONCE", 1)
     monkeypatch.setattr(writer_module, "_LOOK_S", 0.01)
     waiting = []
     write = store.write

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sweep.trial.causes import movements
-from sweep.trial.replay import NOT_REPEATED, Replay, Reruns
+from sweep.trial.causes import NOT_REPEATED, movements
+from sweep.trial.reach import Reach
+from sweep.trial.replay import IN_BACKWARD, Replay, Reruns
 from sweep.trial.training import Training
 from sweep.trial.trial import run_trial
 from sweep.trial.witness import Witness, copies
@@ -85,7 +86,9 @@ UNEXPLAINED = [
     ("LateDecay", "zero", 0.1, NO_SWITCH),
     ("LateDecay", "never", 0.1, NO_SWITCH),
     ("NeedsDecay", "zero", 0.1, "a replay raised ValueError: weight_decay must be > 0"),
-    ("MomentumOfAll", "zero", 0.0, "the replay did not repeat the trial's own bits"),
+    ("ActsInBackward", "zero", 0.0, IN_BACKWARD),
+    ("MomentumOfAll", "zero", 0.0, NOT_REPEATED),
+    ("DecayOfAll", "zero", 0.1, NOT_REPEATED),
 ]
 
 
@@ -177,11 +180,11 @@ def test_a_fresh_grad_that_the_way_of_freezing_lets_through_is_a_cause():
 def moved(trial):
     """What the sources of the first leaking step do."""
     training = Training(trial)
-    training.advance_to(1)
+    training.advance(0, 1)
     before = copies(training.frozen_parameters)
     training.run(1)
-    witness = Witness.of(training, before, [training.grad])
-    return movements(Replay(Reruns(trial, Training, witness)))
+    witness = Witness.of(training, before)
+    return movements(Replay(Reruns(Reach(trial, Training), witness)))
 
 
 def test_two_attributions_of_one_leak_have_the_same_bits():

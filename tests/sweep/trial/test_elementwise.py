@@ -8,7 +8,7 @@ from torch import nn
 
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.trial.probe import bits
 from sweep.values.setting import Setting
 
@@ -39,7 +39,7 @@ def trained(entry, setting, parts):
     parameters = [[nn.Parameter(part.clone()) for part in parts(stack)] for stack in stacks]
     named = {f"{i}.{j}": p for i, ps in enumerate(parameters) for j, p in enumerate(ps)}
     optimizer = build_optimizer(entry, [named], nn.Module(), setting, {}, steps=STEPS)
-    with one_thread():
+    with fresh_modes():
         for step_grads in grads():
             for own, grad in zip(parameters, step_grads, strict=True):
                 own_grads = [None] * len(own) if grad is None else map(torch.clone, parts(grad))

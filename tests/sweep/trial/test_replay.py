@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sweep.trial.causes import UnexplainedError
-from sweep.trial.modes import one_thread
+from sweep.trial.modes import fresh_modes
 from sweep.trial.probe import change_between
+from sweep.trial.reach import Reach
 from sweep.trial.replay import NOTHING_OFF, Replay, Reruns
 from sweep.trial.training import Training
 from sweep.trial.witness import Witness, copies
@@ -16,7 +17,7 @@ from sweep.values.words import Source, ZeroGrad
 
 @pytest.fixture(autouse=True)
 def as_a_trial_runs():
-    with one_thread():
+    with fresh_modes():
         yield
 
 
@@ -32,14 +33,14 @@ def planned(optimizer="SGD", decay=0.1, momentum=0.9, workload="small", options=
 def lived(trial, step):
     """What an uninterrupted run saw of ``step``, and the frozen parameters after it."""
     training = Training(trial)
-    training.advance_to(step)
+    training.advance(0, step)
     before = copies(training.frozen_parameters)
     training.run(step)
-    return Witness.of(training, before, [training.grad]), copies(training.frozen_parameters)
+    return Witness.of(training, before), copies(training.frozen_parameters)
 
 
 def reruns(trial, step=1):
-    return Reruns(trial, Training, lived(trial, step)[0])
+    return Reruns(Reach(trial, Training), lived(trial, step)[0])
 
 
 def same(one, other):
@@ -59,7 +60,7 @@ TRIALS = [
 @pytest.mark.parametrize("step", [1, 3])
 def test_a_step_replayed_as_it_was_has_the_trials_bits(trial, step):
     witness, after = lived(trial, step)
-    replayed = Reruns(trial, Training, witness)
+    replayed = Reruns(Reach(trial, Training), witness)
     assert same(replayed.without(NOTHING_OFF), after)
     assert replayed.end() == witness.after
 
@@ -83,11 +84,10 @@ def test_a_trial_that_saw_other_bits_is_not_explained():
     (digest,) = witness.after
     for other in (
         replace(witness, after=(digest[::-1],)),
-        replace(witness, loss=witness.loss + 1e-3),
         replace(witness, before={n: p + 1 for n, p in witness.before.items()}),
     ):
         with pytest.raises(UnexplainedError, match="the replay did not repeat the trial's own"):
-            Replay(Reruns(planned(), Training, other)).there()
+            Replay(Reruns(Reach(planned(), Training), other)).there()
 
 
 SWITCHES = [

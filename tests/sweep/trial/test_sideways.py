@@ -1,10 +1,12 @@
 """Grads of the frozen layer that change how the other parameters move."""
 
+from dataclasses import replace
+
+import planted_workloads
 import pytest
 
 from sweep.optimizers import registry
-from sweep.trial.sideways import moves_others
-from sweep.trial.training import Training
+from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting, canonical_json
 from sweep.values.words import Freeze, ZeroGrad
 
@@ -27,7 +29,7 @@ def plan(optimizer, zero_grad, *, freeze=Freeze.DETACH, weight_decay=0.0):
 @pytest.mark.parametrize("zero_grad", [ZeroGrad.ZERO, ZeroGrad.NEVER])
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam", "Muon", "ASGD", "Adafactor", "Rprop"])
 def test_an_optimizer_that_treats_each_parameter_by_itself_does_not(optimizer, zero_grad):
-    assert not moves_others(plan(optimizer, zero_grad, weight_decay=0.1), Training, step=1)
+    assert not run_trial(plan(optimizer, zero_grad, weight_decay=0.1)).sideways
 
 
 @pytest.mark.parametrize(
@@ -41,17 +43,27 @@ def test_an_optimizer_that_treats_each_parameter_by_itself_does_not(optimizer, z
     ],
 )
 def test_an_optimizer_with_a_global_step_size_does(optimizer, zero_grad):
-    assert moves_others(plan(optimizer, zero_grad), Training, step=1)
+    assert run_trial(plan(optimizer, zero_grad)).sideways
 
 
 def test_lbfgs_reads_zeros_as_it_reads_none():
-    assert not moves_others(plan("LBFGS", ZeroGrad.ZERO), Training, step=1)
+    assert not run_trial(plan("LBFGS", ZeroGrad.ZERO)).sideways
 
 
 def test_a_layer_with_an_optimizer_of_its_own_cannot():
     planned = plan("pytorch_optimizer.prodigy", ZeroGrad.ZERO, freeze=Freeze.OWN_OPTIMIZER)
-    assert not moves_others(planned, Training, step=1)
+    assert not run_trial(planned).sideways
 
 
 def test_looking_past_the_last_step_is_not_tried():
-    assert not moves_others(plan("SGD", ZeroGrad.ZERO), Training, step=19)
+    assert run_trial(replace(plan("SGD", ZeroGrad.ZERO), steps=2)).sideways is False
+
+
+def test_a_training_that_never_repeats_leaves_it_open():
+    planted_workloads.BUILT_ONCE.clear()
+    setting = Setting("pytorch_optimizer.prodigy", 1.0, 0.0, 0.9, ZeroGrad.NEVER)
+    drifting = run_trial(PlannedTrial(setting, "planted_workloads:only_once", 6))
+    assert drifting.error is None
+    assert drifting.sideways is True, "a copy of it does not build it anew"
+    setting = Setting("planted:SharedByAll", 0.1, 0.0, None, ZeroGrad.ZERO)
+    assert run_trial(PlannedTrial(setting, "small", 6)).sideways is None

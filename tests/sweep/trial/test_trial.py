@@ -7,6 +7,7 @@ from multiprocessing import get_context
 import pytest
 import torch
 
+from sweep.trial.training import Training
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, GradState, Verdict, ZeroGrad
@@ -59,6 +60,19 @@ def test_a_layer_frozen_on_every_step_holds_and_has_no_ratio():
     assert outcome.verdict is Verdict.HOLDS
     assert outcome.measurement.attached_motion == 0.0
     assert outcome.measurement.drift_ratio is None
+
+
+@pytest.mark.parametrize(("schedule", "frozen_at"), [("always", 0), ("after:5", 5)])
+def test_the_norm_is_that_of_the_layer_when_it_is_first_frozen(schedule, frozen_at):
+    setting = replace(ADAM, schedule=schedule)
+    training = Training(PlannedTrial(setting, "small", 20))
+    training.advance(0, frozen_at)
+    norm = training.frozen_parameters["layer1.weight"].double().norm().item()
+    assert trial(setting).measurement.frozen_norm == pytest.approx(norm, rel=1e-12)
+
+
+def test_a_layer_that_is_never_frozen_has_no_norm_then():
+    assert trial(replace(ADAM, schedule="never")).measurement.frozen_norm is None
 
 
 def test_divergence_is_kept_apart_from_the_verdict():

@@ -1,4 +1,4 @@
-"""The stack against the page: every outcome of `run_replicates` is that of `run_trial`."""
+"""The stack against the page: each outcome of a stack of several is that of a stack of one."""
 
 from dataclasses import replace
 
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sweep.grid import Grid
 from sweep.grid.spec_file import load_preset
 from sweep.trial.groups import grouped
-from sweep.trial.replicates import run_replicates
-from sweep.trial.trial import run_trial
+from sweep.trial.trial import run_stack, run_trial
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, Verdict, ZeroGrad
 
@@ -24,7 +23,7 @@ def timeless(outcome):
 
 
 def assert_same(trials, **options):
-    together = run_replicates(trials, **options)
+    together = list(run_stack(trials, **options))
     alone = [run_trial(trial, **options) for trial in trials]
     assert [timeless(outcome) for outcome in together] == [timeless(outcome) for outcome in alone]
     return together
@@ -84,6 +83,6 @@ def test_where_the_stack_raises_each_trial_says_why_by_itself():
     assert "Nesterov momentum requires a momentum" in failed[1].error
 
 
-def test_a_single_trial_is_run_by_the_page():
+def test_a_single_trial_is_a_stack_of_one():
     [planned] = replicates(Setting("Muon", 0.1, 0.0, 0.9), (4,))
-    assert timeless(run_replicates([planned])[0]) == timeless(run_trial(planned))
+    assert timeless(next(run_stack([planned]))) == timeless(run_trial(planned))
