@@ -11,13 +11,13 @@ from sqlalchemy import Connection, delete, insert
 from sweep.store.models import EnvironmentRow, StepRow
 from sweep.store.statements import find_environment, insert_unless_there, upsert_trials
 
-ROWS_AT_ONCE = 5000
+ROWS_A_STATEMENT = 5000
 """Rows in one statement; SQLite takes at most 32766 values in a list."""
 
-Row = Mapping[str, Any]
+_Row = Mapping[str, Any]
 
 
-def put_environment(connection: Connection, row: Row) -> int:
+def put_environment(connection: Connection, row: _Row) -> int:
     """The id of the environment with these columns, inserted if it is not there."""
     found: int | None = connection.execute(find_environment(), row).scalar_one()
     if found is None:  # asked first, as a row with nulls conflicts with no other
@@ -26,7 +26,7 @@ def put_environment(connection: Connection, row: Row) -> int:
     return found
 
 
-def put_trials(connection: Connection, rows: Sequence[Row], *, traced: bool) -> dict[str, int]:
+def put_trials(connection: Connection, rows: Sequence[_Row], *, traced: bool) -> dict[str, int]:
     """The ids of those of ``rows`` that were written, by fingerprint.
 
     A trial recorded as failed is replaced; with ``traced``, also one that has no steps. Any
@@ -38,10 +38,10 @@ def put_trials(connection: Connection, rows: Sequence[Row], *, traced: bool) -> 
     return {row.fingerprint: row.id for row in connection.execute(statement, rows)}
 
 
-def put_steps(connection: Connection, trial_ids: Iterable[int], rows: Sequence[Row]) -> None:
+def put_steps(connection: Connection, trial_ids: Iterable[int], rows: Sequence[_Row]) -> None:
     """Writes the steps of trials that have just been written, in place of old ones."""
     remaining = iter(trial_ids)
-    while chunk := list(islice(remaining, ROWS_AT_ONCE)):
+    while chunk := list(islice(remaining, ROWS_A_STATEMENT)):
         connection.execute(delete(StepRow).where(StepRow.trial_id.in_(chunk)))
     if rows:
         connection.execute(insert(StepRow), rows)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from sweep.errors import MisuseError, NotThereError
-from sweep.store.models import EnvironmentRow, StepRow, SweepRow, TrialRow
+from sweep.store.models import StepRow, SweepRow, TrialRow
 from sweep.store.query import no_such_sweep
 from sweep.store.store import RecordedSweep, Store
 from sweep.values.setting import canonical_json
@@ -53,7 +53,9 @@ def contents(store: Store, name: str) -> Contents:
 
 
 def delete_sweep(store: Store, name: str) -> Contents:
-    """Deletes the sweep with its trials, and environments that no trial is left of. Commits.
+    """Deletes the sweep with its trials and their steps. Commits.
+
+    Environments stay, as a driver of another sweep may be about to refer to one.
 
     Raises NotThereError where there is none, and MisuseError where somebody is running it.
     """
@@ -63,8 +65,6 @@ def delete_sweep(store: Store, name: str) -> Contents:
         gone = _contents(connection, sweep)
         connection.execute(delete(TrialRow).where(TrialRow.sweep_id == sweep.id))
         connection.execute(delete(SweepRow).where(SweepRow.id == sweep.id))
-        left = exists().where(TrialRow.environment_id == EnvironmentRow.id)
-        connection.execute(delete(EnvironmentRow).where(~left))
     return gone
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from sweep.errors import MisuseError
 from sweep.store.checked import checked, not_ours
 from sweep.store.inserting import (
-    ROWS_AT_ONCE,
+    ROWS_A_STATEMENT,
     put_environment,
     put_steps,
     put_trials,
@@ -34,7 +34,7 @@ Unite = Callable[[str, str], tuple[str, int]]
 
 Raises MisuseError for two that cannot be one."""
 
-Row = dict[str, Any]
+_Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Source:
         self.url = url
         self._shown = parse_url(url).shown
 
-    def rows(self, model: type[Base], where: str = "true") -> Iterator[Row]:
+    def rows(self, model: type[Base], where: str = "true") -> Iterator[_Row]:
         """The rows of a table as its columns have them, by id. Raises DatabaseError."""
         table = Base.metadata.tables[model.__tablename__]
         kinds = [(c.name, c.type.python_type, bool(c.nullable)) for c in table.columns]
@@ -98,11 +98,11 @@ class _Source:
                 }
 
     @cached_property
-    def environments(self) -> Mapping[int, Row]:
+    def environments(self) -> Mapping[int, _Row]:
         """The columns of each environment but its id, by that."""
         return {row.pop("id"): row for row in self.rows(EnvironmentRow)}
 
-    def environment(self, number: int) -> Row:
+    def environment(self, number: int) -> _Row:
         """The environment of that id. Raises DatabaseError for one that is not there."""
         if number not in self.environments:
             raise not_ours(self._shown, f"a trial's environment_id {number} is of none")
@@ -119,7 +119,7 @@ def _same(one: Path, two: Path) -> bool:
     return one.exists() and two.exists() and one.samefile(two)
 
 
-def _united(store: Store, theirs: Row, unite: Unite) -> Row:
+def _united(store: Store, theirs: _Row, unite: Unite) -> _Row:
     """The spec that the sweep will have here, and its number of trials."""
     ours = store.sweep(theirs["name"])
     if ours is None:
@@ -131,7 +131,7 @@ def _united(store: Store, theirs: Row, unite: Unite) -> Row:
     return {"spec": spec, "planned": planned}
 
 
-def _merged(store: Store, source: _Source, theirs: Row) -> Merged:
+def _merged(store: Store, source: _Source, theirs: _Row) -> Merged:
     is_new = store.sweep(theirs["name"]) is None
     sweep = store.record_sweep(
         theirs["name"], theirs["spec"], theirs["planned"], created_at=theirs["created_at"]
@@ -140,7 +140,7 @@ def _merged(store: Store, source: _Source, theirs: Row) -> Merged:
     trials = source.rows(TrialRow, f"sweep_id = {theirs['id']:d}")
     added = there = 0
     with store.writing("merge into") as connection:
-        while chunk := list(islice(trials, ROWS_AT_ONCE)):
+        while chunk := list(islice(trials, ROWS_A_STATEMENT)):
             new = [row for row in chunk if _adds(row, recorded, sound)]
             added += len(new)
             there += len(chunk) - len(new)
@@ -148,13 +148,13 @@ def _merged(store: Store, source: _Source, theirs: Row) -> Merged:
     return Merged(sweep.name, added, there, is_new)
 
 
-def _adds(row: Row, recorded: Container[str], sound: Container[str]) -> bool:
+def _adds(row: _Row, recorded: Container[str], sound: Container[str]) -> bool:
     """Whether the trial is not here, or is here as one that failed and it did not."""
     known = recorded if row["verdict"] == Verdict.FAILED else sound
     return row["fingerprint"] not in known
 
 
-def _put(connection: Connection, sweep_id: int, source: _Source, trials: Sequence[Row]) -> None:
+def _put(connection: Connection, sweep_id: int, source: _Source, trials: Sequence[_Row]) -> None:
     ids = {}
     for number in sorted({row["environment_id"] for row in trials}):
         ids[number] = put_environment(connection, source.environment(number))

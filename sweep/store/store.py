@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweep.errors import MisuseError
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
-from sweep.store.inserting import ROWS_AT_ONCE, put_environment, put_steps, put_trials
+from sweep.store.inserting import ROWS_A_STATEMENT, put_environment, put_steps, put_trials
 from sweep.store.migrate import migrate
 from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
 from sweep.store.presence import is_running, present
@@ -76,11 +76,11 @@ class Missing:
         self.recorded = sum(each.fingerprint in before for each in planned) if before else 0
 
     def __iter__(self) -> Iterator[PlannedTrial]:
-        """Asks for `ROWS_AT_ONCE` at a time."""
+        """Asks for `ROWS_A_STATEMENT` at a time."""
         # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
         # for each; what it does not settle is asked for late, as another driver may be at it.
         remaining = (trial for trial in self._planned if trial.fingerprint not in self._before)
-        while chunk := list(islice(remaining, ROWS_AT_ONCE)):
+        while chunk := list(islice(remaining, ROWS_A_STATEMENT)):
             recorded = self._recorded_now(chunk)
             yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 

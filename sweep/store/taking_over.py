@@ -12,7 +12,7 @@ from itertools import groupby, islice
 from sqlalchemy import ColumnElement, Connection, exists, func, insert, literal, select
 from sqlalchemy.orm import aliased
 
-from sweep.store.inserting import ROWS_AT_ONCE
+from sweep.store.inserting import ROWS_A_STATEMENT
 from sweep.store.models import StepRow, SweepRow, TrialRow
 from sweep.store.rows import environment_row
 from sweep.store.statements import each_of, find_environment, insert_unless_there
@@ -58,7 +58,7 @@ def take_over(
         same.append(TrialRow.optimizer_package.is_not_distinct_from(package(optimizer)))
         if traced:
             same.append(exists().where(StepRow.trial_id == TrialRow.id))
-        while chunk := list(islice(trials, ROWS_AT_ONCE)):
+        while chunk := list(islice(trials, ROWS_A_STATEMENT)):
             with store.writing("write to") as connection:
                 found = _found(connection, sweep_id, chunk, same)
                 taken += _copied(connection, sweep_id, found)

@@ -164,7 +164,7 @@ BAD = [
     (f"{SGD}[options.SGD]\nnesterov = nan", "options.SGD.nesterov: nan cannot be recorded."),
     (f"{SGD}[options.SGD]\nnesterov = 1979-05-27", "datetime.date(1979, 5, 27) cannot be recorded"),
     (f"{SGD}[options.SGD]\nfoo = {'[' * 9}{']' * 9}", "options.SGD.foo: [[[[[[[[[]]]]]]]]] cannot"),
-    (f"{SGD}[options.SGD]\nnesterov = true\n[options.sgd]\nnesterov = true", "has two tables"),
+    (f"{SGD}[options.SGD]\nnesterov = true\n[options.sgd]\nnesterov = true", "named twice"),
     (SGD * 1001, "there are more than 1000."),
 ]  # fmt: skip
 
