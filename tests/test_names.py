@@ -27,9 +27,9 @@ SHARED_NAMES = {
     "AXES": _TO_BE_RENAMED,
     "Box": _TO_BE_RENAMED,
     "CHUNK": _TO_BE_RENAMED,
+    "Call": _TO_BE_RENAMED,
     "Data": _TO_BE_RENAMED,
     "ENVIRONMENT": _TO_BE_RENAMED,
-    "Call": _TO_BE_RENAMED,
     "EXIT_MISUSE": _SCHEMA,
     "EXIT_NOT_THERE": _SCHEMA,
     "Explanation": _TO_BE_RENAMED,
@@ -48,7 +48,7 @@ SHARED_NAMES = {
     "WIDTH": _TO_BE_RENAMED,
     "WatchLeaks": _TO_BE_RENAMED,
     "complaint": _TO_BE_RENAMED,
-    "logger": _TO_BE_RENAMED,
+    "logger": "what a module's logger is called everywhere",
     "remedies": _TO_BE_RENAMED,
     "shown": _TO_BE_RENAMED,
     "summary": _TO_BE_RENAMED,
@@ -99,8 +99,9 @@ def test_no_two_public_things_have_one_name():
     assert {n: where for n, where in found.items() if n not in SHARED_NAMES} == {}
 
 
-def test_what_is_excused_is_still_shared():
+def test_what_is_shared_with_a_reason_is_still_shared():
     of_modules = shared((path.stem, path) for path in modules())
     of_things = shared((name, path) for path in modules() for name in public_names(path))
-    assert set(SHARED_MODULES) - set(of_modules) == set()
-    assert set(SHARED_NAMES) - set(of_things) == set()
+    excused = (SHARED_MODULES | SHARED_NAMES).items()
+    kept = {name for name, reason in excused if reason != _TO_BE_RENAMED}
+    assert kept - set(of_modules) - set(of_things) == set()

@@ -161,7 +161,7 @@ def _until(case: Case, step: int) -> tuple[Training, Tensors]:
     """The loop as it stands before this step, and what must keep still on it."""
     training = case.build()
     training.run(range(step))
-    training.freeze(training.model, step)
+    training.begin(step)
     return training, training.still(training.model, step)
 
 

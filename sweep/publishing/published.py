@@ -45,6 +45,7 @@ def user_attributes(row: Mapping[str, Any], environment: Environment) -> dict[st
         "train_seconds": row["train_seconds"],
         "finished_at": finished_at.astimezone(UTC).isoformat(),
         **{name: getattr(environment, name) for name in ENVIRONMENT},
+        **({} if row["proposal"] is None else {"proposal": row["proposal"]}),
     }
 
 
@@ -89,6 +90,7 @@ class _Attributes(BaseModel):
     verdict: Annotated[Verdict, Field(strict=False)]
     causes: list[str] | None
     cause_sets: _Word | None
+    proposal: _Text | None = None
     unexplained: _Text | None
     sideways: bool | None
     frozen_steps: _Count | None
@@ -175,6 +177,7 @@ def _outcome(planned: PlannedTrial, told: _Attributes) -> Outcome:
         train_seconds=told.train_seconds,
         error=told.error,
         finished_at=told.finished_at,
+        proposal=told.proposal,
     )
 
 

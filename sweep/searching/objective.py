@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from sweep.values.words import Verdict
 
+Direction = Literal["minimize", "maximize"]
+
 
 class Objective(StrEnum):
     """A column of ``trial`` that a search makes as large as it can, or as small."""
@@ -20,7 +22,7 @@ class Objective(StrEnum):
     FINAL_LOSS = "final_loss"
 
     @property
-    def direction(self) -> Literal["minimize", "maximize"]:
+    def direction(self) -> Direction:
         """Optuna's word for what is looked for: the worst drift, but the best loss."""
         return "minimize" if self is Objective.FINAL_LOSS else "maximize"
 

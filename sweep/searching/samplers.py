@@ -1,8 +1,8 @@
-"""The samplers by name: what proposes the next setting, given the trials so far.
+"""Optuna's samplers by name: what proposes the next setting, given the trials so far.
 
-Each is made anew for each proposal, from the search's seed and the number of the proposal,
-and keeps nothing that is not in the study. So what a search proposes next depends on the
-trials that are recorded and on nothing else, whether it was interrupted or not.
+Each is made anew for each proposal, from the search's seed and the number of the proposal;
+what it keeps besides, it keeps in the study, see `sweep.searching.proposals`. So what a search
+proposes next depends on what is recorded and on nothing else, whether it was interrupted or not.
 """
 
 from __future__ import annotations
@@ -62,22 +62,21 @@ def make_sampler(
     import numpy as np
     from optuna import samplers
 
-    from sweep.searching import own_samplers
+    from sweep.searching import told_samplers
 
     draw = int(np.random.SeedSequence((seed, proposal, attempt)).generate_state(1)[0])
     match sampler:
         case Sampler.TPE:
-            return _in_turn(own_samplers.Tpe(seed=draw, constant_liar=True), space, proposal)
+            return _in_turn(samplers.TPESampler(seed=draw, constant_liar=True), space, proposal)
         case Sampler.RANDOM:
             return samplers.RandomSampler(seed=draw)
         case Sampler.QMC:
-            names = tuple(space.distributions)
-            return own_samplers.Sobol(names, seed=seed, place=proposal + attempt)
+            return told_samplers.Sequence(space.distributions, seed=seed)
         case Sampler.NSGAII:
-            return own_samplers.Generations(population_size=POPULATION, seed=draw)
+            return samplers.NSGAIISampler(population_size=POPULATION, seed=draw)
         case Sampler.CMAES:
             numbers = {name: space.distributions[name] for name in space.common}
-            return own_samplers.Evolution(numbers, seed=draw)
+            return told_samplers.Evolution(numbers, seed=draw)
 
 
 def _in_turn(sampler: BaseSampler, space: Space, proposal: int) -> BaseSampler:

@@ -16,10 +16,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import optuna
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -29,10 +28,12 @@ from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.running.runner import Runner
 from sweep.searching.objective import Objective, values
+from sweep.searching.proposals import MOST_REPEATS, Proposal, StudyInMemory
 from sweep.searching.ranges import Range
 from sweep.searching.samplers import Sampler, make_sampler
 from sweep.searching.space import Space
 from sweep.searching.study import frozen_trial, rows_so_far
+from sweep.searching.told_samplers import give_state
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
 from sweep.values.outcome import Outcome
@@ -41,8 +42,6 @@ from sweep.values.words import Verdict
 
 KIND = "search"
 """The ``kind`` of a searched sweep's spec."""
-MOST_REPEATS = 200
-"""Proposals in a row that were made before; after as many there seems to be nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +80,16 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A study that was rebuilt from recorded trials, how many those were, and the time it took."""
+    """A study that was rebuilt from recorded trials, the rows of those, and the time it took."""
 
-    study: Study
+    in_memory: StudyInMemory
     rows: Sequence[Mapping[str, Any]]
     seconds: float
+
+    @property
+    def study(self) -> Study:
+        """The study itself."""
+        return self.in_memory.study
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +114,35 @@ def rebuilt(url: str, search: Search, space: Space) -> Loaded:
     started = time.monotonic()
     rows = rows_so_far(url, search.spec.name)
     try:
-        trials = [_frozen(row, search, space) for row in rows]
+        pairs = [_proposed(row, search, space) for row in rows]
+        if search.sampler is Sampler.CMAES:
+            sampler = make_sampler(search.sampler, space, seed=search.seed, proposal=0)
+            give_state((trial for trial, _ in pairs), sampler, search.objectives[0].direction)
+        study = StudyInMemory([each.direction for each in search.objectives], pairs)
     except (KeyError, TypeError, ValueError) as error:
+        words = " ".join(str(error).split())[:160]
         raise DatabaseError(
             f"The sweep {search.spec.name!r} has a trial that the search could not have "
-            f"proposed ({type(error).__name__}: {str(error)[:120]}). Give --name for a new one.",
+            f"proposed ({type(error).__name__}: {words}). Give --name for a new one.",
             url=url,
         ) from error
-    study = optuna.create_study(directions=[each.direction for each in search.objectives])
-    study.add_trials(trials)
     return Loaded(study, rows, time.monotonic() - started)
 
 
-def _frozen(row: Mapping[str, Any], search: Search, space: Space) -> FrozenTrial:
-    """The trial of ``row`` with no attribute but its id: Optuna copies what a trial has, twice."""
+def _proposed(
+    row: Mapping[str, Any], search: Search, space: Space
+) -> tuple[FrozenTrial, Proposal | None]:
+    """The trial of ``row``, and what was kept of its proposal: nothing in an older database.
+
+    It has no user attribute but its id, as Optuna copies all of them, twice.
+    """
     trial = frozen_trial(row, search.objectives, space.parameters(row), space.distributions)
     trial.user_attrs = {"trial": row["id"]}
-    return trial
+    if row["proposal"] is None:
+        return trial, None
+    proposal = Proposal.model_validate_json(row["proposal"])
+    trial.system_attrs = dict(proposal.trial)
+    return trial, proposal
 
 
 class Claims(Protocol):
@@ -177,7 +193,8 @@ def run_search(
     there = len(study.rows)
     store.record_sweep(sweep.name, sweep.spec, there + trials)
     started, ran = time.monotonic(), Counter[Verdict]()
-    dialogue = _Dialogue(search, space, study.study, {row["fingerprint"] for row in study.rows})
+    known = {row["fingerprint"] for row in study.rows}
+    dialogue = _Dialogue(search, space, study.in_memory, known)
 
     def progress() -> Progress:
         return Progress(there + trials, there, ran, time.monotonic() - started)
@@ -188,8 +205,7 @@ def run_search(
         closing(runner.run(dialogue.proposals(trials))) as outcomes,
     ):
         for outcome in outcomes:
-            writer.put(outcome)
-            dialogue.tell(outcome)
+            writer.put(replace(outcome, proposal=dialogue.tell(outcome)))
             ran[outcome.verdict] += 1
             observe(progress())
     if dialogue.exhausted:
@@ -208,10 +224,10 @@ class _Dialogue:
 
     search: Search
     space: Space
-    study: Study
+    in_memory: StudyInMemory
     known: set[str]
     exhausted: bool = False
-    _open: dict[str, Trial] = field(default_factory=dict)
+    _open: dict[str, tuple[Trial, Proposal]] = field(default_factory=dict)
 
     def proposals(self, count: int) -> Iterator[PlannedTrial]:
         """``count`` new settings, each chosen when it is asked for; fewer where there are none."""
@@ -222,31 +238,45 @@ class _Dialogue:
                 return
             yield planned
 
-    def tell(self, outcome: Outcome) -> None:
-        """Tells the study of the trial of a proposed setting."""
-        trial = self._open.pop(outcome.planned.fingerprint)
+    def tell(self, outcome: Outcome) -> str:
+        """Tells the study of the trial of a proposed setting; what is to be kept of it, as JSON."""
+        trial, proposal = self._open.pop(outcome.planned.fingerprint)
         found = values(_row(outcome), self.search.objectives)
         failed = outcome.verdict is Verdict.FAILED
         unranked = TrialState.FAIL if failed else TrialState.PRUNED
-        self.study.tell(trial, found, state=unranked if found is None else None)
+        self.in_memory.study.tell(trial, found, state=unranked if found is None else None)
+        return canonical_json(proposal.model_dump(exclude_defaults=True))
 
     def _new(self) -> PlannedTrial | None:
+        study = self.in_memory.study
         for attempt in range(MOST_REPEATS):
-            self.study.sampler = make_sampler(
+            study.sampler = make_sampler(
                 self.search.sampler,
                 self.space,
                 seed=self.search.seed,
                 proposal=len(self.known),
                 attempt=attempt,
             )
-            trial = self.study.ask()
-            planned = self.space.suggest(trial)
+            trial, planned = self._asked(study)
             if planned.fingerprint not in self.known:
                 self.known.add(planned.fingerprint)
-                self._open[planned.fingerprint] = trial
+                kept = self.in_memory.proposal(trial.number)
+                self._open[planned.fingerprint] = (trial, kept)
                 return planned
-            self.study.tell(trial, state=TrialState.FAIL)  # which no sampler learns from
+            study.tell(trial, state=TrialState.FAIL)  # which no sampler learns from
         return None
+
+    def _asked(self, study: Study) -> tuple[Trial, PlannedTrial]:
+        """A new trial. Raises DatabaseError where what is recorded makes no sense to Optuna."""
+        try:
+            trial = study.ask()
+            return trial, self.space.suggest(trial)
+        except Exception as error:
+            raise DatabaseError(
+                f"The search {self.search.spec.name!r} cannot go on from what is recorded of it: "
+                f"{type(error).__name__}: {str(error)[:200]}. Give --name for a new one.",
+                url="",
+            ) from error
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -258,8 +288,14 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _difference(recorded: str, spec: str) -> str:
-    """The first thing in which two specs differ, as a phrase."""
-    theirs, ours = json.loads(recorded), json.loads(spec)
+    """The first thing in which two specs differ, as a phrase; the recorded one may be anything."""
+    try:
+        return _first_difference(json.loads(recorded), json.loads(spec))
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return "its spec is none that this program writes"
+
+
+def _first_difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     if theirs.get("kind") != KIND:
         return "it is no search, and a search is a sweep of its own"
     for name in ("workload", "steps"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import NotThereError
 from sweep.searching.objective import Objective, values
-from sweep.store.query import run_query, sweep_status
+from sweep.store.query import run_query, sweep_id
 from sweep.values.outcome import CAUSE_FLAGS, Measurement
 from sweep.values.words import Axis, Verdict
 
@@ -30,7 +30,7 @@ STUDIED_COLUMNS = (
     *("id", "fingerprint", "workload", "steps", *(axis.value for axis in Axis), "options"),
     *("optimizer_package", "verdict", *MEASURED_COLUMNS),
     *("causes", "unexplained", *CAUSE_FLAGS, "sideways"),
-    *("train_seconds", "error", "finished_at"),
+    *("train_seconds", "error", "finished_at", "proposal"),
 )
 """The columns of ``trial`` that `recorded_rows` reads and `frozen_trial` needs."""
 
@@ -40,7 +40,6 @@ LOG_FROM = 10.0
 _NUMBERS = (Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM)
 _FLAGS = frozenset({"diverged", "sideways", *CAUSE_FLAGS})
 _SELECT = "SELECT {columns} FROM trial WHERE sweep_id = {sweep:d} ORDER BY finished_at, id"
-_SWEEP = "SELECT id, name FROM sweep"
 
 
 def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
@@ -49,9 +48,7 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     Flags are booleans and times in UTC, whichever database has them. Raises NotThereError
     where there is no such sweep, and what `sweep.store.query.run_query` raises.
     """
-    sweep_status(url, sweep)  # raises, with the nearest names, where there is none
-    with run_query(url, _SWEEP) as found:
-        number = next(int(key) for key, name in found if name == sweep)
+    number = sweep_id(url, sweep)
     # Qualified, as PostgreSQL has a word `freeze`.
     columns = ", ".join(f"trial.{name}" for name in STUDIED_COLUMNS)
     with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:

@@ -209,6 +209,9 @@ class TrialRow(Base):
     frozen_norm: Mapped[float | None] = _column(
         "L2 norm of the layer at the start of its first frozen step."
     )
+    proposal: Mapped[str | None] = _column(
+        "What a search keeps of how it came to the trial, as JSON; null in any other sweep."
+    )
 
 
 class StepRow(Base):

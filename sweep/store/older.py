@@ -13,7 +13,7 @@ from sweep.store.views import VIEWS
 
 ADDED = MappingProxyType(
     {
-        "trial": ("causes", "unexplained", "score", "frozen_norm"),
+        "trial": ("causes", "unexplained", "score", "frozen_norm", "proposal"),
         "environment": ("system", "machine", "cpu", "cpu_capability", "blas", "blas_mode"),
     }
 )

@@ -87,12 +87,6 @@ def sweep_id(url: str, name: str) -> int:
         return next(int(number) for number, known in found if str(known) == name)
 
 
-def columns_of(url: str, table: str) -> tuple[str, ...]:
-    """The columns of a table of ours, of which an older schema has fewer."""
-    with run_query(url, f"SELECT * FROM {table} LIMIT 0") as found:  # noqa: S608 a constant
-        return found.columns
-
-
 def _all_statuses(url: str) -> dict[str, SweepStatus]:
     counts: dict[str, dict[str, int]] = {}
     sweeps: dict[str, tuple[int, datetime]] = {}

@@ -37,6 +37,7 @@ def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str,
         "train_seconds": outcome.train_seconds,
         "error": _storable(outcome.error),
         "finished_at": outcome.finished_at,
+        "proposal": outcome.proposal,
     }
 
 

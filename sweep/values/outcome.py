@@ -104,7 +104,8 @@ class Outcome:
     ``measurement`` is None exactly where ``verdict`` is failed, and ``error`` is None
     everywhere else. ``causes`` is None unless the verdict is leaks, and where they could not
     be found, which ``unexplained`` then says why. ``sideways`` is None for failed trials, and
-    where no replay could tell.
+    where no replay could tell. ``proposal`` is what a search keeps of how it came to the trial,
+    as JSON.
     """
 
     planned: PlannedTrial
@@ -119,6 +120,7 @@ class Outcome:
     finished_at: datetime
     steps: tuple[StepRecord, ...] = ()
     unexplained: str | None = None
+    proposal: str | None = None
 
     @property
     def moved(self) -> bool | None:

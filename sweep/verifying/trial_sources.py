@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sweep.errors import NotThereError
-from sweep.store.query import columns_of, run_query, sweep_id
+from sweep.store.query import run_query, sweep_id
 from sweep.store.url import parse_url
 from sweep.verifying.recorded_trial import (
     ENVIRONMENT_COLUMNS,
@@ -93,7 +93,8 @@ class _Database:
 
 def _of_database(url: str, numbers: Sequence[int]) -> list[RecordedTrial]:
     listed = ", ".join(f"{number:d}" for number in numbers)
-    columns = [*_there(url, "trial", OF_TRIAL), *_there(url, "environment", ENVIRONMENT_COLUMNS)]
+    columns = [f"trial.{name}" for name in OF_TRIAL]
+    columns += [f"environment.{name}" for name in ENVIRONMENT_COLUMNS]
     steps: dict[int, list[Mapping[str, Any]]] = {}
     for number, *step in _rows(url, _STEPS.format(columns=", ".join(STEP), numbers=listed)):
         steps.setdefault(number, []).append(dict(zip(STEP, step, strict=True)))
@@ -107,12 +108,6 @@ def _of_database(url: str, numbers: Sequence[int]) -> list[RecordedTrial]:
         )
         for number, *values in _rows(url, _ROWS.format(columns=", ".join(columns), numbers=listed))
     ]
-
-
-def _there(url: str, table: str, names: Sequence[str]) -> list[str]:
-    """The columns as a query names them; NULL for those that an older schema has not got."""
-    known = columns_of(url, table)
-    return [f"{table}.{name}" if name in known else "NULL" for name in names]
 
 
 def _rows(url: str, sql: str) -> list[tuple[Any, ...]]:

@@ -1,16 +1,18 @@
 """Each sampler: what it proposes depends on the seed and the told trials, and on nothing else."""
 
+import json
+
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweep.errors import MisuseError
 from sweep.searching.objective import Objective
-from sweep.searching.own_samplers import Generations, place_of, value_at
+from sweep.searching.proposals import Proposal, StudyInMemory
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.samplers import Sampler, check_sampler, make_sampler
 from sweep.searching.space import Space
 from sweep.searching.study import quiet_optuna
+from sweep.searching.told_samplers import give_state
 
 ONE = [Objective.DRIFT_RATIO]
 
@@ -25,99 +27,77 @@ def worth(planned):
     return -abs(planned.setting.lr - 0.3) - 0.1 * (planned.setting.optimizer == "SGD")
 
 
-def went_on(sampler, space, study, until):
-    """Proposes and tells until the study has so many trials; returns all their parameters."""
-    with quiet_optuna():
-        for number in range(len(study.trials), until):
-            study.sampler = make_sampler(sampler, space, seed=1, proposal=number)
-            trial = study.ask()
-            study.tell(trial, worth(space.suggest(trial)))
-    return [trial.params for trial in study.trials]
+class Search:
+    """A made-up search: proposes, tells, and keeps what would be recorded of each trial."""
+
+    def __init__(self, sampler, space, kept=()):
+        self.sampler, self.space, self.kept = sampler, space, list(kept)
+        if sampler is Sampler.CMAES:
+            first = make_sampler(sampler, space, seed=1, proposal=0)
+            give_state([trial for trial, _ in self.kept], first, "maximize")
+        with quiet_optuna():
+            self.in_memory = StudyInMemory(["maximize"], self.kept)
+
+    def go_on(self, until):
+        """Proposes and tells until there are so many trials; returns all their parameters."""
+        study = self.in_memory.study
+        with quiet_optuna():
+            for number in range(len(self.kept), until):
+                study.sampler = make_sampler(self.sampler, self.space, seed=1, proposal=number)
+                trial = study.ask()
+                value = worth(self.space.suggest(trial))
+                proposal = self.in_memory.proposal(trial.number)
+                study.tell(trial, value)
+                self.kept.append((recorded(trial, proposal, value), proposal))
+        return [trial.params for trial, _ in self.kept]
 
 
-def copied(study):
-    """A study of the same trials with nothing else, as it is when it comes from a database."""
-    copy = optuna.create_study(direction="maximize")
-    for trial in study.trials:
-        copy.add_trial(
-            optuna.trial.create_trial(
-                params=trial.params, distributions=trial.distributions, value=trial.value
-            )
-        )
-    return copy
+def recorded(trial, proposal, value):
+    """The trial as it comes from a database: with numbers for attributes, and nothing else."""
+    found = optuna.trial.create_trial(
+        params=trial.params, distributions=trial.distributions, value=value
+    )
+    proposal = Proposal.model_validate_json(proposal.model_dump_json())
+    found.system_attrs = dict(proposal.trial)
+    return found
 
 
+@pytest.mark.parametrize("stops", [[15], [1], [7, 8, 21]], ids=str)
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_a_rebuilt_study_goes_on_as_the_first_would_have(sampler, space, monkeypatch):
+def test_a_rebuilt_study_goes_on_as_the_first_would_have(sampler, space, monkeypatch, stops):
     monkeypatch.setattr("sweep.searching.samplers.POPULATION", 6)
-    with quiet_optuna():
-        whole, part = (optuna.create_study(direction="maximize") for _ in range(2))
-    at_once = went_on(sampler, space, whole, 24)
-    went_on(sampler, space, part, 15)
-    assert went_on(sampler, space, copied(part), 24) == at_once
+    at_once = Search(sampler, space).go_on(24)
+    part = Search(sampler, space)
+    for stop in stops:
+        part.go_on(stop)
+        part = Search(sampler, space, part.kept)
+    assert part.go_on(24) == at_once
+
+
+def test_nothing_that_is_kept_is_a_pickle_or_a_text(space):
+    search = Search(Sampler.CMAES, space)
+    search.go_on(24)
+    asked = search.in_memory.study.get_trials(deepcopy=False)
+    assert any(name.startswith("cma:optimizer") for t in asked for name in t.system_attrs)
+    assert {name for _, proposal in search.kept for name in proposal.trial} == {"cma:generation"}
 
 
 @pytest.mark.parametrize("sampler", [Sampler.TPE, Sampler.CMAES, Sampler.NSGAII])
 def test_what_learns_comes_nearer_to_the_best(sampler, spec_of, monkeypatch):
     space = Space(spec_of(optimizers=["Adam"]), parse_ranges(["lr=1e-3:1:log", "eps"]))
     monkeypatch.setattr("sweep.searching.samplers.POPULATION", 10)
-    with quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-    went_on(sampler, space, study, 90)
-    values = [trial.value for trial in study.trials]
+    search = Search(sampler, space)
+    search.go_on(90)
+    values = [trial.value for trial, _ in search.kept]
     assert sum(values[-30:]) > 0.8 * sum(values[:30])
 
 
 def test_qmc_spreads_words_and_numbers_evenly(space):
-    with quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-    drawn = went_on(Sampler.QMC, space, study, 32)
+    drawn = Search(Sampler.QMC, space).go_on(32)
     periods = [params["period"] for params in drawn]
     assert {periods.count(each) for each in range(2, 7)} <= {6, 7}
     assert [params["zero_grad"] for params in drawn].count("none") == 16
     assert sum(params["lr"] < 10**-1.5 for params in drawn) == 16
-
-
-def test_a_generation_is_so_many_trials_in_their_order():
-    study = optuna.create_study()
-    study.add_trials(optuna.trial.create_trial(value=float(value)) for value in range(7))
-    sampler = Generations(population_size=3)
-    found = [[t.value for t in sampler.get_population(study, g)] for g in range(3)]
-    assert found == [[0, 1, 2], [3, 4, 5], [6]]
-    assert sampler.get_trial_generation(study, study.trials[0]) == 2
-
-
-@pytest.mark.parametrize(
-    ("distribution", "values"),
-    [
-        (FloatDistribution(0.0, 2.0), [0.0, 0.5, 2.0]),
-        (FloatDistribution(1e-4, 1.0, log=True), [1e-4, 0.01, 1.0]),
-        (IntDistribution(2, 5), [2, 4, 5]),
-    ],
-    ids=str,
-)
-def test_places_and_values_are_each_others_way_back(distribution, values):
-    for value in values:
-        place = place_of(distribution, value)
-        assert 0 <= place <= 1
-        assert value_at(distribution, place) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("place", [0.0, 1.0])
-def test_the_ends_are_values(place):
-    for kind in (
-        FloatDistribution(1e-4, 0.3, log=True),
-        IntDistribution(2, 5),
-        CategoricalDistribution(["a", "b"]),
-    ):
-        assert kind._contains(kind.to_internal_repr(value_at(kind, place)))
-
-
-def test_what_is_no_distribution_of_a_space_has_no_place():
-    with pytest.raises(TypeError, match="CategoricalDistribution"):
-        place_of(CategoricalDistribution(["a"]), 1.0)
-    with pytest.raises(TypeError, match="object"):
-        value_at(object(), 0.0)
 
 
 def test_cmaes_takes_one_objective(space):
@@ -133,15 +113,40 @@ def test_cmaes_needs_a_number_that_every_optimizer_has(spec_of):
 
 
 def test_every_optimizer_has_its_turn_with_tpe(space):
-    with quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-    chosen = [params["optimizer"] for params in went_on(Sampler.TPE, space, study, 24)]
+    chosen = [params["optimizer"] for params in Search(Sampler.TPE, space).go_on(24)]
     assert chosen[::2] == ["SGD", "Adam", "Adagrad"] * 4
 
 
-def test_tpe_proposes_what_optunas_own_does(space, monkeypatch):
-    with quiet_optuna():
-        ours, theirs = (optuna.create_study(direction="maximize") for _ in range(2))
-    found = went_on(Sampler.TPE, space, ours, 30)
-    monkeypatch.setattr("sweep.searching.own_samplers.Tpe", optuna.samplers.TPESampler)
-    assert went_on(Sampler.TPE, space, theirs, 30) == found
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"number": -1}, "greater than or equal to 0"),
+        ({"number": 5, "trial": {"a": 6}}, "a number is larger than that of the trial"),
+        ({"number": 5, "study": {"a": [1, 9]}}, "a number is larger than that of the trial"),
+        ({"number": 5, "trial": {"cma:optimizer:0": "8004"}}, "valid integer"),
+        ({"number": 5, "trial": {"a": {"b": 1}}}, "valid integer"),
+        ({"number": 5, "trial": {str(n): 1 for n in range(101)}}, "at most 100 items"),
+        ({"number": "5"}, "valid integer"),
+        ({"number": 5, "pickle": 1}, "Extra inputs"),
+        ([], "should be an object"),
+    ],
+    ids=str,
+)
+def test_what_no_sampler_keeps_is_refused(kept, message):
+    with pytest.raises(ValueError, match=message):
+        Proposal.model_validate_json(json.dumps(kept))
+
+
+def test_a_number_that_no_search_comes_to_is_refused():
+    trial = optuna.trial.create_trial(value=1.0)
+    with pytest.raises(ValueError, match="2 trials, and one of them is number 400"):
+        StudyInMemory(["maximize"], [(trial, Proposal(number=0)), (trial, Proposal(number=400))])
+
+
+def test_trials_without_proposals_come_first_and_known_settings_leave_a_gap():
+    values = [3.0, 1.0, 2.0]
+    trials = [optuna.trial.create_trial(value=value) for value in values]
+    proposals = [Proposal(number=3), None, Proposal(number=1)]
+    study = StudyInMemory(["maximize"], zip(trials, proposals, strict=True)).study
+    assert [trial.value for trial in study.trials] == [1.0, 2.0, None, 3.0]
+    assert study.trials[2].state is optuna.trial.TrialState.FAIL

@@ -1,6 +1,8 @@
 """Searches of real trials in this process: recorded once, resumed from the database alone."""
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 
@@ -30,6 +32,17 @@ def settings(url):
         return sorted(rows, key=repr)
 
 
+def in_their_order(url):
+    """What was proposed, run and kept, by the numbers of the proposals."""
+    with run_query(url, "SELECT optimizer, schedule, zero_grad, proposal FROM trial") as rows:
+        return sorted(rows, key=lambda row: json.loads(row[-1])["number"])
+
+
+def change(url, statement):
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(statement)
+
+
 @pytest.fixture
 def other(tmp_path):
     found = f"sqlite:///{tmp_path / 'other.db'}"
@@ -45,6 +58,65 @@ def test_a_search_that_is_resumed_is_the_search_that_was_not(url, other, run, se
     run(other, search, 14)
     assert len(settings(url)) == 14
     assert settings(url) == settings(other)
+
+
+@pytest.mark.parametrize("sampler", [Sampler.QMC, Sampler.NSGAII, Sampler.CMAES, Sampler.RANDOM])
+def test_so_it_is_where_most_proposals_are_known_settings(
+    url, other, run, search_for, sampler, monkeypatch
+):
+    monkeypatch.setattr("sweep.searching.samplers.POPULATION", 4)
+    search = search_for(sampler=sampler, ranges=["period=2:8"], optimizers=["Adam"])
+    for trials in (3, 5, 1, 1):
+        run(url, search, trials)
+    run(other, search, 10)
+    assert len(settings(url)) == 10
+    assert in_their_order(url) == in_their_order(other)
+    last = json.loads(in_their_order(url)[-1][-1])
+    assert last["number"] > 9  # known settings were proposed in between
+
+
+def test_what_the_sampler_keeps_is_recorded_with_the_trial(url, run, search_for, monkeypatch):
+    monkeypatch.setattr("sweep.searching.samplers.POPULATION", 2)
+    run(url, search_for(sampler=Sampler.NSGAII, optimizers=["Adam"]), 5)
+    kept = [json.loads(row[-1]) for row in in_their_order(url)]
+    assert [each["number"] for each in kept] == [0, 1, 2, 3, 4]
+    assert [each["trial"]["NSGAIISampler:generation"] for each in kept] == [0, 0, 1, 1, 2]
+    assert [sorted(each.get("study", ())) for each in kept] == [
+        *([], [], ["NSGAIISampler:parent:1"], [], ["NSGAIISampler:parent:2"])
+    ]
+
+
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_a_search_whose_proposals_were_not_recorded_goes_on(url, run, search_for, sampler):
+    search = search_for(sampler=sampler, ranges=["lr", "eps"], optimizers=["Adam"])
+    run(url, search, 5)
+    change(url, "UPDATE trial SET proposal = NULL")
+    run(url, search, 5)
+    assert len(settings(url)) == 10
+
+
+@pytest.mark.parametrize(
+    ("proposal", "message"),
+    [
+        ("[", "could not have proposed .*Invalid JSON"),
+        ('{"number": 1000000000000}', "could not have proposed .*is number 1000000000000"),
+        ('{"number": 3, "trial": {"x": "gASVKA=="}}', "could not have proposed .*valid integer"),
+        (
+            '{"number": 999, "trial": {"NSGAIISampler:generation": 999}}',
+            "cannot go on from what is recorded of it: RecursionError",
+        ),
+    ],
+    ids=["no JSON", "a huge number", "a text", "a generation without parents"],
+)
+def test_proposals_of_anothers_making_are_told_in_one_message(
+    url, run, search_for, proposal, message, monkeypatch
+):
+    monkeypatch.setattr("sweep.searching.samplers.POPULATION", 2)
+    search = search_for(sampler=Sampler.NSGAII)
+    run(url, search, 6)
+    change(url, f"UPDATE trial SET proposal = '{proposal}' WHERE id = 6")
+    with pytest.raises(DatabaseError, match=message):
+        run(url, search, 1)
 
 
 def test_another_seed_proposes_other_settings(url, other, run, search_for):

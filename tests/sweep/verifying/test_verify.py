@@ -114,7 +114,7 @@ class TestWhereNothingElseDiffers:
 
     def test_every_column_that_a_trial_shows_is_compared(self, url):
         columns = {name for (name,) in execute(url, "SELECT name FROM pragma_table_info('trial')")}
-        not_shown = {*PLAN, *SURROUNDINGS, "train_seconds", "finished_at"}
+        not_shown = {*PLAN, *SURROUNDINGS, "train_seconds", "finished_at", "proposal"}
         assert set(SHOWN_COLUMNS) == columns - not_shown - {"id", "sweep_id", "environment_id"}
 
     def test_the_last_bit_of_a_number_counts(self, url):
