@@ -48,6 +48,9 @@ class FileFormat(StrEnum):
 
 MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragraph
 _RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
+_KEPT = frozenset({"optimizers", "none", "zero", "never", "causes", "remedy"})
+"""What a table is about, whether or not it is the same in every row."""
+_EDGES = frozenset({"below", "above"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -80,7 +83,10 @@ class ReadersTable:
 
 
 def for_readers(rows: pd.DataFrame, name: str, caption: str) -> ReadersTable:
-    """``rows`` rounded, without columns that are empty or the same in each of several rows."""
+    """``rows`` rounded, without columns that are empty or the same in each of several rows.
+
+    The sweep is a column only where there are several.
+    """
     same = [column for column in rows.columns if _is_same(rows[column])]
     told = [
         f"{column} {shown(column, rows[column].iloc[0])}"
@@ -194,7 +200,7 @@ def shown(name: str, value: Any) -> str:
     if pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):
-        return f"{percent(value)}%" if name in _RATES else f"{value:.3g}"
+        return f"{percent(value)}%" if name in _RATES else f"{value:.{9 if name in _EDGES else 3}g}"
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "yes" if value else "no"
     return _CONTROL.sub(" ", str(value))
@@ -216,8 +222,9 @@ def percent(rate: float) -> str:
 
 def _is_same(column: pd.Series) -> bool:
     """Whether a column says nothing of a row: empty, or the same in each of several rows."""
-    several = len(column) > 1 and column.nunique(dropna=False) == 1
-    return bool(several or (len(column) and column.isna().all()))
+    several = (len(column) > 1 or column.name == "sweep") and column.nunique(dropna=False) == 1
+    kept = column.name in _KEPT and column.notna().any()
+    return bool(not kept and (several or (len(column) and column.isna().all())))
 
 
 def _is_numeric(column: pd.Series) -> bool:
