@@ -58,7 +58,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "|": r"\textbar{}",
 } | {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
@@ -140,7 +140,10 @@ def markdown_text(table: ReadersTable) -> str:
 
 
 def latex_text(table: ReadersTable) -> str:
-    r"""A LaTeX table, for a preamble with ``\usepackage{booktabs}``."""
+    r"""A LaTeX table, for a preamble with ``\usepackage{booktabs,graphicx}``.
+
+    One that is wider than the text is made as wide as that.
+    """
     longest = [max(map(len, cells)) for cells in zip(table.columns, *table.rows, strict=True)]
     wide = sum(length > MOST_LETTERS for length in longest)
     kinds = [
@@ -153,13 +156,14 @@ def latex_text(table: ReadersTable) -> str:
         r"\centering\small",
         rf"\caption{{{_latex(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{''.join(kinds)}}}",
         r"\toprule",
         " & ".join(_latex(name) for name in table.columns) + r" \\",
         r"\midrule",
         *body,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -250,7 +254,9 @@ def _markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    """``text`` with nothing that LaTeX takes for its own; what its fonts may lack is a ``?``."""
+    known = (sign if sign.isascii() or "À" <= sign <= "ÿ" else "?" for sign in text)
+    return "".join(_LATEX.get(sign, sign) for sign in known)
 
 
 __all__: Sequence[str] = (
