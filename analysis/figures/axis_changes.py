@@ -31,7 +31,7 @@ def leak_rate_by_axis(frame: pd.DataFrame) -> alt.TopLevelMixin:
     if not found:
         raise NothingToDrawError("no two settings that leak or hold differ in one axis alone")
     pairs = pd.concat(found, ignore_index=True)
-    number = counted(int(pairs["pairs"].sum()), "pair of settings")
+    number = counted(int(pairs["pairs"].sum()), "pair")
     subtitle = f"Leak rates before and after, averaged over {number} that differ in it alone"
     return titled(_panels(pairs), title(overall_effects(frame)), subtitle)
 

@@ -87,13 +87,10 @@ def _panels(placed: pd.DataFrame) -> Any:
     columns = 2 if len(words) > 1 else 1
     x = alt.X("ratio:Q", title=_RATIO, **log_axis(rows["ratio"]))
     y = alt.Y("share:Q", title="share of settings", axis=alt.Axis(format="%", tickCount=3))
-    base = alt.Chart()
-    steps = base.mark_line(interpolate="step-after", color=HUES[0], strokeWidth=1.5).encode(
-        x=x, y=y
-    )
-    panel = alt.layer(_equal(), steps, _marked(base, 14)).properties(
-        width=330 // columns - 10, height=90
-    )
+    base = alt.Chart().encode(x=x, y=y)
+    steps = base.mark_line(interpolate="step-after", color=HUES[0], strokeWidth=1.5)
+    panel = alt.layer(_equal(), steps, _marked(base, 14))
+    panel = panel.properties(width=330 // columns - 10, height=90)
     header = alt.Header(title=None, labelLimit=170)
     chart = panel.facet(
         alt.Facet("causes:N", sort=words, header=header),

@@ -31,7 +31,7 @@ def article_trace(steps: pd.DataFrame) -> alt.TopLevelMixin:
     """
     traced = steps[steps.groupby("id")["frozen"].transform("any").astype(bool)]
     if traced.empty:
-        raise NothingToDrawError("no trial with frozen steps was traced, as run --trace does")
+        raise NothingToDrawError("no trial with frozen steps was recorded step by step")
     chosen = _chosen(traced)
     first = chosen.iloc[0]
     setting = ", ".join(f"{axis} {first[axis]:.6g}" for axis in _NUMBERS if pd.notna(first[axis]))

@@ -99,6 +99,17 @@ def test_an_interruption_is_one_message_and_130(leaksweep, url, monkeypatch):
     assert "Traceback" not in ended.err
 
 
+def test_a_thread_that_the_system_refuses_is_one_message(leaksweep, url, monkeypatch):
+    def refused(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("sweep.store.query.sweep_status", refused)
+    ended = leaksweep("status", "--db", url)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("No thread could be started: can't start new thread. ")
+    assert len(ended.err.splitlines()) == 1
+
+
 def test_no_color_keeps_colours_off(url):
     environment = os.environ | {"NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     ended = subprocess.run(
