@@ -6,6 +6,7 @@ answer at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -76,7 +77,7 @@ def sweep_status(url: str, name: str | None = None) -> list[SweepStatus]:
     if name is None:
         return list(statuses.values())
     if name not in statuses:
-        raise NotThereError(_no_such_sweep(name, list(statuses)))
+        raise NotThereError(no_such_sweep(name, list(statuses)))
     return [statuses[name]]
 
 
@@ -117,9 +118,11 @@ def _utc(recorded: datetime | str) -> datetime:
     return recorded.astimezone(UTC)
 
 
-def _no_such_sweep(name: str, known: list[str]) -> str:
+def no_such_sweep(name: str, known: Sequence[str]) -> str:
+    """What to say to a name that none of the ``known`` sweeps has."""
     close = nearest(name, known)
     if close:
         return f"There is no sweep {name!r}. Did you mean {' or '.join(map(repr, close))}?"
     listed = ", ".join(map(repr, known[:12])) or "none yet; `leaksweep run` makes one"
+    listed += f" and {len(known) - 12:,} more" if len(known) > 12 else ""
     return f"There is no sweep {name!r}. Sweeps in this database: {listed}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sweep.errors import DatabaseError, LeaksweepError, MisuseError
@@ -75,7 +76,9 @@ def _checked(row: Mapping[str, Any], source: str) -> PlannedTrial:
         "grid": [{axis.value: [row[axis]] for axis in Axis if row[axis] is not None}],
         "options": {row["optimizer"]: options} if options else {},
     }
-    return next(iter(Grid(Spec.checked(raw, source))))
+    (planned,) = Grid(Spec.checked(raw, source))
+    # By the name that it was recorded with: once a schedule could have several.
+    return replace(planned, setting=replace(planned.setting, schedule=row["schedule"]))
 
 
 def _stated_options(optimizer: str, recorded: str) -> dict[str, Any]:
