@@ -89,13 +89,13 @@ def for_readers(rows: pd.DataFrame, name: str, caption: str) -> ReadersTable:
     """
     same = [column for column in rows.columns if _is_same(rows[column])]
     told = [
-        f"{column} {shown(column, rows[column].iloc[0])}"
+        f"{column} {readable(column, rows[column].iloc[0])}"
         for column in same
         if rows[column].notna().all() and column != "sweep"
     ]
     kept = rows.drop(columns=same)
     columns = tuple(map(str, kept.columns))
-    cells = [[shown(column, value) for value in kept[column]] for column in columns]
+    cells = [[readable(column, value) for value in kept[column]] for column in columns]
     return ReadersTable(
         name=name,
         caption=f"{caption} In every row: {', '.join(told)}." if told else caption,
@@ -197,7 +197,7 @@ def written(
     return content.encode() if isinstance(content, str) else content
 
 
-def shown(name: str, value: Any) -> str:
+def readable(name: str, value: Any) -> str:
     """A cell of column ``name`` as a reader wants it: rounded, rates as percent, null empty."""
     import pandas as pd
 
@@ -264,6 +264,6 @@ __all__: Sequence[str] = (
     "ReadersTable",
     "for_readers",
     "percent",
-    "shown",
+    "readable",
     "written",
 )

@@ -36,10 +36,10 @@ def drift_ratio_by_cause(frame: pd.DataFrame) -> alt.TopLevelMixin:
     chart = _rows(placed) if few else _panels(placed)
     what = "A point" if few else "Each step up"
     subtitle = f"{what} is one leaking setting, its seeds folded{_left_out(settings)}"
-    return titled(chart, title(placed), subtitle)
+    return titled(chart, _title(placed), subtitle)
 
 
-def title(placed: pd.DataFrame) -> str:
+def _title(placed: pd.DataFrame) -> str:
     """In how many settings of this sweep the layer moves farther frozen than trained."""
     farther = int((placed["ratio"] > 1).sum())
     share = share_of(farther, len(placed))

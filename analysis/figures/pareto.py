@@ -51,10 +51,10 @@ def pareto_front(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> 
     notes += [f"{counted(beating, 'trial')} of the grid beat some of it"] if beating else []
     if len(drawn) < len(points):
         notes.append(f"{len(drawn):,} of {len(points):,} trials drawn, those near it")
-    return titled(_layers(drawn, x, y), title(on_front, x, y), "; ".join(notes))
+    return titled(_layers(drawn, x, y), _title(on_front, x, y), "; ".join(notes))
 
 
-def title(on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> str:
+def _title(on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> str:
     """The two ends of the front, as a sentence."""
     first, last = (_extreme(on_front, each) for each in (y, x))
     if first.equals(last):

@@ -19,11 +19,10 @@ from analysis.figures.look import (
     summed,
     titled,
 )
-from analysis.figures.phrases import joined
+from analysis.figures.phrases import MOST_IN_TITLE, joined
 from analysis.schema import FREEZES, USUAL_FREEZES, in_order
 from analysis.tables.remedy_pairs import EVERY, remedies
 
-MOST_NAMED = 3  # remedies that a title spells out
 _AXES = ("zero_grad", "freeze", "momentum", "weight_decay")
 _SUMS = ("pairs", "stopped", "left")
 
@@ -46,10 +45,10 @@ def remedies_matrix(frame: pd.DataFrame) -> alt.TopLevelMixin:
     keys = ["panel", "frozen_by", "axis", "to", "remedy", "optimizer", "zero_grad"]
     sums = pairs.groupby(keys, as_index=False)[list(_SUMS)].sum()
     subtitle = "Percent of leaks stopped (of how many), in pairs that differ in the remedy alone"
-    return titled(_matrix(sums), title(sums), subtitle)
+    return titled(_matrix(sums), _title(sums), subtitle)
 
 
-def title(pairs: pd.DataFrame) -> str:
+def _title(pairs: pd.DataFrame) -> str:
     """The remedies that stop every leak of a layer frozen as people freeze one, or the best.
 
     Of all leaks where the sweep has none of those.
@@ -63,7 +62,7 @@ def title(pairs: pd.DataFrame) -> str:
         stopped, tried = sums["stopped"][best], sums["pairs"][best]
         found = f"{best} stops most, {stopped:,} of {tried:,}"
         return f"No remedy stops every leak it was tried on; {found}"
-    widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[:MOST_NAMED]
+    widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[:MOST_IN_TITLE]
     if len(whole) == 1:
         return f"Only {whole[0]} stops every leak it was tried on"
     more = [f"{len(whole) - len(widest)} more"] if len(whole) > len(widest) else []

@@ -161,10 +161,10 @@ def test_zero_and_hundred_percent_are_kept_for_exact_rates(trials):
 
 
 def test_many_optimizers_share_a_row_where_their_rates_are_the_same(trials):
-    names = [f"O{place}" for place in range(heatmap.MOST_ROWS + 1)]
+    names = [f"O{place}" for place in range(heatmap.MOST_APART + 1)]
     rows = [LEAK | ZERO | {"optimizer": name} for name in names[:-1]]
     chart = heatmap.leak_rate_heatmap(trials(*rows, ZERO | {"optimizer": names[-1]}))
-    assert f"O0 and {heatmap.MOST_ROWS - 1} others" in svg(chart)
+    assert f"O0 and {heatmap.MOST_APART - 1} others" in svg(chart)
     assert "share one of 2 rows" in title(chart)[1]
     assert drawn_texts(chart) == ["100", "0"]
 
