@@ -12,12 +12,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
-
-from sqlalchemy import Engine, text
+from typing import IO, TYPE_CHECKING
 
 from sweep.store.query import run_query
 from sweep.store.url import DatabaseUrl
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 try:
     import fcntl
@@ -25,7 +26,7 @@ except ImportError:  # Windows, which has no such locks
     fcntl = None  # type: ignore[assignment]
 
 _LOCKS = 0x6C65616C  # any number that no other program on the server uses
-_HOLD = text(f"SELECT pg_advisory_lock_shared({_LOCKS}, :sweep)")
+_HOLD = f"SELECT pg_advisory_lock_shared({_LOCKS}, {{sweep:d}})"
 _HELD = f"""
 SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = {_LOCKS} AND objid = {{sweep:d}}
@@ -37,7 +38,7 @@ def present(url: DatabaseUrl, engine: Engine, sweep_id: int) -> Iterator[None]:
     """Says that the sweep is being run, until its body ends. Several drivers may at once."""
     if url.path is None:
         with engine.connect() as connection:
-            connection.execute(_HOLD, {"sweep": sweep_id})
+            connection.exec_driver_sql(_HOLD.format(sweep=sweep_id))
             yield  # the lock goes with the connection's session, which the pool must not keep
             connection.invalidate()
         return
