@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sweep.errors import DatabaseError
+from sweep.values.words import Verdict
 
 _SHOWN = 40  # characters of a value that a message shows
 
@@ -76,5 +77,5 @@ def _said(value: Any) -> str:
 
 
 _KINDS: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
-    {str: _text, int: _whole, float: _number, bool: _flag, datetime: _moment}
+    {str: _text, int: _whole, float: _number, bool: _flag, datetime: _moment, Verdict: Verdict}
 )

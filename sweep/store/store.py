@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweep.errors import MisuseError
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
+from sweep.store.identity import SameFile
 from sweep.store.inserting import ROWS_A_STATEMENT, put_environment, put_steps, put_trials
 from sweep.store.migrate import migrate
 from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
@@ -100,6 +101,7 @@ class Store:
         self._url = url
         self._engine = engine
         self._environment_ids: dict[Environment, int] = {}
+        self._file: SameFile | None = None
         self.url = url.text
         self.shown = url.shown
 
@@ -117,6 +119,7 @@ class Store:
                 _make_folder(parsed.path, parsed)
             migrate(parsed, busy_timeout_s=busy_timeout_s)
             store = cls(parsed, writing_engine(parsed, busy_timeout_s=busy_timeout_s))
+            store._file = SameFile(parsed)
             store._use_write_ahead_log(busy_timeout_s)
         return store
 
@@ -293,7 +296,11 @@ class Store:
     def writing(self, doing: str) -> Iterator[Connection]:
         """A transaction that commits at its end; ``doing`` completes "Cannot ..." in messages."""
         with _explained(self._url, doing), self._engine.begin() as connection:
+            if self._file is not None:
+                self._file.check()
             yield connection
+            if self._file is not None:  # what is rolled back is run again; what is lost is not
+                self._file.check()
 
     @contextmanager
     def reading(self, doing: str) -> Iterator[Connection]:
