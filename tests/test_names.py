@@ -38,7 +38,6 @@ SHARED_NAMES = {
     "MOST_POINTS": _TO_BE_RENAMED,
     "MOST_ROWS": _TO_BE_RENAMED,
     "MOST_VALUES": _TO_BE_RENAMED,
-    "NEEDS": _OF_EACH,
     "REMEDIES": _TO_BE_RENAMED,
     "ROWS": _OF_EACH,
     "SEED": _TO_BE_RENAMED,
@@ -52,7 +51,6 @@ SHARED_NAMES = {
     "remedies": _TO_BE_RENAMED,
     "shown": _TO_BE_RENAMED,
     "summary": _TO_BE_RENAMED,
-    "title": _OF_EACH,
 }
 """Names that more than one public class, function or constant has, with the reason."""
 

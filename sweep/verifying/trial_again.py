@@ -18,7 +18,7 @@ from sweep.optimizers import registry
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial, canonical_json
 from sweep.values.words import Axis
-from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS, WATCHED, RecordedTrial
+from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS, KIND_WATCH, RecordedTrial
 
 
 def trial_again(record: RecordedTrial, *, allow_import: bool = False) -> PlannedTrial:
@@ -53,7 +53,7 @@ def surroundings(outcome: Outcome) -> dict[str, object]:
 
 def _check_it_may_run(record: RecordedTrial, allow_import: bool) -> None:
     name, row = record.name, record.columns
-    if row["workload"] == WATCHED:
+    if row["workload"] == KIND_WATCH:
         raise MisuseError(
             f"{name} is what `watch` saw of a training loop, which is not here to be "
             f"replayed. The view `leak` has its causes."
