@@ -26,6 +26,7 @@ from sweep.cli import (
     search,
     serve,
     show,
+    sweeps,
     table,
     verify,
     why,
@@ -93,6 +94,7 @@ for _command in (
 ):
     app.command(cls=WordedCommand)(_command)
 app.add_typer(show.app, name="show")
+app.add_typer(sweeps.app, name="sweep")
 
 
 def main() -> NoReturn:

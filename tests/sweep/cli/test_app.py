@@ -2,6 +2,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,11 +41,16 @@ def test_every_example_runs(leaksweep, url, tmp_path, monkeypatch, example):
     if words[0] == "edge":
         words += ["--workload", "small", "--steps", "2", "--points", "2", "--jobs", "1"]
         words += ["--set", "optimizer=SGD", "--tolerance", "0.5"]
+    if words[0] == "sweep":  # on copies: it changes what is there
+        shutil.copy(url.removeprefix("sqlite:///"), tmp_path / "other.db")
+        words += ["--db", "new.db" if words[1] == "merge" else "other.db"]
+        if words[1] in ("rename", "delete"):
+            words[2] = "held"
     if words[0] == "adopt":
         leaksweep("publish", "held", "--storage", words[words.index("--storage") + 1])
     ended = leaksweep(*words)
     assert ended.code == 0, ended.err
-    assert ended.out or words[0] in ("publish", "adopt")
+    assert ended.out or words[0] in ("publish", "adopt", "sweep")
 
 
 @pytest.mark.parametrize(
