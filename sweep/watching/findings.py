@@ -242,6 +242,12 @@ class Findings:
         """The record of that pair, empty at first."""
         return self.records.setdefault((optimizer, parameter), Record())
 
+    def rename(self, optimizer: int, parameter: str, name: str) -> None:
+        """Gives the record of that pair, if there is one, to ``name``."""
+        record = self.records.pop((optimizer, parameter), None)
+        if record is not None:
+            self.records[optimizer, name] = record
+
     def keep(self, record: Record, leak: Leak) -> None:
         """Keeps a leak if there is room for it; the first of a record always."""
         rows = 0 if leak.moved_rows is None else leak.moved_rows.of
