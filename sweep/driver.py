@@ -6,20 +6,25 @@ do is the grid minus what is recorded, so running the same sweep again resumes i
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import chain
 
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
+from sweep.optimizers import registry
 from sweep.running.pace import Pace
 from sweep.running.runner import Runner
+from sweep.store.elsewhere import Elsewhere
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
-from sweep.values.words import Verdict
+from sweep.values.outcome import Environment
+from sweep.values.words import Backend, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,9 @@ class Progress:
         seconds: how long this run has taken.
         a_second: trials that finish in a second, as of late; None until that can be said.
         extended_from: trials that were planned before, where this run extends the sweep.
+        part_of: trials that the recorded sweep has, where this run is of a part of it.
+        taken_over: trials that other sweeps had, and that are this sweep's, too, since this
+            run; they count as recorded.
     """
 
     planned: int
@@ -42,6 +50,8 @@ class Progress:
     seconds: float
     a_second: float | None = None
     extended_from: int | None = None
+    part_of: int | None = None
+    taken_over: int = 0
 
     @property
     def finished(self) -> int:
@@ -77,17 +87,29 @@ def run_sweep(
     """
     started, pace = time.monotonic(), Pace()
     sweep, before = claim(store, grid, runner.device)
-    missing = store.missing(sweep.id, grid, retry_failed=retry_failed, traced=grid.spec.trace)
+    elsewhere = _elsewhere(store, sweep.id, grid, runner)
+    missing = store.missing(
+        sweep.id, grid, retry_failed=retry_failed, traced=grid.spec.trace, take=elsewhere.take
+    )
     ran: Counter[Verdict] = Counter()
-    progress = Progress(grid.size, missing.recorded, {}, 0.0, extended_from=before)
+    whole = sweep.planned if sweep.planned > grid.size else None
+    progress = Progress(grid.size, missing.recorded, {}, 0.0, extended_from=before, part_of=whole)
 
     def now() -> Progress:
         seconds = time.monotonic() - started
-        return replace(progress, ran=dict(ran), seconds=seconds, a_second=pace.a_second(seconds))
+        return replace(
+            progress,
+            recorded=missing.recorded + elsewhere.taken,
+            ran=dict(ran),
+            seconds=seconds,
+            a_second=pace.a_second(seconds),
+            taken_over=elsewhere.taken,
+        )
 
-    observe(progress)
     trials = iter(missing)
-    if (first := next(trials, None)) is None:
+    first = next(trials, None)
+    observe(now())
+    if first is None:
         return now()
     outcomes = runner.run(chain([first], trials))
     with Writer(store, sweep.id) as writer, closing(outcomes):
@@ -97,6 +119,29 @@ def run_sweep(
             pace.note(time.monotonic() - started, ran.total())
             observe(now())
     return now()
+
+
+def _elsewhere(store: Store, sweep_id: int, grid: Grid, runner: Runner) -> Elsewhere:
+    """What other sweeps of the database have of trials that this very machine would run.
+
+    Nothing where steps are to be recorded, or where others run the trials.
+    """
+    here = runner.run_trial is None and runner.backend is Backend.PROCESSES
+    facts = None
+    if here and runner.device == "cpu" and not grid.spec.trace:
+        facts = {"device": runner.device, "python": platform.python_version()}
+        facts |= {name: version(name) for name in ("torch", "leaksweep")}
+    return Elsewhere(store, sweep_id, facts, here=_environment, package=_package)
+
+
+def _environment() -> Environment:
+    from sweep.trial.machine import environment  # imports torch: now it is worth it
+
+    return environment("cpu")
+
+
+def _package(optimizer: str) -> str | None:
+    return registry.package_version(registry.lookup(optimizer))
 
 
 def claim(store: Store, grid: Grid, device: str) -> tuple[RecordedSweep, int | None]:

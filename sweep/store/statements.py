@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     Insert,
+    Integer,
     Select,
     Text,
     Update,
@@ -73,6 +74,19 @@ def upsert_trials(dialect: str, *, traced: bool) -> Insert:
         set_=replaced,
         where=or_(TrialRow.verdict == Verdict.FAILED.value, ~_HAS_STEPS if traced else false()),
     ).returning(TrialRow.id, TrialRow.fingerprint)
+
+
+@cache
+def copy_trials(dialect: str) -> Insert:
+    """Copies the trials ``ids`` of an environment ``into`` a sweep; the fingerprints of copies."""
+    names = [column.name for column in TrialRow.__table__.columns if column.name != "id"]
+    columns = {**TrialRow.__table__.columns, "sweep_id": bindparam("into", type_=Integer)}
+    theirs = select(*(columns[name] for name in names)).where(
+        TrialRow.id.in_(bindparam("ids", expanding=True)),
+        TrialRow.environment_id == bindparam("environment_id"),
+    )
+    copied = _insert(dialect, TrialRow).from_select(names, theirs)
+    return copied.on_conflict_do_nothing().returning(TrialRow.fingerprint)
 
 
 @cache

@@ -70,12 +70,12 @@ class Missing:
         self,
         planned: Collection[PlannedTrial],
         before: frozenset[str],
-        recorded_now: Callable[[Sequence[PlannedTrial]], set[str]],
+        *settle: Callable[[Sequence[PlannedTrial]], set[str]],
     ) -> None:
-        """``before`` has the fingerprints recorded by now; ``recorded_now`` asks for some again."""
+        """``before`` has the fingerprints recorded by now; ``settle`` say which are, asked late."""
         self._planned = planned
         self._before = before
-        self._recorded_now = recorded_now
+        self._settle = settle
         self.recorded = sum(each.fingerprint in before for each in planned) if before else 0
 
     def __iter__(self) -> Iterator[PlannedTrial]:
@@ -84,8 +84,10 @@ class Missing:
         # for each; what it does not settle is asked for late, as another driver may be at it.
         remaining = (trial for trial in self._planned if trial.fingerprint not in self._before)
         while chunk := list(islice(remaining, CHUNK)):
-            recorded = self._recorded_now(chunk)
-            yield from (trial for trial in chunk if trial.fingerprint not in recorded)
+            for settled in self._settle:
+                recorded = settled(chunk)
+                chunk = [trial for trial in chunk if trial.fingerprint not in recorded]
+            yield from chunk
 
 
 class Store:
@@ -138,7 +140,7 @@ class Store:
 
     def sweep(self, name: str) -> RecordedSweep | None:
         """The sweep of that name; None if there is none. Reads only."""
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             row = connection.execute(select(SweepRow.__table__).filter_by(name=name)).first()
         return None if row is None else _recorded(row)
 
@@ -149,7 +151,7 @@ class Store:
         say. Commits. Two drivers may do this at once.
         """
         values = {"name": name, "spec": spec, "planned": planned, "created_at": datetime.now(UTC)}
-        with self._writing("record a sweep in") as connection:
+        with self.writing("record a sweep in") as connection:
             row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
         return _recorded(row)
 
@@ -161,7 +163,7 @@ class Store:
         None, and nothing is changed, where it has another spec than ``old`` by now, so that
         of two drivers that extend a sweep at once the second looks again. Commits.
         """
-        with self._writing("record a sweep in") as connection:
+        with self.writing("record a sweep in") as connection:
             if old is None:
                 values = {"name": name, "spec": new, "planned": planned}
                 values["created_at"] = datetime.now(UTC)
@@ -179,15 +181,16 @@ class Store:
         *,
         retry_failed: bool = False,
         traced: bool = False,
+        take: Callable[[Sequence[PlannedTrial]], set[str]] = lambda _: set(),
     ) -> Missing:
-        """Those of ``planned`` that the sweep has no outcome of yet.
+        """Those of ``planned`` that the sweep has no outcome of yet, and that ``take`` leaves.
 
         With ``retry_failed``, a trial recorded as failed is missing too; ``traced``, one that
         has not failed and has no steps. Reads only; holds the fingerprints recorded before
         (130 MB a million).
         """
         asked = {"but_failed": retry_failed, "but_untraced": traced}
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             found = connection.scalars(find_recorded(**asked), {"sweep_id": sweep_id})
             before = frozenset(found)
 
@@ -195,16 +198,16 @@ class Store:
             statement = find_recorded_among(self._engine.dialect.name, **asked)
             prints = [trial.fingerprint for trial in trials]
             values = {"sweep_id": sweep_id, "fingerprints": prints}
-            with self._reading("read") as connection:
+            with self.reading("read") as connection:
                 return set(connection.scalars(statement, values).all())
 
-        return Missing(planned, before, recorded_now)
+        return Missing(planned, before, recorded_now, take)
 
     def devices(self, sweep_id: int) -> set[str]:
         """What the sweep's trials ran on: ``cpu``, or ``cuda`` and which. Reads only."""
         used = select(TrialRow.environment_id).where(TrialRow.sweep_id == sweep_id)
         statement = select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used))
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             return set(connection.scalars(statement).all())
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
@@ -216,7 +219,7 @@ class Store:
         ordered = _one_each(outcomes)
         if not ordered:
             return
-        with self._writing("write to") as connection:
+        with self.writing("write to") as connection:
             ids = self._intern(connection, {outcome.environment for outcome in ordered})
             written: dict[str, int] = {}
             for traced in (False, True):
@@ -239,7 +242,7 @@ class Store:
             .where(TrialRow.sweep_id == sweep_id)
             .group_by(TrialRow.verdict)
         )
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             rows = connection.execute(statement).all()
             return Counter({Verdict(verdict): number for verdict, number in rows})
 
@@ -273,12 +276,14 @@ class Store:
                 time.sleep(_LOOK_S)
 
     @contextmanager
-    def _writing(self, doing: str) -> Iterator[Connection]:
+    def writing(self, doing: str) -> Iterator[Connection]:
+        """A connection whose statements are one transaction; ``doing`` is said if it fails."""
         with _explained(self._url, doing), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _reading(self, doing: str) -> Iterator[Connection]:
+    def reading(self, doing: str) -> Iterator[Connection]:
+        """A connection that reads one state of the database; ``doing`` is said if it fails."""
         reader = self._engine.execution_options(**{READS_ONLY: True})
         with _explained(self._url, doing), reader.begin() as connection:
             yield connection
