@@ -6,13 +6,12 @@ do is the grid minus what is recorded, so running the same sweep again resumes i
 
 from __future__ import annotations
 
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from functools import partial
 from itertools import chain
 
 from sweep.errors import SweepMismatchError
@@ -20,8 +19,8 @@ from sweep.grid import Grid
 from sweep.optimizers import registry
 from sweep.running.pace import Pace
 from sweep.running.runner import Runner
-from sweep.store.elsewhere import Elsewhere
-from sweep.store.store import RecordedSweep, Store
+from sweep.store.store import Missing, RecordedSweep, Store
+from sweep.store.taking_over import take_over
 from sweep.store.writer import Writer
 from sweep.values.outcome import Environment
 from sweep.values.words import Backend, Verdict
@@ -40,8 +39,7 @@ class Progress:
         a_second: trials that finish in a second, as of late; None until that can be said.
         extended_from: trials that were planned before, where this run extends the sweep.
         part_of: trials that the recorded sweep has, where this run is of a part of it.
-        taken_over: trials that other sweeps had, and that are this sweep's, too, since this
-            run; they count as recorded.
+        taken: how many of the recorded ones this run took over from other sweeps.
     """
 
     planned: int
@@ -51,7 +49,7 @@ class Progress:
     a_second: float | None = None
     extended_from: int | None = None
     part_of: int | None = None
-    taken_over: int = 0
+    taken: int = 0
 
     @property
     def finished(self) -> int:
@@ -78,38 +76,63 @@ def run_sweep(
 ) -> Progress:
     """Runs what the sweep of ``grid``'s name lacks and returns where it then stands.
 
-    Commits as it goes. ``observe`` is called at the start and after each outcome. A trial
+    What other sweeps of the database have run in this environment is taken over and not trained
+    again. Commits as it goes. ``observe`` is called at the start and after each outcome. A trial
     that fails is recorded as failed; with ``retry_failed`` those of earlier runs are run
     again; where the grid is traced, those without steps are, too. Raises SweepMismatchError
     for a recorded sweep of that name which is neither part of this grid nor contains it, or
     whose trials ran on another device, and DatabaseError where the database fails; what was
     finished by then, or by an interruption, is kept.
     """
-    started, pace = time.monotonic(), Pace()
+    started = time.monotonic()
     sweep, before = claim(store, grid, runner.device)
-    elsewhere = _elsewhere(store, sweep.id, grid, runner)
-    missing = store.missing(
-        sweep.id, grid, retry_failed=retry_failed, traced=grid.spec.trace, take=elsewhere.take
+    asked = partial(
+        store.missing, sweep.id, grid, retry_failed=retry_failed, traced=grid.spec.trace
     )
+    with store.running(sweep.id):
+        missing = asked()
+        taken = _taken_over(store, sweep, missing, runner, traced=grid.spec.trace)
+        missing = asked() if taken else missing
+        whole = sweep.planned if sweep.planned > grid.size else None
+        progress = Progress(grid.size, missing.recorded, {}, 0.0, None, before, whole, taken)
+        return _run(store, sweep, missing, runner, progress, started, observe)
+
+
+def _taken_over(
+    store: Store, sweep: RecordedSweep, missing: Missing, runner: Runner, *, traced: bool
+) -> int:
+    """How many of the missing trials another sweep has run in the environment that they would."""
+    if runner.run_trial is not None or runner.backend is Backend.DASK:
+        return 0  # what is run, or where, is not known here
+
+    def here() -> Environment:
+        from sweep.trial.machine import environment  # imports torch: only where it may be worth it
+
+        return environment(runner.device)
+
+    return take_over(store, sweep.id, missing, here, registry.package_of, traced=traced)
+
+
+def _run(
+    store: Store,
+    sweep: RecordedSweep,
+    missing: Missing,
+    runner: Runner,
+    progress: Progress,
+    started: float,
+    observe: Observer,
+) -> Progress:
+    """Runs and writes what is missing, from ``progress`` on, and returns where it then stands."""
     ran: Counter[Verdict] = Counter()
-    whole = sweep.planned if sweep.planned > grid.size else None
-    progress = Progress(grid.size, missing.recorded, {}, 0.0, extended_from=before, part_of=whole)
+    pace = Pace()
 
     def now() -> Progress:
         seconds = time.monotonic() - started
-        return replace(
-            progress,
-            recorded=missing.recorded + elsewhere.taken,
-            ran=dict(ran),
-            seconds=seconds,
-            a_second=pace.a_second(seconds),
-            taken_over=elsewhere.taken,
-        )
+        return replace(progress, ran=dict(ran), seconds=seconds, a_second=pace.a_second(seconds))
 
+    observe(progress)
     trials = iter(missing)
-    first = next(trials, None)
-    observe(now())
-    if first is None:
+    if (first := next(trials, None)) is None:
         return now()
     outcomes = runner.run(chain([first], trials))
     with Writer(store, sweep.id) as writer, closing(outcomes):
@@ -119,29 +142,6 @@ def run_sweep(
             pace.note(time.monotonic() - started, ran.total())
             observe(now())
     return now()
-
-
-def _elsewhere(store: Store, sweep_id: int, grid: Grid, runner: Runner) -> Elsewhere:
-    """What other sweeps of the database have of trials that this very machine would run.
-
-    Nothing where steps are to be recorded, or where others run the trials.
-    """
-    here = runner.run_trial is None and runner.backend is Backend.PROCESSES
-    facts = None
-    if here and runner.device == "cpu" and not grid.spec.trace:
-        facts = {"device": runner.device, "python": platform.python_version()}
-        facts |= {name: version(name) for name in ("torch", "leaksweep")}
-    return Elsewhere(store, sweep_id, facts, here=_environment, package=_package)
-
-
-def _environment() -> Environment:
-    from sweep.trial.machine import environment  # imports torch: now it is worth it
-
-    return environment("cpu")
-
-
-def _package(optimizer: str) -> str | None:
-    return registry.package_version(registry.lookup(optimizer))
 
 
 def claim(store: Store, grid: Grid, device: str) -> tuple[RecordedSweep, int | None]:

@@ -193,7 +193,7 @@ def _print_summary(name: str, db: str, progress: Progress) -> int:
 
 
 def _closing_line(name: str, where: str, progress: Progress) -> str:
-    taken = f"took {progress.taken_over:,} over from other sweeps, " if progress.taken_over else ""
+    taken = f"took {progress.taken:,} over from other sweeps, " if progress.taken else ""
     if not progress.finished and not taken:
         return (
             f"{name}: all {progress.planned:,} trials were recorded already in {where}; ran none."

@@ -22,6 +22,11 @@ BASES = {
     ("status",): (),
     ("sql",): ("SELECT 1",),
     ("table",): ("by_optimizer",),
+    ("sweep",): ("list",),
+    ("sweep", "list"): (),
+    ("sweep", "rename"): ("a", "b"),
+    ("sweep", "delete"): ("a",),
+    ("sweep", "merge"): ("none.db",),
     ("export",): (),
     ("report",): (),
     ("why",): ("1",),
@@ -38,6 +43,9 @@ BASES = {
     ("show", "schema"): (),
 }
 """Each command, with words that end it at once, as there is no database."""
+
+MAKES_ITS_DATABASE = {"search", "edge"}
+"""Any word is the name of a file, which these commands make, whatever else they are told."""
 
 WORDS = (
     "",
@@ -119,7 +127,8 @@ def slots():
         yield names, ()
         for parameter in command.params:
             if parameter.param_type_name == "option" and not parameter.is_flag:
-                yield names, (parameter.opts[0],)
+                if parameter.opts != ["--db"] or names[0] not in MAKES_ITS_DATABASE:
+                    yield names, (parameter.opts[0],)
 
 
 def is_one_message(err):
