@@ -126,9 +126,10 @@ def slots():
     for names, command in commands().items():
         yield names, ()
         for parameter in command.params:
-            if parameter.param_type_name == "option" and not parameter.is_flag:
-                if parameter.opts != ["--db"] or names[0] not in MAKES_ITS_DATABASE:
-                    yield names, (parameter.opts[0],)
+            takes_a_word = parameter.param_type_name == "option" and not parameter.is_flag
+            is_made = parameter.opts == ["--db"] and names[0] in MAKES_ITS_DATABASE
+            if takes_a_word and not is_made:
+                yield names, (parameter.opts[0],)
 
 
 def is_one_message(err):
