@@ -41,6 +41,31 @@ from comparison.models import (
     rows,
     switch,
 )
+from comparison.reports import (
+    ADAMW,
+    NEW_WORD,
+    AddsNothing,
+    DecaysFirst,
+    Wrapper,
+    adapter,
+    batch_norm_filled,
+    becomes_bfloat16,
+    becomes_nan,
+    built_before_the_head_was_replaced,
+    by_hand,
+    by_module,
+    codebook,
+    grad_buffers,
+    gradient_of_another,
+    head_alone,
+    in_turns,
+    pruned_filters,
+    replaced,
+    rows_by_hook,
+    rows_in_place,
+    words_masked,
+    zeroed,
+)
 from comparison.training import Training
 from sweep.values.words import ZeroGrad
 
@@ -115,6 +140,7 @@ LEAKS = (
     case(
         "LBFGS, detached from step 3 on, grads None",
         lambda: layers(partial(LBFGS, lr=0.1, max_iter=2), later, closure=True),
+        "history",
         "despite None",
     ),
     case(
@@ -138,13 +164,74 @@ LEAKS = (
         "pruned single weights under weight decay",
         lambda: masked(ELEMENT_MASK, DECAY, elements((0, 1), (1, 0))),
         "decay",
-        granularity="row",
+        frozen={"weight": torch.tensor(ELEMENT_MASK) == 0},
     ),
     case(
         "a layer meant to be frozen that nobody froze",
         lambda: layers(PLAIN, always, freeze=switch(never)),
         "gradient",
         frozen=("first",),
+    ),
+    case(
+        "grads filled with zeros by hand between backward and step: AdamW",
+        lambda: zeroed(ADAMW, by_hand, ZeroGrad.NONE),
+        "history",
+        "decay",
+    ),
+    case(
+        "the same by `module.zero_grad(set_to_none=False)`: SGD with momentum",
+        lambda: zeroed(MOMENTUM, by_module, ZeroGrad.ZERO),
+        "history",
+    ),
+    case(
+        "BatchNorm held by filling its grads with zeros: SGD with momentum (GPM 8)",
+        batch_norm_filled,
+        "history",
+    ),
+    case(
+        "a new word's row trains, the others' grads are zeroed: AdamW (diffusers 1009)",
+        lambda: words_masked(rows_in_place),
+        "decay",
+        frozen={"weight": range(NEW_WORD)},
+    ),
+    case(
+        "the same, zeroed by a hook",
+        rows_by_hook,
+        "decay",
+        granularity="row",
+    ),
+    case(
+        "pruned filters revive: SGD with momentum, grads masked (FPGM 47)",
+        pruned_filters,
+        "history",
+        granularity="row",
+    ),
+    case(
+        "an optimizer that shrinks what it holds and calls `super().step()`, grads None",
+        lambda: layers(partial(DecaysFirst, lr=0.1), always, freeze=requires_grad(always)),
+        "intrinsic",
+        "despite None",
+    ),
+    case(
+        "one that calls `super().step()` and adds nothing: in turns, grads zeroed",
+        lambda: in_turns(partial(AddsNothing, lr=0.1)),
+        "history",
+    ),
+    case(
+        "a wrapper that is no Optimizer, of SGD with momentum: in turns, grads zeroed",
+        lambda: in_turns(Wrapper),
+        "history",
+    ),
+    case(
+        "a weight that takes another's place under its name, frozen later: AdamW, grads zeroed",
+        replaced,
+        "history",
+        "decay",
+    ),
+    case(
+        "a frozen layer becomes NaN by its momentum, grads zeroed",
+        becomes_nan,
+        "history",
     ),
 )
 """Loops whose ``step()`` moves what must keep still."""
@@ -154,21 +241,37 @@ OTHER_FAULTS = (
         "BatchNorm's running statistics in a frozen block",
         batch_norm,
         "buffer",
+        frozen=("first",),
+    ),
+    case(
+        "a codebook that the forward pass moves (vector-quantize-pytorch 68)",
+        codebook,
+        "buffer",
+        frozen=("first.0",),
     ),
     case(
         "the loop's own code shrinks the frozen layer after each step",
         lambda: layers(PLAIN, always, after_step=shrink_weights),
         "own code",
+        frozen=("first",),
     ),
     case(
         "a layer that should train, detached by mistake",
         lambda: layers(PLAIN, always, still=nothing, must_move=FIRST),
         "no gradient",
+        trainable=FIRST,
     ),
     case(
         "a layer that should train, left out of the optimizer",
         left_out,
         "no optimizer",
+        trainable=FIRST,
+    ),
+    case(
+        "an optimizer built before the head was replaced (transformers 3532)",
+        built_before_the_head_was_replaced,
+        "no optimizer",
+        trainable=("second",),
     ),
 )
 """Loops that go wrong in other ways, such as the rivals look for."""
@@ -214,6 +317,29 @@ CONTROLS = (
             after_backward=write_gradient,
             clear=ZeroGrad.ZERO,
         ),
+    ),
+    case(
+        "the first layer requires no gradient, and the optimizer has the head alone: AdamW",
+        head_alone,
+        frozen=("first",),
+    ),
+    case(
+        "a low-rank adapter, whose first gradient is exactly zero, under clipping: AdamW",
+        adapter,
+        frozen=("first",),
+    ),
+    case(
+        "nothing is frozen; one buffer is each parameter's grad on every step, filled anew",
+        grad_buffers,
+    ),
+    case(
+        "a model with a frozen layer becomes bfloat16 on the way: plain SGD",
+        becomes_bfloat16,
+    ),
+    case(
+        "grads assigned by hand, another row on each step, over those of the step before",
+        gradient_of_another,
+        granularity="row",
     ),
 )
 """Loops in which all is well."""

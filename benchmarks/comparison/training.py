@@ -44,6 +44,7 @@ class Training:
         still: the tensors that must keep still on a step, by name: parameters, buffers, or
             views of parts of them.
         must_move: names of the parameters that must have moved in the end.
+        prepare: what the loop does to itself as a step begins: to its model and optimizer.
         freeze, after_backward, after_step: what the loop does at these points.
         clear: what it does with the grads after each step.
         closure: whether ``step`` is given a closure, which clears the grads itself.
@@ -56,6 +57,7 @@ class Training:
     loss: Callable[[Tensor], Tensor] = lambda output: output.square().mean()
     still: Callable[[nn.Module, int], Tensors] = _no_tensors
     must_move: tuple[str, ...] = ()
+    prepare: Callable[[Training, int], None] = lambda training, step: None
     freeze: Callable[[nn.Module, int], None] = _pass
     after_backward: Callable[[nn.Module, int], None] = _pass
     after_step: Callable[[nn.Module, int], None] = _pass
@@ -72,7 +74,7 @@ class Training:
 
     def step(self, step: int) -> None:
         """One turn of the loop."""
-        self.freeze(self.model, step)
+        self.begin(step)
         if self.closure:
             self.optimizer.step(lambda: self._closure(step))
         else:
@@ -80,6 +82,11 @@ class Training:
             self.optimizer.step()
             self._clear()
         self.after_step(self.model, step)
+
+    def begin(self, step: int) -> None:
+        """What comes before the forward pass of this step."""
+        self.prepare(self, step)
+        self.freeze(self.model, step)
 
     def copy_of_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """An optimizer for other parameters that has this one's history."""
@@ -117,11 +124,18 @@ class Truth:
     ask_at: int
 
     def confirms(self, finding: Finding) -> bool:
-        """Whether there is such a fault; where either has no step, the name decides."""
-        step, name = finding
-        return any(
-            name == named and (step == at or None in (step, at)) for at, named in self.faults
-        )
+        """Whether there is such a fault."""
+        return any(means(finding, fault) for fault in self.faults)
+
+
+def means(finding: Finding, fault: Finding) -> bool:
+    """Whether what a tool found is the fault; where either has no step, the name decides.
+
+    A row that a tool names, such as ``weight[0]``, has its elements in it: ``weight[0,1]``.
+    """
+    (step, name), (at, named) = finding, fault
+    is_of_row = name.endswith("]") and named.startswith(f"{name[:-1]},")
+    return (name == named or is_of_row) and (step == at or None in (step, at))
 
 
 def truth(training: Training) -> Truth:
@@ -143,7 +157,10 @@ def truth(training: Training) -> Truth:
 
 
 def _bits(tensors: Mapping[str, Any]) -> dict[str, bytes]:
-    return {name: tensor.detach().numpy().tobytes() for name, tensor in tensors.items()}
+    return {
+        name: tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        for name, tensor in tensors.items()
+    }
 
 
 def batch_of(*shape: int) -> Callable[[int], Tensor]:

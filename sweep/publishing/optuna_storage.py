@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 JOURNALS = (".log", ".journal")
 """How the name of a journal ends that is not there yet."""
-TABLES = ("studies", "trials", "trial_params", "trial_values", "trial_user_attributes")
+_TABLES = ("studies", "trials", "trial_params", "trial_values", "trial_user_attributes")
 """Tables that each SQL storage has."""
 
 
@@ -147,7 +147,7 @@ def _check_tables(url: DatabaseUrl, create: bool) -> None:
             tables = inspect(connection).get_table_names()
     finally:
         engine.dispose()
-    if set(TABLES) <= set(tables) or (not tables and create):
+    if set(_TABLES) <= set(tables) or (not tables and create):
         return
     if not tables:
         raise NotThereError(f"There is no Optuna storage at {url.shown}: it is empty.")

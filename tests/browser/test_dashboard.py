@@ -90,7 +90,7 @@ def test_the_dashboard_shows_the_study_and_its_trials(page, address, published, 
     rows = recorded_rows(published[0], NAME)
     worst = max(rows, key=lambda row: row["drift_ratio"])
     page.goto(address)
-    page.get_by_text(f"1. {NAME}").click()
+    page.get_by_text(f"0. {NAME}").click()
     assert f"{NAME} (id=1)" in body("Hyperparameter Importance")  # the name is text, not markup
     page.goto(f"{page.url.partition('?')[0].rstrip('/')}/trials?numbers={rows.index(worst)}")
     trials = body(f"{len(rows)} Trials")

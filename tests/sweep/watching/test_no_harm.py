@@ -89,7 +89,7 @@ def test_a_parameter_on_meta_is_listed_as_not_judged_and_the_others_are_judged()
 
 
 def test_a_parameter_that_cannot_be_looked_at_is_warned_of_once_and_listed():
-    blind = nn.Parameter(torch.ones(2).as_subclass(NoBytes))
+    blind = torch.Tensor._make_subclass(NoBytes, torch.ones(2), True)
     seen = nn.Parameter(torch.ones(2))
 
     class Doubles(optim.Optimizer):
