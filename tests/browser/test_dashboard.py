@@ -91,7 +91,7 @@ def test_the_dashboard_shows_the_study_and_its_trials(page, address, published, 
     worst = max(rows, key=lambda row: row["drift_ratio"])
     page.goto(address)
     page.get_by_text(f"0. {NAME}").click()
-    assert f"{NAME} (id=1)" in body("Hyperparameter Importance")  # the name is text, not markup
+    assert f"{NAME} (id=0)" in body("Hyperparameter Importance")  # the name is text, not markup
     page.goto(f"{page.url.partition('?')[0].rstrip('/')}/trials?numbers={rows.index(worst)}")
     trials = body(f"{len(rows)} Trials")
     assert f"Best Trial\nTrial {rows.index(worst) + 1}" in trials
