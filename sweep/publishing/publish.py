@@ -20,7 +20,10 @@ from sweep.searching.study import (
     frozen_trial,
     recorded_rows,
 )
+from sweep.store.checked import checked, not_ours
+from sweep.store.models import EnvironmentRow
 from sweep.store.query import run_query, sweep_status
+from sweep.store.url import parse_url
 from sweep.values.outcome import Environment
 from sweep.values.words import Verdict
 from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS
@@ -108,18 +111,44 @@ def _chosen(url: str, sweep: str | None) -> str:
 
 def _mark(url: str, name: str, objectives: Sequence[Objective]) -> tuple[int, dict[str, Any]]:
     """The sweep's id, and what is written on its study."""
+    shown = parse_url(url).shown
     with run_query(url, _SWEEPS) as found:
         number, spec, planned = next((i, s, p) for i, n, s, p in found if str(n) == name)
-    mark = {"sweep": name, "spec": spec, "planned": planned, "objectives": list(objectives)}
+    mark = {
+        "sweep": name,
+        "spec": checked(spec, str, "sweep.spec", nullable=False, shown=shown),
+        "planned": checked(planned, int, "sweep.planned", nullable=False, shown=shown),
+        "objectives": list(objectives),
+    }
     return int(number), mark
 
 
 def _environments(url: str, sweep: int) -> dict[int, Environment]:
     """Where each trial of the sweep ran, by the trial's id."""
+    shown = parse_url(url).shown
     with run_query(url, _ENVIRONMENTS.format(columns=", ".join(ENVIRONMENT_COLUMNS))) as found:
-        known = {row[0]: Environment(*row[1:]) for row in found}
+        known = {number: _environment(values, shown) for number, *values in found}
     with run_query(url, _RAN_IN.format(sweep=sweep)) as found:
-        return {trial: known[environment] for trial, environment in found}
+        pairs = list(found)
+    lost = next((number for _, number in pairs if number not in known), None)
+    if lost is not None:
+        raise not_ours(shown, f"trial.environment_id is {lost!s:.40}, which is not there")
+    return {trial: known[number] for trial, number in pairs}
+
+
+def _environment(values: Sequence[Any], shown: str) -> Environment:
+    columns = EnvironmentRow.__table__.columns
+    said = {
+        name: checked(
+            value,
+            columns[name].type.python_type,
+            f"environment.{name}",
+            nullable=bool(columns[name].nullable),
+            shown=shown,
+        )
+        for name, value in zip(ENVIRONMENT_COLUMNS, values, strict=True)
+    }
+    return Environment(**said)
 
 
 def _loaded(name: str, storage: Any) -> Study:
