@@ -40,7 +40,7 @@ class Training:
         losses: the loss of each forward pass of the current step; of a stack, the sum.
         grads: what the frozen parameters' grads were just before ``step()`` acted on them, for
             each trial.
-        interfere: called between backward and step on every step; nothing unless set.
+        interfere: called after every backward pass; nothing unless set.
     """
 
     def __init__(
@@ -118,10 +118,28 @@ class Training:
         if not self.entry.needs_closure:
             self._zero_grad()
 
-    def run(self, step: int) -> None:
-        """One whole step but for clearing the grads after it."""
+    def ready(self, step: int) -> None:
+        """The step up to the moment before ``step()`` acts."""
         self.begin(step)
         self.backward()
+
+    def change_grads(self, change: Callable[[nn.Parameter], None]) -> None:
+        """Does ``change`` to each frozen parameter, on whose grad ``step()`` is about to act.
+
+        It is done again after every later backward pass: a closure brings grads of its own.
+        """
+
+        def interfere() -> None:
+            for parameter in self.frozen_parameters.values():
+                change(parameter)
+
+        self.interfere = interfere
+        if not self.entry.needs_closure or self.entry.backward_first:
+            interfere()
+
+    def run(self, step: int) -> None:
+        """One whole step but for clearing the grads after it."""
+        self.ready(step)
         self.step()
 
     def advance(self, start: int, stop: int) -> None:
@@ -129,6 +147,13 @@ class Training:
         for step in range(start, stop):
             self.run(step)
             self.clear_grads()
+
+    def acts_in_backward(self) -> bool:
+        """Whether something, such as an optimizer, has hooked itself to a parameter's grad."""
+        return any(
+            p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
+            for p in self.workload.model.parameters()
+        )
 
     def losses_of_each(self) -> list[list[float]]:
         """The ``losses`` of each trial."""

@@ -74,16 +74,16 @@ def _train(
     probe, diary = Probe(training.frozen_parameters), Diary(len(trials))
     tallies = [Tally(trace) for _ in trials]
     for step in range(planned.steps):
-        diary.before(training, step)
         training.begin(step)
         training.backward()
+        diary.before_step(training)
         probe.before_step()
         training.step()
         changes = probe.changes_of_each(len(trials))
         seen = zip(training.losses_of_each(), training.grads, changes, strict=True)
         for tally, (losses, grad, change) in zip(tallies, seen, strict=True):
             tally.add(step, frozen=training.frozen, losses=losses, grad=grad, change=change)
-        diary.after(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
+        diary.after_step(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)
     finite = training.finite_of_each()
