@@ -24,12 +24,12 @@ SHARED_MODULES = {
 
 SHARED_NAMES = {
     "ALL": _TO_BE_RENAMED,
-    "AXES": _TO_BE_RENAMED,
+    "CAUSE_FLAGS": _SCHEMA,
     "Box": _TO_BE_RENAMED,
     "CHUNK": _TO_BE_RENAMED,
     "Call": _TO_BE_RENAMED,
     "Data": _TO_BE_RENAMED,
-    "ENVIRONMENT": _TO_BE_RENAMED,
+    "ENVIRONMENT_COLUMNS": _SCHEMA,
     "EXIT_MISUSE": _SCHEMA,
     "EXIT_NOT_THERE": _SCHEMA,
     "Explanation": _TO_BE_RENAMED,
@@ -38,7 +38,6 @@ SHARED_NAMES = {
     "MOST_POINTS": _TO_BE_RENAMED,
     "MOST_ROWS": _TO_BE_RENAMED,
     "MOST_VALUES": _TO_BE_RENAMED,
-    "NEEDS": _OF_EACH,
     "REMEDIES": _TO_BE_RENAMED,
     "ROWS": _OF_EACH,
     "SEED": _TO_BE_RENAMED,
@@ -52,7 +51,6 @@ SHARED_NAMES = {
     "remedies": _TO_BE_RENAMED,
     "shown": _TO_BE_RENAMED,
     "summary": _TO_BE_RENAMED,
-    "title": _OF_EACH,
 }
 """Names that more than one public class, function or constant has, with the reason."""
 

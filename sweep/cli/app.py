@@ -26,17 +26,19 @@ from sweep.cli import (
     search,
     serve,
     show,
+    sweeps,
     table,
     verify,
     why,
 )
 from sweep.cli.help import WordedCommand, WordedGroup
 from sweep.cli.screen import on_one_line, say
-from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
+from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError, SystemLimitError
 
 FROM_A_PERSON = (signal.SIGINT, signal.SIGTERM)
 AGAIN = signal.SIGALRM  # our own: an interruption that Python has dropped comes again
 AGAIN_AFTER_S = 0.01
+_NO_THREAD = "can't start new thread"  # Python's own words, whichever library asked for it
 
 
 class _Program(WordedGroup):
@@ -56,6 +58,11 @@ class _Program(WordedGroup):
         except OSError as error:
             say(f"The system refused: {error}.")
             _print_no_more()
+            raise typer.Exit(EXIT_MISUSE) from error
+        except RuntimeError as error:
+            if _NO_THREAD not in str(error):
+                raise
+            say(str(SystemLimitError("thread", error)))
             raise typer.Exit(EXIT_MISUSE) from error
         return result
 
@@ -87,6 +94,7 @@ for _command in (
 ):
     app.command(cls=WordedCommand)(_command)
 app.add_typer(show.app, name="show")
+app.add_typer(sweeps.app, name="sweep")
 
 
 def main() -> NoReturn:

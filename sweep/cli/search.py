@@ -115,6 +115,7 @@ def search(
 
     chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
     runner = _runner(jobs, trial_timeout)
+    runner.check()
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
     ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))

@@ -95,7 +95,8 @@ class Training:
         self.current = step
         self.frozen = self.schedule.frozen(step)
         self.losses = []
-        self.way.begin(self.frozen_parameters.values(), self.main, self.frozen)
+        layer, rate_key = self.frozen_parameters.values(), self.entry.rate_key
+        self.way.begin(layer, self.main, rate_key, self.frozen)
 
     def backward(self) -> None:
         """Forward and backward, then whatever the way of freezing does to the grads."""

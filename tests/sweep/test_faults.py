@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 
 import psutil
 import pytest
@@ -23,6 +24,23 @@ weight_decay = [0.0, 0.1]
 zero_grad = ["zero"]
 seed = {seeds}
 """
+MIXED_SPEC = "".join(
+    f"""
+[[grid]]
+optimizer = ["faulty:Naps"]
+zero_grad = ["none"]
+lr = [{nap}]
+seed = {list(range(first, first + trials))}
+"""
+    for nap, first, trials in [
+        (0.001, 0, 200),
+        (0.5, 0, 6),
+        (0.001, 200, 60),
+        (1.5, 0, 2),
+        (0.001, 300, 60),
+        (0.3, 0, 4),
+    ]
+).replace("[[grid]]", 'workload = "small"\nsteps = 2\n[[grid]]', 1)
 HANGING_SPEC = """
 workload = "small"
 steps = 40
@@ -175,6 +193,31 @@ def kill_at_random_moments(start_leaksweep, command, database, rounds, moments):
         process.communicate()
         assert recorded(database) >= kept
         kept = recorded(database)
+
+
+def longest_wait(process, database):
+    """Seconds from the end of a trial to when another program can read it, at most."""
+    seen, longest = 0, 0.0
+    while process.poll() is None:
+        if recorded(database) > seen:
+            now = datetime.now(UTC)
+            new = rows(database, f"SELECT id, finished_at FROM trial WHERE id > {seen}")
+            ended = [datetime.fromisoformat(at).replace(tzinfo=UTC) for _, at in new]
+            longest = max(longest, *((now - at).total_seconds() for at in ended))
+            seen += len(new)
+        time.sleep(0.02)
+    return longest
+
+
+@pytest.mark.slow
+def test_an_outcome_is_recorded_within_a_second_among_short_trials_and_long_ones(
+    start_leaksweep, tmp_path, database
+):
+    spec = tmp_path / "mixed.toml"
+    spec.write_text(MIXED_SPEC)
+    process = start_leaksweep("run", spec, "--db", f"sqlite:///{database}", "--jobs", 2)
+    assert longest_wait(process, database) < stretched(1.0)
+    assert (process.returncode, recorded(database)) == (0, 332)
 
 
 @pytest.mark.slow
