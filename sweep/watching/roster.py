@@ -119,7 +119,7 @@ class Roster:
             if clean in self.aliases
         } | self.aliases
         if self._model is not None:
-            self.buffers = {_clean(n): b for n, b in self._model.named_buffers()}
+            self.buffers = {clean(n): b for n, b in self._model.named_buffers()}
             modules = list(self._model.modules())
             self._parameters_of = [module._parameters for module in modules]
             self._modules_of = [module._modules for module in modules]
@@ -135,7 +135,7 @@ class Roster:
             yield from self._named
             return
         for name, parameter in self._model.named_parameters(remove_duplicate=False):
-            yield _clean(name), parameter
+            yield clean(name), parameter
 
 
 def _raw_names(watched: Watchable) -> dict[str, str]:
@@ -144,11 +144,12 @@ def _raw_names(watched: Watchable) -> dict[str, str]:
         return {}
     names = [name for name, _ in watched.named_parameters(remove_duplicate=False)]
     inner = _unwrapped(watched)
-    cleaned = [_clean(name) for name, _ in inner.named_parameters(remove_duplicate=False)]
+    cleaned = [clean(name) for name, _ in inner.named_parameters(remove_duplicate=False)]
     return dict(zip(names, cleaned, strict=True))
 
 
-def _clean(name: str) -> str:
+def clean(name: str) -> str:
+    """A name without what torch.compile and checkpointing put into it."""
     for piece in _IN_NAMES:
         name = name.replace(piece, "")
     return name

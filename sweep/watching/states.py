@@ -18,7 +18,7 @@ from torch.utils.weak import TensorWeakRef
 from sweep.values.words import GradState
 from sweep.watching.arrivals import Arrivals
 from sweep.watching.digests import directions, have_nonzero
-from sweep.watching.grads import listed_rows, rows_with_nonzero
+from sweep.watching.grads import has_nonzero, listed_rows, rows_with_nonzero
 from sweep.watching.parts import values_of
 
 _SAME_DIRECTION = 1e-4
@@ -103,6 +103,12 @@ class Grads:
             State.ZEROS_CAME: listed & ~nonzero,
             State.LEFT_ZEROS: ~nonzero & ~listed,
         }
+
+    def state_in(self, parameter: Tensor, where: Tensor, state: State) -> State:
+        """The state of the part of a grad where ``where`` is true; ``state`` is the whole's."""
+        if parameter.grad is None or has_nonzero(parameter.grad, where):
+            return state
+        return state if state is State.ZEROS_CAME else State.LEFT_ZEROS
 
     def begin(self, parameters: Sequence[Tensor]) -> None:
         """Meets parameters as the watch begins: zeros were left there, any other grad is new."""
