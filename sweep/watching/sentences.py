@@ -83,7 +83,8 @@ def _head(account: Account) -> Iterator[str]:
             f"{_count(number, 'parameter')} {moved} on gradients of zeros that autograd brought"
             f"{'' if leaking else f' ({steps})'}; zeros_count=False calls that a leak:"
         )
-        yield from _told(zeros, account, lambda entry: entry.zeros)
+        yield from _told(zeros, account, lambda entry: entry.zeros, advises=False)
+        yield "    -> if they stand for no gradient: .grad = None between backward() and step()"
     if not leaking and not zeros:
         yield _nothing_leaked(account, watched, steps)
 
@@ -102,9 +103,13 @@ def _nothing_leaked(account: Account, watched: int, steps: str) -> str:
 
 
 def _told(
-    entries: Sequence[Entry], account: Account, fared: Callable[[Entry], Fared]
+    entries: Sequence[Entry],
+    account: Account,
+    fared: Callable[[Entry], Fared],
+    *,
+    advises: bool = True,
 ) -> Iterator[str]:
-    """A line for each parameter or group, those of one remedy under it."""
+    """A line for each parameter or group, those of one remedy under it, if it ``advises``."""
     by_remedy: dict[str, list[str]] = {}
     groups = by_likeness(entries, account.present, by=_how)
     several = len(account.optimizers) > 1
@@ -113,7 +118,7 @@ def _told(
         by_remedy.setdefault(group.entries[0].remedy, []).append(line)
     for remedy, lines in by_remedy.items():
         yield from lines
-        if remedy:
+        if remedy and advises:
             yield f"    -> {remedy}"
     if len(groups) > _LINES:
         rest = sum(len(group.entries) for group in groups[_LINES:])
@@ -260,7 +265,12 @@ def _of_no_model(account: Account) -> Iterator[str]:
 def _never_reached(account: Account) -> Iterator[str]:
     told = {id(entry) for entry in account.untrained}
     held = [e for e in account.present if e.place is Place.HELD and id(e) not in told]
-    empty = [e for e in held if e.total_steps and e.steps.get(State.NONE) == e.total_steps]
+    reached = {
+        e.parameter
+        for e in account.entries
+        if e.gradients or e.steps.get(State.NONE, 0) < e.total_steps
+    }
+    empty = [e for e in held if e.total_steps and e.parameter not in reached]
     yield from _listed([e for e in empty if e.requires_grad], account, "{} never got a gradient")
     yield from _listed(
         [e for e in empty if not e.requires_grad],
