@@ -242,6 +242,12 @@ class Findings:
         """The record of that pair, empty at first."""
         return self.records.setdefault((optimizer, parameter), Record())
 
+    def rename(self, parameter: str, to: str) -> None:
+        """Has the records of a parameter go by another name, where that one has none yet."""
+        for index in range(len(self.steps)):
+            if (index, parameter) in self.records and (index, to) not in self.records:
+                self.records[index, to] = self.records.pop((index, parameter))
+
     def keep(self, record: Record, leak: Leak) -> None:
         """Keeps a leak if there is room for it; the first of a record always."""
         rows = 0 if leak.moved_rows is None else leak.moved_rows.of

@@ -22,7 +22,7 @@ from sweep.watching.guard import Guard
 from sweep.watching.hyperparameters import Facts, class_address, facts_of
 from sweep.watching.ledger import Ledger
 from sweep.watching.marks import Marks
-from sweep.watching.roster import Roster
+from sweep.watching.roster import LEFT, Roster
 from sweep.watching.sentences import Account
 from sweep.watching.stepping import Question, Shared, Stepping
 
@@ -130,6 +130,7 @@ class Observation:
             for wish in (self.question.frozen, self.question.trainable):
                 wish.refresh(self._roster)
             self._let_go_of_what_left()
+            self._set_apart_what_left()
             self._listen()
             self._elsewhere.refresh()
         self._look_elsewhere()
@@ -137,6 +138,15 @@ class Observation:
     def _look_elsewhere(self) -> None:
         held = [subject for stepping in self._steppings for subject in stepping.held]
         self._elsewhere.look(held)
+
+    def _set_apart_what_left(self) -> None:
+        """What has left the model, and is held all the same, keeps its records by a new name.
+
+        Another parameter may bear its old one by now.
+        """
+        for subject in self._roster:
+            if not subject.in_model:
+                self.findings.rename(subject.name.removesuffix(LEFT), subject.name)
 
     def _let_go_of_what_left(self) -> None:
         held = {id(p) for family in self._families for p in family.parameters}
