@@ -165,4 +165,4 @@ def _listed(values: Any) -> str:
 def _url(db: str | Path) -> str:
     from sweep.store.url import parse_url
 
-    return parse_url(str(db) if "://" in str(db) else f"sqlite:///{db}").text
+    return parse_url(db).text

@@ -22,6 +22,7 @@ from sweep.running.runner import Runner
 from sweep.store.store import Missing, RecordedSweep, Store
 from sweep.store.taking_over import take_over
 from sweep.store.writer import Writer
+from sweep.values.outcome import Environment
 from sweep.values.words import Backend, Verdict
 
 
@@ -37,6 +38,7 @@ class Progress:
         seconds: how long this run has taken.
         a_second: trials that finish in a second, as of late; None until that can be said.
         extended_from: trials that were planned before, where this run extends the sweep.
+        part_of: trials that the recorded sweep has, where this run is of a part of it.
         taken: how many of the recorded ones this run took over from other sweeps.
     """
 
@@ -46,6 +48,7 @@ class Progress:
     seconds: float
     a_second: float | None = None
     extended_from: int | None = None
+    part_of: int | None = None
     taken: int = 0
 
     @property
@@ -90,7 +93,8 @@ def run_sweep(
         missing = asked()
         taken = _taken_over(store, sweep, missing, runner, traced=grid.spec.trace)
         missing = asked() if taken else missing
-        progress = Progress(grid.size, missing.recorded, {}, 0.0, extended_from=before, taken=taken)
+        whole = sweep.planned if sweep.planned > grid.size else None
+        progress = Progress(grid.size, missing.recorded, {}, 0.0, None, before, whole, taken)
         return _run(store, sweep, missing, runner, progress, started, observe)
 
 
@@ -100,9 +104,12 @@ def _taken_over(
     """How many of the missing trials another sweep has run in the environment that they would."""
     if runner.run_trial is not None or runner.backend is Backend.DASK:
         return 0  # what is run, or where, is not known here
-    from sweep.trial.machine import environment
 
-    here = partial(environment, runner.device)
+    def here() -> Environment:
+        from sweep.trial.machine import environment  # imports torch: only where it may be worth it
+
+        return environment(runner.device)
+
     return take_over(store, sweep.id, missing, here, registry.package_of, traced=traced)
 
 

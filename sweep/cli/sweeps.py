@@ -10,7 +10,7 @@ import typer
 from sweep.cli import completion
 from sweep.cli.help import WordedCommand, WordedGroup
 from sweep.cli.options import DEFAULT_DB, Db
-from sweep.cli.output import Format, print_rows
+from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE
 
@@ -29,9 +29,7 @@ Known = Annotated[
 @app.command("list", cls=WordedCommand)
 def list_(
     db: Db = DEFAULT_DB,
-    format: Annotated[  # noqa: A002
-        Format, typer.Option(metavar="|".join(Format), help="How to print it.")
-    ] = Format.TABLE,
+    format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
     """List the sweeps of the database, oldest first.
 
@@ -92,9 +90,7 @@ def delete(
 def merge(
     other: Annotated[list[str], typer.Argument(metavar="OTHER.db...", help="Files, or URLs.")],
     db: Db = DEFAULT_DB,
-    format: Annotated[  # noqa: A002
-        Format, typer.Option(metavar="|".join(Format), help="How to print what came in.")
-    ] = Format.TABLE,
+    format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
     """Take the sweeps of other databases into this one, with their environments.
 

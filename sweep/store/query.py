@@ -26,6 +26,7 @@ FROM sweep LEFT JOIN
     ON counted.sweep_id = sweep.id
 ORDER BY sweep.id
 """
+_FIRST_LEAK = "SELECT min(id) FROM trial WHERE verdict = 'leaks' AND sweep_id = {sweep:d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,13 @@ def sweep_id(url: str, name: str) -> int:
     sweep_status(url, name)
     with run_query(url, "SELECT id, name FROM sweep") as found:
         return next(int(number) for number, known in found if str(known) == name)
+
+
+def first_leak(url: str, name: str) -> int | None:
+    """The first trial of the sweep that leaks; None if none does. Raises as `sweep_id` does."""
+    with run_query(url, _FIRST_LEAK.format(sweep=sweep_id(url, name))) as found:
+        first: int | None = next(iter(found))[0]
+    return first
 
 
 def _all_statuses(url: str) -> dict[str, SweepStatus]:

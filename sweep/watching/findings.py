@@ -242,11 +242,11 @@ class Findings:
         """The record of that pair, empty at first."""
         return self.records.setdefault((optimizer, parameter), Record())
 
-    def rename(self, parameter: str, to: str) -> None:
-        """Has the records of a parameter go by another name, where that one has none yet."""
-        for index in range(len(self.steps)):
-            if (index, parameter) in self.records and (index, to) not in self.records:
-                self.records[index, to] = self.records.pop((index, parameter))
+    def rename(self, optimizer: int, parameter: str, name: str) -> None:
+        """Gives the record of that pair, if there is one, to ``name``."""
+        record = self.records.pop((optimizer, parameter), None)
+        if record is not None:
+            self.records[optimizer, name] = record
 
     def keep(self, record: Record, leak: Leak) -> None:
         """Keeps a leak if there is room for it; the first of a record always."""

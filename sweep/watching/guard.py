@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sweep.watching.roster import Roster, Subject
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _Found = TypeVar("_Found")
 
 
@@ -80,4 +80,4 @@ class Guard:
         try:
             warnings.warn(f"watch: {message}", NotJudgedWarning, stacklevel=2)
         except Warning:
-            _logger.warning("%s", message)
+            logger.warning("%s", message)

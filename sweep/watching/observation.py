@@ -6,7 +6,7 @@ let go of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from sweep.watching.guard import Guard
 from sweep.watching.hyperparameters import Facts, class_address, facts_of
 from sweep.watching.ledger import Ledger
 from sweep.watching.marks import Marks
-from sweep.watching.roster import LEFT, Roster
+from sweep.watching.roster import LEFT, Roster, Subject
 from sweep.watching.sentences import Account
 from sweep.watching.stepping import Question, Shared, Stepping
 
@@ -126,27 +126,28 @@ class Observation:
 
     def _look_around(self) -> None:
         """Reads the model again where it has changed; then looks at what no optimizer holds."""
-        if self._roster.refresh():
+        left = self._roster.refresh()
+        if left is not None:
+            self._rename(left)
             for wish in (self.question.frozen, self.question.trainable):
                 wish.refresh(self._roster)
             self._let_go_of_what_left()
-            self._set_apart_what_left()
             self._listen()
             self._elsewhere.refresh()
         self._look_elsewhere()
 
+    def _rename(self, left: Sequence[Subject]) -> None:
+        """Keeps what an optimizer holds, and the model no longer, apart from what replaced it."""
+        for index, family in enumerate(self._families):
+            held = {id(parameter) for parameter in family.parameters}
+            for subject in left:
+                if id(subject.parameter) in held:
+                    name = subject.name.removesuffix(LEFT)
+                    self.findings.rename(index, name, subject.name)
+
     def _look_elsewhere(self) -> None:
         held = [subject for stepping in self._steppings for subject in stepping.held]
         self._elsewhere.look(held)
-
-    def _set_apart_what_left(self) -> None:
-        """What has left the model, and is held all the same, keeps its records by a new name.
-
-        Another parameter may bear its old one by now.
-        """
-        for subject in self._roster:
-            if not subject.in_model:
-                self.findings.rename(subject.name.removesuffix(LEFT), subject.name)
 
     def _let_go_of_what_left(self) -> None:
         held = {id(p) for family in self._families for p in family.parameters}

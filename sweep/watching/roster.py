@@ -82,12 +82,13 @@ class Roster:
         """The subject of that very tensor; None if the model never had it."""
         return self._subjects.get(id(tensor))
 
-    def refresh(self) -> bool:
-        """Reads the model again if it has changed; returns whether it has."""
+    def refresh(self) -> list[Subject] | None:
+        """Reads the model again if it has changed: returns what has left it; None if it has not."""
         if self._model is None or self._signature == self._signed():
-            return False
+            return None
+        before = self.present
         self._read(from_start=False)
-        return True
+        return [subject for subject in before if not subject.in_model]
 
     def forget(self, subject: Subject) -> None:
         """Lets go of a parameter that has left the model and every optimizer."""
@@ -112,7 +113,7 @@ class Roster:
             subject.name, subject.in_model = name if name == alias else subject.name, True
         for key, subject in self._subjects.items():
             if key not in present and subject.in_model:
-                subject.name, subject.in_model = subject.name + LEFT, False
+                subject.name, subject.in_model = self._name_of_one_that_left(subject), False
         self.aliases = {
             raw: self.aliases[clean]
             for raw, clean in self._raw_names.items()
@@ -124,6 +125,13 @@ class Roster:
             self._parameters_of = [module._parameters for module in modules]
             self._modules_of = [module._modules for module in modules]
             self._signature = self._signed()
+
+    def _name_of_one_that_left(self, subject: Subject) -> str:
+        """One that no other has: a layer may be replaced again and again."""
+        name, taken = subject.name + LEFT, {each.name for each in self}
+        while name in taken:
+            name += LEFT
+        return name
 
     def _signed(self) -> tuple[list[int], list[int]]:
         """The identities of the model's parameters and modules, in order."""

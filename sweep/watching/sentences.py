@@ -265,12 +265,14 @@ def _of_no_model(account: Account) -> Iterator[str]:
 def _never_reached(account: Account) -> Iterator[str]:
     told = {id(entry) for entry in account.untrained}
     held = [e for e in account.present if e.place is Place.HELD and id(e) not in told]
-    reached = {
-        e.parameter
-        for e in account.entries
-        if e.gradients or e.steps.get(State.NONE, 0) < e.total_steps
-    }
-    empty = [e for e in held if e.total_steps and e.parameter not in reached]
+    reached = {e.parameter for e in account.entries if e.reached}
+    empty = [e for e in held if e.steps.get(State.NONE) and e.parameter not in reached]
+    empty = [e for e in empty if e.steps[State.NONE] == e.total_steps]
+    cleared = [e for e in empty if e.gradients]
+    empty = [e for e in empty if not e.gradients]
+    yield from _listed(
+        cleared, account, "{} had no gradient at any step, though autograd brought {them} some"
+    )
     yield from _listed([e for e in empty if e.requires_grad], account, "{} never got a gradient")
     yield from _listed(
         [e for e in empty if not e.requires_grad],

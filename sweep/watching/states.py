@@ -156,7 +156,8 @@ class Grads:
         added_to_what_was_left = left is not None and left.grad() is grad
         if state is not State.FRESH or not added_to_what_was_left or not self.came(parameter):
             return state is State.FRESH
-        return False if arrival.row_times is None else arrival.row_times > self._clock
+        # FSDP2 adds to a shard's grad itself: which rows it brought cannot be told then.
+        return True if arrival.row_times is None else arrival.row_times > self._clock
 
 
 def _is_multiple(

@@ -168,27 +168,37 @@ class Stepping:
 
     def _look(self, inner: Optimizer, call: Call) -> None:
         """Finds the state of each grad, and copies and rehearses what may move by a leak."""
-        states = self._states([subject for subject in self.held if not subject.not_judged])
-        groups, arrivals = groups_of(inner), self._shared.arrivals
-        self._groups = groups
-        cases = {}
+        states = self._states(self.held)
+        self._groups, self._looked_at = groups_of(inner), self._shared.arrivals.clock
+        self._cases = {}
         for subject in self.held:
-            parameter = subject.parameter
-            if id(parameter) in states:
-                case = cases[id(parameter)] = self._case(subject, states[id(parameter)])
-                if case.matters and id(parameter) in groups:
-                    fed = arrivals.of(parameter).time > 0
-                    case.circumstances = Circumstances.of(
-                        parameter, case.quiet, inner, groups, fed=fed
-                    )
-        self._cases, self._looked_at = cases, arrivals.clock
+            if id(subject.parameter) in states:
+                take_up = partial(self._take_up, subject, states[id(subject.parameter)], inner)
+                self._shared.guard.one(subject.parameter, take_up)
         if self._shared.question.causes:
-            self._rehearsals.rehearse(inner, call, self._doubtful(cases.values()))
-        self._copies = {
-            key: _copy(case.parameter, self._copies.get(key))
-            for key, case in cases.items()
-            if self._may_move(case)
-        }
+            self._rehearsals.rehearse(inner, call, self._doubtful(self._cases.values()))
+        held, self._copies = self._copies, {}
+        for key, case in self._cases.items():
+            if self._may_move(case):
+                copy = partial(self._copy, case.parameter, held.get(key))
+                self._shared.guard.one(case.parameter, copy)
+
+    def _take_up(self, subject: Subject, state: State, inner: Optimizer) -> None:
+        """Makes a case of a parameter, unless this process holds nothing of it."""
+        parameter = subject.parameter
+        if not any(part.numel() for part in parts(parameter)):
+            return
+        case = self._case(subject, state)
+        if case.matters and id(parameter) in self._groups:
+            fed = self._shared.arrivals.of(parameter).time > 0
+            case.circumstances = Circumstances.of(
+                parameter, case.quiet, inner, self._groups, fed=fed
+            )
+        if self._cases is not None:
+            self._cases[id(parameter)] = case
+
+    def _copy(self, parameter: Tensor, held: tuple[Tensor, ...] | None) -> None:
+        self._copies[id(parameter)] = _copy_of(parameter, held)
 
     def _note_moves(self) -> None:
         """Notes what a step has moved before its closure brought the gradients."""
@@ -377,7 +387,7 @@ class Stepping:
         self.held = [subject for subject in found if subject is not None]
 
 
-def _copy(parameter: Tensor, held: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+def _copy_of(parameter: Tensor, held: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
     """A copy of the parameter's parts, made in ``held`` where that fits."""
     now = parts(parameter)
     if held is None or [(c.shape, c.dtype) for c in held] != [(p.shape, p.dtype) for p in now]:
