@@ -37,7 +37,7 @@ class Facts:
     finite: bool
 
 
-def facts_of(optimizer: Optimizer, parameter: Tensor) -> Facts:
+def facts_about(optimizer: Optimizer, parameter: Tensor) -> Facts:
     """The facts now."""
     entry, group = _entry_of(optimizer), _group_of(optimizer, parameter)
     momentum = "momentum" if "momentum" in group else "betas[0]"

@@ -19,7 +19,7 @@ from sweep.watching.elsewhere import Elsewhere
 from sweep.watching.families import Family
 from sweep.watching.findings import Findings
 from sweep.watching.guard import Guard
-from sweep.watching.hyperparameters import Facts, class_address, facts_of
+from sweep.watching.hyperparameters import Facts, class_address, facts_about
 from sweep.watching.ledger import Ledger
 from sweep.watching.marks import Marks
 from sweep.watching.roster import LEFT, Roster, Subject
@@ -119,7 +119,7 @@ class Observation:
             return self._closed[1]
         subjects = {subject.name: subject.parameter for subject in self._roster}
         return {
-            (index, name): facts_of(self._families[index].hooked[-1], subjects[name])
+            (index, name): facts_about(self._families[index].hooked[-1], subjects[name])
             for (index, name), record in self.findings.records.items()
             if record.still.steps and name in subjects
         }

@@ -83,7 +83,8 @@ def _head(account: Account) -> Iterator[str]:
             f"{_count(number, 'parameter')} {moved} on gradients of zeros that autograd brought"
             f"{'' if leaking else f' ({steps})'}; zeros_count=False calls that a leak:"
         )
-        yield from _told(zeros, account, lambda entry: entry.zeros)
+        yield from _told(zeros, account, lambda entry: entry.zeros, advises=False)
+        yield "    -> if they stand for no gradient: .grad = None between backward() and step()"
     if not leaking and not zeros:
         yield _nothing_leaked(account, watched, steps)
 
@@ -102,9 +103,13 @@ def _nothing_leaked(account: Account, watched: int, steps: str) -> str:
 
 
 def _told(
-    entries: Sequence[Entry], account: Account, fared: Callable[[Entry], Fared]
+    entries: Sequence[Entry],
+    account: Account,
+    fared: Callable[[Entry], Fared],
+    *,
+    advises: bool = True,
 ) -> Iterator[str]:
-    """A line for each parameter or group, those of one remedy under it."""
+    """A line for each parameter or group, those of one remedy under it, if it ``advises``."""
     by_remedy: dict[str, list[str]] = {}
     groups = by_likeness(entries, account.present, by=_how)
     several = len(account.optimizers) > 1
@@ -113,7 +118,7 @@ def _told(
         by_remedy.setdefault(group.entries[0].remedy, []).append(line)
     for remedy, lines in by_remedy.items():
         yield from lines
-        if remedy:
+        if remedy and advises:
             yield f"    -> {remedy}"
     if len(groups) > _LINES:
         rest = sum(len(group.entries) for group in groups[_LINES:])
