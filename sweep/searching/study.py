@@ -181,8 +181,6 @@ def _typed(row: Sequence[Any], shown: str) -> dict[str, Any]:
     for name in (*_NUMBERS, "train_seconds"):
         if found[name] is not None and not 0 <= found[name] < math.inf:
             raise not_ours(shown, f"trial.{name} is {found[name]}")
-    if not _FIRST_YEAR <= found["finished_at"].year <= _LAST_YEAR:
-        raise not_ours(shown, f"trial.finished_at is {found['finished_at']}")
     return found
 
 
@@ -191,7 +189,6 @@ _KINDS = tuple(
     for name in STUDIED_COLUMNS
     for column in [TrialRow.__table__.columns[name]]
 )
-_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 def _number(value: Any) -> Any:

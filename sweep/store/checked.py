@@ -15,6 +15,7 @@ from sweep.errors import DatabaseError
 from sweep.values.words import Verdict
 
 _SHOWN = 40  # characters of a value that a message shows
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 def checked(value: Any, kind: type, column: str, *, nullable: bool, shown: str) -> Any:
@@ -67,8 +68,12 @@ def _flag(value: Any) -> bool:
 def _moment(value: Any) -> datetime:
     """A time as the database gave it: text without a zone from SQLite, and in UTC."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    return datetime.fromisoformat(_text(value)).replace(tzinfo=UTC)
+        found = value.astimezone(UTC)
+    else:
+        found = datetime.fromisoformat(_text(value)).replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:  # at the ends, an hour more is an error
+        raise ValueError
+    return found
 
 
 def _said(value: Any) -> str:

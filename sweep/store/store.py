@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import MisuseError
+from sweep.store.checked import checked
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
 from sweep.store.identity import SameFile
@@ -142,7 +143,7 @@ class Store:
         """The sweep of that name; None if there is none. Reads only."""
         with self.reading("read") as connection:
             row = connection.execute(select(SweepRow.__table__).filter_by(name=name)).first()
-        return None if row is None else _recorded(row)
+        return None if row is None else _recorded(row, self.shown)
 
     def record_sweep(
         self, name: str, spec: str, planned: int, *, created_at: datetime | None = None
@@ -156,7 +157,7 @@ class Store:
         values = {"name": name, "spec": spec, "planned": planned, **first}
         with self.writing("record a sweep in") as connection:
             row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
-        return _recorded(row)
+        return _recorded(row, self.shown)
 
     def exchange_spec(
         self, name: str, old: str | None, new: str, planned: int
@@ -175,7 +176,7 @@ class Store:
             else:
                 values = {"of_name": name, "old": old, "new": new, "new_planned": planned}
                 row = connection.execute(exchange_spec(), values).first()
-        return None if row is None else _recorded(row)
+        return None if row is None else _recorded(row, self.shown)
 
     @contextmanager
     def running(self, sweep_id: int) -> Iterator[None]:
@@ -314,12 +315,15 @@ class Store:
 def _explained(url: DatabaseUrl, doing: str) -> Iterator[None]:
     """Turns what the database raises into a DatabaseError that says what to do.
 
-    A ValueError is of a column that holds what this program does not write.
+    A ValueError or TypeError is of a column that holds what this program does not write.
     """
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError, ValueError) as error:
+    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError, *_NOT_OF_ITS_KIND) as error:
         raise database_error(url, doing, error) from error
+
+
+_NOT_OF_ITS_KIND = (ValueError, TypeError)
 
 
 def _make_folder(path: Path, url: DatabaseUrl) -> None:
@@ -328,8 +332,10 @@ def _make_folder(path: Path, url: DatabaseUrl) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _recorded(row: Row[Any]) -> RecordedSweep:
-    return RecordedSweep(row.id, row.name, row.spec, row.planned, row.created_at)
+def _recorded(row: Row[Any], shown: str) -> RecordedSweep:
+    planned = checked(row.planned, int, "sweep.planned", nullable=False, shown=shown)
+    spec = checked(row.spec, str, "sweep.spec", nullable=False, shown=shown)
+    return RecordedSweep(row.id, row.name, spec, planned, row.created_at)
 
 
 def _one_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
