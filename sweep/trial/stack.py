@@ -7,7 +7,8 @@ Every tensor has the replicate as its first dimension. The products are laid out
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 from sweep.trial.probe import bits
 from sweep.workloads.built_in import build_workload
+from sweep.workloads.digits import Digits
 from sweep.workloads.workload import Workload
 
 Data = tuple[Tensor, Tensor]
@@ -94,27 +96,68 @@ def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workloa
     )
 
 
+def replicates_alone(
+    stack: Workload, name: str, seeds: Sequence[int], device: str = "cpu"
+) -> Iterator[Workload]:
+    """Each replicate of ``stack`` as the workload that it would be alone, with the weights it has.
+
+    Of one seed it is ``stack`` itself.
+    """
+    if len(seeds) == 1:
+        yield stack
+        return
+    for number, seed in enumerate(seeds):
+        alone = build_workload(name, seed, device)
+        parts = {key: weight[number] for key, weight in stack.model.state_dict().items()}
+        alone.model.load_state_dict(parts)
+        yield alone
+
+
+@dataclass(slots=True)
+class _StackedData:
+    """What each replicate trains on at a step, stacked; of full batches that is one pair."""
+
+    alone: tuple[Any, ...]
+    _step: int = -1
+    _batch: Data | None = field(default=None)
+
+    def batch(self, step: int) -> Data:
+        """``x``, ``(replicates, examples, features)``, and classes, ``(replicates, examples)``."""
+        if self._batch is None or (self._is_minibatched and step != self._step):
+            batches = [each.batch(step) if self._is_minibatched else each for each in self.alone]
+            x, y = (torch.stack([batch[i] for batch in batches]) for i in (0, 1))
+            self._step, self._batch = step, (x, y)
+        return self._batch
+
+    @property
+    def _is_minibatched(self) -> bool:
+        return isinstance(self.alone[0], Digits)
+
+
 @lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
-def _replicates(name: str, seeds: tuple[int, ...], device: str) -> tuple[Data, Tensor, Tensor]:
+def _replicates(
+    name: str, seeds: tuple[int, ...], device: str
+) -> tuple[_StackedData, Tensor, Tensor]:
     alone = [build_workload(name, seed, device) for seed in seeds]
-    x, y = (torch.stack([workload.data[i] for workload in alone]) for i in (0, 1))
     weights = [
         torch.stack([parameter.detach() for parameter in parameters])
         for parameters in zip(*(workload.model.parameters() for workload in alone), strict=True)
     ]
-    return (x, y), weights[0], weights[1]
+    return _StackedData(tuple(workload.data for workload in alone)), weights[0], weights[1]
 
 
-def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
-    return _summed_loss(model(data[0]), data[1])
+def _loss(model: nn.Module, data: _StackedData, step: int) -> Tensor:
+    x, y = data.batch(step)
+    return _summed_loss(model(x), y)
 
 
-def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
-    return _summed_loss(model(data[0], detach_layer1=True), data[1])
+def _detached_loss(model: nn.Module, data: _StackedData, step: int) -> Tensor:
+    x, y = data.batch(step)
+    return _summed_loss(model(x, detach_layer1=True), y)
 
 
-def _each_loss(model: nn.Module, data: Data, step: int) -> list[float]:
-    return cast("StackedNet", model).losses(data[1])
+def _each_loss(model: nn.Module, data: _StackedData, step: int) -> list[float]:
+    return cast("StackedNet", model).losses(data.batch(step)[1])
 
 
 def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def _train(
         diary.after(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)
-    finite = training.finite_of_each()
+    finite, scores = training.finite_of_each(), training.scores_of_each()
     del training, probe  # the replays have parameters and states of their own
     reach = Reach(planned, start, diary.snapshot, diary.first_end)
     known = hindsight(reach, diary, [tally.first_leak_step for tally in tallies])
@@ -96,7 +96,9 @@ def _train(
             environment=environment(device),
             optimizer_package=_package(each),
             verdict=tally.verdict,
-            measurement=tally.measurement(finite_parameters=is_finite, frozen_norm=norm),
+            measurement=tally.measurement(
+                finite_parameters=is_finite, frozen_norm=norm, score=score
+            ),
             causes=found.causes,
             sideways=found.sideways,
             train_seconds=seconds,
@@ -105,8 +107,8 @@ def _train(
             steps=tuple(tally.steps),
             unexplained=found.unexplained,
         )
-        for each, tally, is_finite, norm, found in zip(
-            trials, tallies, finite, diary.frozen_norms, known, strict=True
+        for each, tally, is_finite, score, norm, found in zip(
+            trials, tallies, finite, scores, diary.frozen_norms, known, strict=True
         )
     ]
 
