@@ -67,7 +67,7 @@ class _Lived:
             return tried(self._replayed)
 
     def _replayed(self) -> ReplayedStep:
-        training = self._reach.at(self._step)
+        training = self._reach.before(self._step)
         self.layer = tuple(training.frozen_parameters)
         before, left = copies(training.frozen_parameters), _grads(training)
         found: list[list[Tensor | None]] = []
@@ -109,7 +109,7 @@ class _Lived:
 
     def _attached(self, before: Parameters) -> Change:
         """What the step does where the schedule does not freeze it."""
-        training = self._reach.at(self._step)
+        training = self._reach.before(self._step)
         training.schedule = schedule.parse("never")
         training.run(self._step)
         return difference(before, copies(training.frozen_parameters))

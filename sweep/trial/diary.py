@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from sweep.trial.causes import Parameters
-from sweep.trial.freezing import attached_forward
 from sweep.trial.moment import cloned
 from sweep.trial.probe import Probe, bits
 from sweep.trial.reach import Snapshot
@@ -57,7 +56,8 @@ class Diary:
         frozen_norms: the L2 norm of the frozen parameters at the start of the first frozen
             step, for each trial; None until then.
         first_end: a hash of all parameters after the first step, for each trial.
-        snapshot: a copy of the training before the first frozen step that may meet grads.
+        snapshot: a copy of the training as it was when the first of them was about to act; where
+            a closure brings the grads, when the first frozen step was.
     """
 
     def __init__(self, trials: int) -> None:
@@ -68,12 +68,12 @@ class Diary:
         self.snapshot: Snapshot | None = None
         self._looked = False
 
-    def before(self, training: Training, step: int) -> None:
-        """Called before each step begins."""
-        if not self._looked and training.schedule.frozen(step) and _may_meet_grads(training):
-            self.snapshot, self._looked = Snapshot.of(training, step), True
+    def before_step(self, training: Training) -> None:
+        """Called just before each step acts."""
+        if not self._looked and (_meets_grads(training) or _may_meet_grads(training)):
+            self.snapshot, self._looked = Snapshot.of(training), True
 
-    def after(self, training: Training, probe: Probe, *, leaks: bool) -> None:
+    def after_step(self, training: Training, probe: Probe, *, leaks: bool) -> None:
         """Called after each step; ``leaks`` is whether a trial leaks on it for the first time."""
         first_frozen = training.frozen and self.frozen_norms[0] is None
         if leaks or first_frozen:
@@ -91,7 +91,7 @@ class Diary:
     def _follows(self, training: Training) -> bool:
         if self.followed:
             return len(self.followed) < STEPS_FOLLOWED
-        return training.frozen and any(it is not GradState.NONE for it in training.grads)
+        return _meets_grads(training)
 
     def _followed(self, training: Training) -> Followed:
         before = self.followed[-1].frozen if self.followed else {}
@@ -105,11 +105,14 @@ class Diary:
         )
 
 
+def _meets_grads(training: Training) -> bool:
+    """Whether the step is a frozen one, and its frozen parameters have grads."""
+    return training.frozen and any(it is not GradState.NONE for it in training.grads)
+
+
 def _may_meet_grads(training: Training) -> bool:
-    """Whether the frozen parameters may have grads when the step acts."""
-    frozen = training.frozen_parameters.values()
-    lets_through = training.way.forward is attached_forward
-    return lets_through or any(parameter.grad is not None for parameter in frozen)
+    """Whether that cannot be told beforehand: a closure brings the grads."""
+    return training.frozen and training.entry.needs_closure
 
 
 def _copied(parameter: Tensor, before: Tensor | None) -> Tensor:

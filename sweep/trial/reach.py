@@ -26,30 +26,25 @@ set of parameters and state weighs more than the steps that it would save."""
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A training as it was just before a step, in a copy that is never trained itself."""
+    """A training as it was just before a ``step()``, in a copy that is never trained itself."""
 
-    step: int
     training: Training
     put_back_generators: Callable[[], None]
 
     @classmethod
-    def of(cls, training: Training, step: int) -> Self | None:
-        """A snapshot of ``training`` before ``step``; None where no copy can be made.
-
-        An optimizer that needs a closure is never copied: the loss that its step begins with
-        comes too late to be held against the trial's.
-        """
+    def of(cls, training: Training) -> Self | None:
+        """A snapshot of ``training``, whose step is about to act; None where none can be made."""
         size = sum(p.nbytes for p in training.workload.model.parameters())
-        if size > COPIED_BYTES or training.entry.needs_closure:
+        if size > COPIED_BYTES or training.acts_in_backward():
             return None
         try:
-            return cls(step, copied(training), generators_now())
+            return cls(copied(training), generators_now())
         except Exception:  # noqa: BLE001  # whatever an optimizer holds may refuse in any way
             return None
 
 
 class Reach:
-    """Trainings of one trial, or of one stack, just before a step asked for."""
+    """Trainings of one trial, or of one stack, at the moment before a ``step()`` acts."""
 
     def __init__(
         self,
@@ -73,19 +68,30 @@ class Reach:
         return self._snapshot is not None
 
     def at(self, step: int) -> Training:
-        """A training just before ``step``, with the history it has by then."""
-        snapshot = self._snapshot
-        if snapshot is None or snapshot.step > step:
-            training = self.start(self.planned)
-            training.advance(0, step)
-            return training
-        try:
-            training = copied(snapshot.training)
-            snapshot.put_back_generators()
-            training.advance(snapshot.step, step)
-        except Exception:  # noqa: BLE001  # of a copy that lacks something
-            self.forget_copy()
-            return self.at(step)
+        """A training that is ready for ``step``, with the history it has by then."""
+        if self._snapshot is not None and self._snapshot.training.current <= step:
+            try:
+                return self._from_copy(self._snapshot, step)
+            except Exception:  # noqa: BLE001  # of a copy that lacks something
+                self.forget_copy()
+        training = self.before(step)
+        training.ready(step)
+        return training
+
+    def before(self, step: int) -> Training:
+        """A training just before ``step``, begun anew."""
+        training = self.start(self.planned)
+        training.advance(0, step)
+        return training
+
+    def _from_copy(self, snapshot: Snapshot, step: int) -> Training:
+        training = copied(snapshot.training)
+        snapshot.put_back_generators()
+        if training.current < step:
+            training.step()
+            training.clear_grads()
+            training.advance(training.current + 1, step)
+            training.ready(step)
         return training
 
     def begins_alike(self) -> bool:

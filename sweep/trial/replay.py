@@ -1,14 +1,12 @@
 """One step of a trial, lived through again from the same bits with sources switched off.
 
-A trial is deterministic, so the moment before a step is reached by training up to it once
-more: nothing of an optimizer has to be copied, wherever it keeps its state. To clear that
-state, an optimizer is built anew over a model built anew, which is given the moment's bits.
+What is replayed is `step()`, from the moment before it acts: the grads are there by then. To clear
+an optimizer's state, one is built anew over a model built anew, which is given the moment's bits.
 Nothing is said unless the step, replayed as it was, gives the bits that the trial saw.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,6 +23,7 @@ from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, Source
 
 NO_SWITCH = "weight decay cannot be switched off with the state kept"
+IN_BACKWARD = "the optimizer has a part in backward, which a replay does not run again"
 NOTHING_OFF: Sources = frozenset()
 
 ChangeGrad = Callable[[nn.Parameter], None]
@@ -92,9 +91,11 @@ class Reruns:
 
     def with_decay_switched_off(self, off: Sources) -> Parameters:
         """After the step by a new optimizer, built with decay, which is switched off in it."""
-        training = self._new(decay=True)
-        switch_decay_off(training)
-        return self._after(training, _to_grads(off))
+        if (key := (switch_decay_off, off)) not in self._done:
+            training = self._new(decay=True)
+            switch_decay_off(training)
+            self._done[key] = self._after(training, _to_grads(off))
+        return self._done[key]
 
     def end(self) -> tuple[bytes, ...]:
         """A hash of every parameter after the step as it was, for each trial."""
@@ -146,32 +147,32 @@ class Reruns:
         return after
 
     def _kept(self) -> Training:
-        """A training just before the step, with the history it has by then."""
+        """A training that is ready for the step, with the history it has by then."""
         training = self._reach.at(self.witness.step)
         if difference(self.witness.before, copies(training.frozen_parameters)).moved:
             raise UnexplainedError(NOT_REPEATED)
         return training
 
     def _new(self, *, decay: bool) -> Training:
-        """A training just before the step whose optimizer is new, with or without decay.
+        """A training that is ready for the step, its optimizer new, with or without decay.
 
-        Its parameters are new, too: an optimizer may keep what it knows of them anywhere.
+        Its parameters are new, too: an optimizer may keep what it knows of them anywhere. Their
+        grads are those that the step as it was found.
         """
         self.without(NOTHING_OFF)
         planned = self._reach.planned
-        return self._reach.start(planned if decay else _without_decay(planned), self._moment)
+        training = self._reach.start(planned if decay else _without_decay(planned), self._moment)
+        if training.acts_in_backward():
+            raise UnexplainedError(IN_BACKWARD)
+        training.begin(self.witness.step)
+        return training
 
     def _after(self, training: Training, change: ChangeGrad) -> Parameters:
-        def interfere() -> None:
-            for parameter in training.frozen_parameters.values():
-                self._first(parameter)
-                change(parameter)
+        def first_and_then(parameter: nn.Parameter) -> None:
+            self._first(parameter)
+            change(parameter)
 
-        training.begin(self.witness.step)
-        training.interfere = interfere
-        training.backward()
-        if training.losses and not _same(training.losses[0], self.witness.loss):
-            raise UnexplainedError(NOT_REPEATED)
+        training.change_grads(first_and_then)
         training.step()
         return copies(training.frozen_parameters)
 
@@ -270,10 +271,6 @@ def switch_decay_off(training: Training) -> None:
         for group in optimizer.param_groups if optimizer is not None else ():
             if key in group:
                 group[key] = 0.0
-
-
-def _same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _to_grads(off: Sources) -> ChangeGrad:

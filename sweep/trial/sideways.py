@@ -8,8 +8,10 @@ state that the step leaves behind, on one of the next few.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
+from torch import nn
 
 from sweep.trial.causes import NOT_REPEATED, UnexplainedError
 from sweep.trial.diary import Followed
@@ -42,10 +44,12 @@ def _differ(reach: Reach, followed: Sequence[Followed], *, without_grads: bool) 
     """
     training = reach.at(followed[0].step)
     if without_grads:
-        training.interfere = lambda: _drop_grads_if_frozen(training)
+        training.change_grads(partial(_drop_if, training))
     differ = [False] * training.replicates
     for lived in followed:
-        training.run(lived.step)
+        if lived is not followed[0]:
+            training.ready(lived.step)
+        training.step()
         others = digests(training.other_parameters.values(), training.replicates)
         now = zip(others, lived.others, strict=True)
         differ = [was or here != there for was, (here, there) in zip(differ, now, strict=True)]
@@ -57,10 +61,9 @@ def _differ(reach: Reach, followed: Sequence[Followed], *, without_grads: bool) 
     return differ
 
 
-def _drop_grads_if_frozen(training: Training) -> None:
+def _drop_if(training: Training, parameter: nn.Parameter) -> None:
     if training.frozen:
-        for parameter in training.frozen_parameters.values():
-            parameter.grad = None
+        parameter.grad = None
 
 
 def _align(training: Training, lived: Followed) -> None:

@@ -1,16 +1,15 @@
 """The built-in workloads once for each of several seeds, as one workload whose parts never meet.
 
-Every tensor has the replicate as its first dimension. The products are laid out as
-`torch.nn.functional.linear` lays out its own, so that each replicate's bits come out the same.
+Every tensor has the replicate as its first dimension. The products, and their grads, are laid out
+as those of `torch.nn.functional.linear` are, so that each replicate's bits come out the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch.nn import functional
 
 from sweep.trial.probe import bits
 from sweep.workloads.built_in import build_workload
-from sweep.workloads.digits import Digits
+from sweep.workloads.kept import KeptProduct, product
 from sweep.workloads.workload import Workload
 
 Data = tuple[Tensor, Tensor]
@@ -27,11 +26,15 @@ Data = tuple[Tensor, Tensor]
 class StackedNet(nn.Module):
     """`sweep.workloads.built_in.ArticleNet` once for each replicate."""
 
-    def __init__(self, layer1: Tensor, layer2: Tensor) -> None:
-        """Copies the weights, ``(replicates, hidden, features)`` and ``(.., classes, hidden)``."""
+    def __init__(self, layer1: Tensor, layer2: Tensor, kept: KeptProduct) -> None:
+        """Copies the weights, ``(replicates, hidden, features)`` and ``(.., classes, hidden)``.
+
+        The product of the first layer is ``kept``.
+        """
         super().__init__()
-        self.layer1 = _StackedLinear(layer1)
-        self.layer2 = _StackedLinear(layer2)
+        self.layer1 = _StackedLinear(layer1, kept.of)
+        self.layer2 = _StackedLinear(layer2, product)
+        self._kept = kept
         self._log_probabilities = torch.empty(0)
 
     def forward(self, x: Tensor, detach_layer1: bool = False) -> Tensor:
@@ -42,7 +45,7 @@ class StackedNet(nn.Module):
         hidden = self.layer1(x)
         if detach_layer1:
             hidden = hidden.detach()
-        log_probabilities = functional.log_softmax(self.layer2(torch.relu(hidden)), dim=-1)
+        log_probabilities = functional.log_softmax(self.layer2(self._kept.relu(hidden)), dim=-1)
         self._log_probabilities = log_probabilities.detach()
         return log_probabilities
 
@@ -84,9 +87,9 @@ def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workloa
     """
     if len(seeds) == 1:
         return build_workload(name, seeds[0], device)
-    data, layer1, layer2 = _replicates(name, tuple(seeds), device)
+    data, net = _replicates(name, tuple(seeds), device)
     return Workload(
-        StackedNet(layer1, layer2),
+        StackedNet(*net),
         data,
         _loss,
         ("layer1.weight",),
@@ -96,68 +99,29 @@ def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workloa
     )
 
 
-def replicates_alone(
-    stack: Workload, name: str, seeds: Sequence[int], device: str = "cpu"
-) -> Iterator[Workload]:
-    """Each replicate of ``stack`` as the workload that it would be alone, with the weights it has.
-
-    Of one seed it is ``stack`` itself.
-    """
-    if len(seeds) == 1:
-        yield stack
-        return
-    for number, seed in enumerate(seeds):
-        alone = build_workload(name, seed, device)
-        parts = {key: weight[number] for key, weight in stack.model.state_dict().items()}
-        alone.model.load_state_dict(parts)
-        yield alone
-
-
-@dataclass(slots=True)
-class _StackedData:
-    """What each replicate trains on at a step, stacked; of full batches that is one pair."""
-
-    alone: tuple[Any, ...]
-    _step: int = -1
-    _batch: Data | None = field(default=None)
-
-    def batch(self, step: int) -> Data:
-        """``x``, ``(replicates, examples, features)``, and classes, ``(replicates, examples)``."""
-        if self._batch is None or (self._is_minibatched and step != self._step):
-            batches = [each.batch(step) if self._is_minibatched else each for each in self.alone]
-            x, y = (torch.stack([batch[i] for batch in batches]) for i in (0, 1))
-            self._step, self._batch = step, (x, y)
-        return self._batch
-
-    @property
-    def _is_minibatched(self) -> bool:
-        return isinstance(self.alone[0], Digits)
-
-
 @lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
 def _replicates(
     name: str, seeds: tuple[int, ...], device: str
-) -> tuple[_StackedData, Tensor, Tensor]:
+) -> tuple[Data, tuple[Tensor, Tensor, KeptProduct]]:
     alone = [build_workload(name, seed, device) for seed in seeds]
+    x, y = (torch.stack([workload.data[i] for workload in alone]) for i in (0, 1))
     weights = [
         torch.stack([parameter.detach() for parameter in parameters])
         for parameters in zip(*(workload.model.parameters() for workload in alone), strict=True)
     ]
-    return _StackedData(tuple(workload.data for workload in alone)), weights[0], weights[1]
+    return (x, y), (weights[0], weights[1], KeptProduct())
 
 
-def _loss(model: nn.Module, data: _StackedData, step: int) -> Tensor:
-    x, y = data.batch(step)
-    return _summed_loss(model(x), y)
+def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
+    return _summed_loss(model(data[0]), data[1])
 
 
-def _detached_loss(model: nn.Module, data: _StackedData, step: int) -> Tensor:
-    x, y = data.batch(step)
-    return _summed_loss(model(x, detach_layer1=True), y)
+def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
+    return _summed_loss(model(data[0], detach_layer1=True), data[1])
 
 
-def _each_loss(model: nn.Module, data: _StackedData, step: int) -> list[float]:
-    return cast("StackedNet", model).losses(data.batch(step)[1])
+def _each_loss(model: nn.Module, data: Data, step: int) -> list[float]:
+    return cast("StackedNet", model).losses(data[1])
 
 
 def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:
@@ -168,32 +132,11 @@ def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:
 class _StackedLinear(nn.Module):
     """A linear layer without bias for each replicate."""
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, multiply: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight.clone())
+        self._multiply = multiply
 
     def forward(self, x: Tensor) -> Tensor:
         """``(replicates, examples, outputs)`` of ``x`` ``(replicates, examples, inputs)``."""
-        outputs: Tensor = _StackedProduct.apply(x, self.weight)  # type: ignore[no-untyped-call]
-        return outputs
-
-
-class _StackedProduct(torch.autograd.Function):
-    """``x @ weight.T`` for each replicate, with its grads in a linear layer's own layout.
-
-    Autograd's grads of the same product come out transposed, and sums in another order.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return torch.bmm(x, weight.mT)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        of_x, of_weight = ctx.needs_input_grad
-        return (
-            torch.bmm(grad, weight) if of_x else None,
-            torch.bmm(grad.mT, x) if of_weight else None,
-        )
+        return self._multiply(x, self.weight)

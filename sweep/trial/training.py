@@ -18,7 +18,7 @@ from sweep.optimizers.build import build_optimizer
 from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
 from sweep.trial.scoring import score_of
-from sweep.trial.stack import apart, build_stack, replicates_alone
+from sweep.trial.stack import apart, build_stack
 from sweep.values import schedule
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, ZeroGrad
@@ -41,7 +41,7 @@ class Training:
         losses: the loss of each forward pass of the current step; of a stack, the sum.
         grads: what the frozen parameters' grads were just before ``step()`` acted on them, for
             each trial.
-        interfere: called between backward and step on every step; nothing unless set.
+        interfere: called after every backward pass; nothing unless set.
     """
 
     def __init__(
@@ -63,8 +63,7 @@ class Training:
         self.planned = planned
         self.entry = registry.lookup(setting.optimizer)
         self.schedule = schedule.parse(setting.schedule)
-        self._seeds, self._device = tuple(seeds) or (setting.seed,), device
-        self.take(build_stack(planned.workload, self._seeds, device))
+        self.take(build_stack(planned.workload, seeds or (setting.seed,), device))
         self.way = WAYS[setting.freeze]
         self.losses: list[float] = []
         self.grads = (GradState.NONE,) * self.replicates
@@ -97,7 +96,8 @@ class Training:
         self.current = step
         self.frozen = self.schedule.frozen(step)
         self.losses = []
-        self.way.begin(self.frozen_parameters.values(), self.main, self.frozen)
+        layer, rate_key = self.frozen_parameters.values(), self.entry.rate_key
+        self.way.begin(layer, self.main, rate_key, self.frozen)
 
     def backward(self) -> None:
         """Forward and backward, then whatever the way of freezing does to the grads."""
@@ -120,10 +120,28 @@ class Training:
         if not self.entry.needs_closure:
             self._zero_grad()
 
-    def run(self, step: int) -> None:
-        """One whole step but for clearing the grads after it."""
+    def ready(self, step: int) -> None:
+        """The step up to the moment before ``step()`` acts."""
         self.begin(step)
         self.backward()
+
+    def change_grads(self, change: Callable[[nn.Parameter], None]) -> None:
+        """Does ``change`` to each frozen parameter, on whose grad ``step()`` is about to act.
+
+        It is done again after every later backward pass: a closure brings grads of its own.
+        """
+
+        def interfere() -> None:
+            for parameter in self.frozen_parameters.values():
+                change(parameter)
+
+        self.interfere = interfere
+        if not self.entry.needs_closure or self.entry.backward_first:
+            interfere()
+
+    def run(self, step: int) -> None:
+        """One whole step but for clearing the grads after it."""
+        self.ready(step)
         self.step()
 
     def advance(self, start: int, stop: int) -> None:
@@ -131,6 +149,13 @@ class Training:
         for step in range(start, stop):
             self.run(step)
             self.clear_grads()
+
+    def acts_in_backward(self) -> bool:
+        """Whether something, such as an optimizer, has hooked itself to a parameter's grad."""
+        return any(
+            p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
+            for p in self.workload.model.parameters()
+        )
 
     def losses_of_each(self) -> list[list[float]]:
         """The ``losses`` of each trial."""
@@ -145,12 +170,9 @@ class Training:
         each = zip(*(apart(it, self.replicates) for it in finite), strict=True)
         return [all(bool(it.all()) for it in parts) for parts in each]
 
-    def scores_of_each(self) -> list[float | None]:
-        """What `score_of` says of each trial's model as it stands."""
-        seeds, name = self._seeds, self.planned.workload
-        return [
-            score_of(alone) for alone in replicates_alone(self.workload, name, seeds, self._device)
-        ]
+    def score(self) -> float | None:
+        """What `score_of` says of the model as it stands; None for a stack."""
+        return score_of(self.workload)
 
     def _build(self, groups: list[dict[str, nn.Parameter]]) -> Optimizer:
         optimizer = build_optimizer(

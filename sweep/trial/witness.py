@@ -20,14 +20,12 @@ class Witness:
 
     Attributes:
         step: which, counting from 0.
-        loss: of its first forward pass; of a stack's, the sum.
         before: the frozen parameters just before it.
         grads: what the optimizer found in their grads, for each trial.
         after: a hash of all parameters just after it, for each trial.
     """
 
     step: int
-    loss: float
     before: Parameters
     grads: tuple[GradState, ...]
     after: tuple[bytes, ...]
@@ -36,7 +34,7 @@ class Witness:
     def of(cls, training: Training, before: Parameters) -> Self:
         """What is to be seen of ``training`` just after a step."""
         after = digests(training.workload.model.parameters(), training.replicates)
-        return cls(training.current, training.losses[0], before, training.grads, after)
+        return cls(training.current, before, training.grads, after)
 
 
 def copies(parameters: Mapping[str, Tensor]) -> Parameters:

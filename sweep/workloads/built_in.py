@@ -20,11 +20,25 @@ from torch.nn import functional
 from sweep.errors import WorkloadError
 from sweep.workloads import digits
 from sweep.workloads.importing import look_in_current_directory
+from sweep.workloads.kept import KeptProduct
 from sweep.workloads.seeding import seeded
 from sweep.workloads.sizes import BUILT_IN, WorkloadSize
 from sweep.workloads.workload import Score, Workload
 
 Data = tuple[Tensor, Tensor]
+
+
+class KeptLinear(nn.Linear):
+    """A linear layer without a bias whose latest product is kept."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Initialised as `torch.nn.Linear` is."""
+        super().__init__(inputs, outputs, bias=False)
+        self.kept = KeptProduct()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(examples, outputs)`` of ``x`` ``(examples, inputs)``."""
+        return self.kept.of(x, self.weight)
 
 
 class ArticleNet(nn.Module):
@@ -33,7 +47,7 @@ class ArticleNet(nn.Module):
     def __init__(self, features: int = 196, hidden: int = 64, classes: int = 3) -> None:
         """Initialised by torch's default, from the global generator."""
         super().__init__()
-        self.layer1 = nn.Linear(features, hidden, bias=False)
+        self.layer1 = KeptLinear(features, hidden)
         self.layer2 = nn.Linear(hidden, classes, bias=False)
 
     def forward(self, x: Tensor, detach_layer1: bool = False) -> Tensor:
@@ -44,7 +58,7 @@ class ArticleNet(nn.Module):
         hidden = self.layer1(x)
         if detach_layer1:
             hidden = hidden.detach()
-        logits: Tensor = self.layer2(torch.relu(hidden))
+        logits: Tensor = self.layer2(self.layer1.kept.relu(hidden))
         return logits
 
 

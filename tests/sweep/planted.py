@@ -139,6 +139,22 @@ class GradsInAttribute(Planted):
         return grad + before + 0.01
 
 
+class ActsInBackward(Planted):
+    """Its history moves it, and is what backward brought, not what the step finds."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.register_post_accumulate_grad_hook(self.remember)
+
+    def remember(self, parameter):
+        self.state[parameter]["seen"] = parameter.grad.clone()
+
+    def direction(self, parameter, grad, group):
+        return grad + self.state[parameter].get("seen", 0.0)
+
+
 class Anchor(Planted):
     """Its history moves it: it pulls back to where the parameters were when it was built."""
 

@@ -4,7 +4,7 @@ import pytest
 
 from sweep.trial.causes import NOT_REPEATED, movements
 from sweep.trial.reach import Reach
-from sweep.trial.replay import Replay, Reruns
+from sweep.trial.replay import IN_BACKWARD, Replay, Reruns
 from sweep.trial.training import Training
 from sweep.trial.trial import run_trial
 from sweep.trial.witness import Witness, copies
@@ -86,6 +86,7 @@ UNEXPLAINED = [
     ("LateDecay", "zero", 0.1, NO_SWITCH),
     ("LateDecay", "never", 0.1, NO_SWITCH),
     ("NeedsDecay", "zero", 0.1, "a replay raised ValueError: weight_decay must be > 0"),
+    ("ActsInBackward", "zero", 0.0, IN_BACKWARD),
     ("MomentumOfAll", "zero", 0.0, NOT_REPEATED),
     ("DecayOfAll", "zero", 0.1, NOT_REPEATED),
 ]
