@@ -75,12 +75,12 @@ def ask_watch(case: Case, truth: Truth, **options: Any) -> Answer:
             names = [f"{leak.parameter}[{row}]" for row in leak.rows]
         found |= {(leak.step, name) for name in names}
     named = set().union(*(_words(str(k.explanation)) for k in leaks.leaks if k.explanation))
-    rows = [row for _, row in leaks.account().iterrows()] if hasattr(leaks, "account") else []
-    for row in rows:
-        if row["meant"] == "trainable" and not _moved_steps(row):
+    account = leaks.account()
+    for _, row in account[account["meant"] == "trainable"].iterrows():
+        if not _moved_steps(row):
             found.add((None, row["parameter"]))
             named.add("no optimizer" if row["place"] == "no optimizer" else "no gradient")
-    told = {row["parameter"]: words for row in rows if (words := _told(row))}
+    told = {row["parameter"]: words for _, row in account.iterrows() if (words := _told(row))}
     return Answer(frozenset(found), frozenset(named), leaks.summary(), told=told)
 
 
