@@ -198,10 +198,10 @@ def _closing_line(name: str, where: str, progress: Progress) -> str:
         return (
             f"{name}: all {progress.planned:,} trials were recorded already in {where}; ran none."
         )
-    rate = progress.finished / progress.seconds
+    rate = f" ({progress.finished / progress.seconds:.3g} a second)" if progress.finished else ""
     return (
         f"{name}: {taken}ran {progress.finished:,} of {progress.planned:,} trials "
-        f"in {progress.seconds:.1f} s ({rate:.3g} a second), recorded in {where}."
+        f"in {progress.seconds:.1f} s{rate}, recorded in {where}."
     )
 
 

@@ -85,7 +85,7 @@ def _train(
         diary.after_step(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)
-    finite = training.finite_of_each()
+    finite, score = training.finite_of_each(), training.score()
     del training, probe  # the replays have parameters and states of their own
     reach = Reach(planned, start, diary.snapshot, diary.first_end)
     known = hindsight(reach, diary, [tally.first_leak_step for tally in tallies])
@@ -95,7 +95,9 @@ def _train(
             environment=environment(device),
             optimizer_package=registry.package_of(each.setting.optimizer),
             verdict=tally.verdict,
-            measurement=tally.measurement(finite_parameters=is_finite, frozen_norm=norm),
+            measurement=tally.measurement(
+                finite_parameters=is_finite, frozen_norm=norm, score=score
+            ),
             causes=found.causes,
             sideways=found.sideways,
             train_seconds=seconds,
