@@ -13,7 +13,6 @@ NOT_NAMED_BY_US = {"__init__", "__main__"}
 _FRONT_DOOR = "what people import of the module of that name in sweep/"
 _SCHEMA = "analysis imports nothing of sweep: it knows the database by its public schema"
 _OF_EACH = "one in each module of a family, which a table gathers"
-_TO_BE_RENAMED = "still to be renamed"
 
 SHARED_MODULES = {
     "lightning": _FRONT_DOOR,
@@ -23,15 +22,12 @@ SHARED_MODULES = {
 
 SHARED_NAMES = {
     "CAUSE_FLAGS": _SCHEMA,
-    "Data": _TO_BE_RENAMED,
     "ENVIRONMENT_COLUMNS": _SCHEMA,
     "EXIT_MISUSE": _SCHEMA,
     "EXIT_NOT_THERE": _SCHEMA,
-    "REMEDIES": _TO_BE_RENAMED,
     "ROWS": _OF_EACH,
-    "WatchLeaks": _TO_BE_RENAMED,
+    "WatchLeaks": "what people add to their training, one for each framework",
     "logger": "what a module's logger is called everywhere",
-    "remedies": _TO_BE_RENAMED,
 }
 """Names that more than one public class, function or constant has, with the reason."""
 
@@ -81,6 +77,5 @@ def test_no_two_public_things_have_one_name():
 def test_what_is_shared_with_a_reason_is_still_shared():
     of_modules = shared((path.stem, path) for path in modules())
     of_things = shared((name, path) for path in modules() for name in public_names(path))
-    excused = (SHARED_MODULES | SHARED_NAMES).items()
-    kept = {name for name, reason in excused if reason != _TO_BE_RENAMED}
-    assert kept - set(of_modules) - set(of_things) == set()
+    assert set(SHARED_MODULES) - set(of_modules) == set()
+    assert set(SHARED_NAMES) - set(of_things) == set()

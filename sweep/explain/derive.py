@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sweep.explain.explanation import Explanation, MetGrad, ReplayedStep
-from sweep.explain.variants import remedies, risks
+from sweep.explain.variants import risks, tried_remedies
 from sweep.trial.causes import Movements, Parameters, difference, movements, tried
 from sweep.trial.modes import fresh_modes
 from sweep.trial.probe import Change
@@ -37,7 +37,7 @@ def explain(planned: PlannedTrial, *, device: str = "cpu") -> Explanation:
         return Explanation(planned, outcome)
     lived = _Lived(Reach(planned, partial(Training, device=device)), outcome, step)
     replayed, unexplained = lived.replayed()
-    tried = remedies if outcome.verdict is Verdict.LEAKS else risks
+    tried = tried_remedies if outcome.verdict is Verdict.LEAKS else risks
     variants = tried(planned, device)
     return Explanation(planned, outcome, lived.layer, replayed, unexplained, variants)
 

@@ -16,7 +16,7 @@ from sweep.values.words import Axis, Freeze, Verdict, ZeroGrad
 
 Changes = Mapping[Axis, Any]
 
-REMEDIES: tuple[Changes, ...] = (
+AGAINST_A_LEAK: tuple[Changes, ...] = (
     {Axis.ZERO_GRAD: ZeroGrad.NONE},
     {Axis.FREEZE: Freeze.GRAD_NONE},
     {Axis.FREEZE: Freeze.OWN_OPTIMIZER},
@@ -34,9 +34,9 @@ RISKS: tuple[Changes, ...] = (
 """What to try on a trial that holds, to see what it owes its stillness to."""
 
 
-def remedies(planned: PlannedTrial, device: str) -> tuple[Variant, ...]:
+def tried_remedies(planned: PlannedTrial, device: str) -> tuple[Variant, ...]:
     """Each remedy that applies to ``planned``, run; combinations too where none holds alone."""
-    candidates = list(_applicable(planned, REMEDIES))
+    candidates = list(_applicable(planned, AGAINST_A_LEAK))
     tried = [_run(planned, changes, device) for changes in candidates]
     for together in range(2, len(candidates) + 1):
         if any(variant.verdict is Verdict.HOLDS for variant in tried):

@@ -20,7 +20,7 @@ from sweep.workloads.built_in import build_workload
 from sweep.workloads.kept import KeptProduct, product
 from sweep.workloads.workload import Workload
 
-Data = tuple[Tensor, Tensor]
+_Examples = tuple[Tensor, Tensor]
 
 
 class StackedNet(nn.Module):
@@ -102,7 +102,7 @@ def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workloa
 @lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
 def _replicates(
     name: str, seeds: tuple[int, ...], device: str
-) -> tuple[Data, tuple[Tensor, Tensor, KeptProduct]]:
+) -> tuple[_Examples, tuple[Tensor, Tensor, KeptProduct]]:
     alone = [build_workload(name, seed, device) for seed in seeds]
     x, y = (torch.stack([workload.data[i] for workload in alone]) for i in (0, 1))
     weights = [
@@ -112,15 +112,15 @@ def _replicates(
     return (x, y), (weights[0], weights[1], KeptProduct())
 
 
-def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
+def _loss(model: nn.Module, data: _Examples, step: int) -> Tensor:
     return _summed_loss(model(data[0]), data[1])
 
 
-def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
+def _detached_loss(model: nn.Module, data: _Examples, step: int) -> Tensor:
     return _summed_loss(model(data[0], detach_layer1=True), data[1])
 
 
-def _each_loss(model: nn.Module, data: Data, step: int) -> list[float]:
+def _each_loss(model: nn.Module, data: _Examples, step: int) -> list[float]:
     return cast("StackedNet", model).losses(data[1])
 
 

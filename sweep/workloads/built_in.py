@@ -25,7 +25,7 @@ from sweep.workloads.seeding import seeded
 from sweep.workloads.sizes import BUILT_IN, WorkloadSize
 from sweep.workloads.workload import Score, Workload
 
-Data = tuple[Tensor, Tensor]
+Examples = tuple[Tensor, Tensor]
 
 
 class KeptLinear(nn.Linear):
@@ -78,7 +78,7 @@ def build_workload(name: str, seed: int, device: str = "cpu") -> Workload:
 
 
 @lru_cache(maxsize=4)  # a replay builds its workload several times over, and data is only read
-def _article(size: WorkloadSize, seed: int, device: str) -> tuple[Data, ArticleNet]:
+def _article(size: WorkloadSize, seed: int, device: str) -> tuple[Examples, ArticleNet]:
     """Data and initialised model, in this order from the generator seeded with ``seed``."""
     with seeded(seed):
         x = torch.randn(size.examples, size.features)
@@ -125,12 +125,12 @@ def _detached_digits_loss(model: nn.Module, data: digits.Digits, step: int) -> T
     return functional.cross_entropy(model(x, detach_layer1=True), y)
 
 
-def _loss(model: nn.Module, data: Data, step: int) -> Tensor:
+def _loss(model: nn.Module, data: Examples, step: int) -> Tensor:
     x, y = data
     return functional.cross_entropy(model(x), y)
 
 
-def _detached_loss(model: nn.Module, data: Data, step: int) -> Tensor:
+def _detached_loss(model: nn.Module, data: Examples, step: int) -> Tensor:
     x, y = data
     return functional.cross_entropy(model(x, detach_layer1=True), y)
 
