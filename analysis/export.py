@@ -17,7 +17,7 @@ from analysis.formats import FileFormat, written
 from analysis.tables import SUMMARIES
 from analysis.whole_file import whole_file
 
-MOST_ROWS = 60
+MOST_READ = 60
 """Of a table in a format for readers; a longer one is for programs."""
 
 
@@ -42,7 +42,7 @@ def export_tables(
 
     Makes ``out_dir`` where it is missing and replaces files of the same names, each in one
     step, so that a reader never sees half of one. Unless ``every``, a table without rows is
-    left out, and so is, in a format for readers, one of more than `MOST_ROWS` rows; a file
+    left out, and so is, in a format for readers, one of more than `MOST_READ` rows; a file
     of its name that is there from before is then removed.
 
     Args:
@@ -91,6 +91,6 @@ def _format(name: str) -> FileFormat:
 def _left_out(rows: int, choice: FileFormat) -> str:
     if not rows:
         return "it has no rows"
-    if choice.is_for_readers and rows > MOST_ROWS:
+    if choice.is_for_readers and rows > MOST_READ:
         return f"its {rows:,} rows are too many to read"
     return ""

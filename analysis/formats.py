@@ -48,6 +48,9 @@ class FileFormat(StrEnum):
 
 MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragraph
 _RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
+_KEPT = frozenset({"optimizers", "none", "zero", "never", "causes", "remedy"})
+"""What a table is about, whether or not it is the same in every row."""
+_EDGES = frozenset({"below", "above"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -55,7 +58,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "|": r"\textbar{}",
 } | {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
@@ -80,16 +83,19 @@ class ReadersTable:
 
 
 def for_readers(rows: pd.DataFrame, name: str, caption: str) -> ReadersTable:
-    """``rows`` rounded, without columns that are empty or the same in each of several rows."""
+    """``rows`` rounded, without columns that are empty or the same in each of several rows.
+
+    The sweep is a column only where there are several.
+    """
     same = [column for column in rows.columns if _is_same(rows[column])]
     told = [
-        f"{column} {shown(column, rows[column].iloc[0])}"
+        f"{column} {readable(column, rows[column].iloc[0])}"
         for column in same
         if rows[column].notna().all() and column != "sweep"
     ]
     kept = rows.drop(columns=same)
     columns = tuple(map(str, kept.columns))
-    cells = [[shown(column, value) for value in kept[column]] for column in columns]
+    cells = [[readable(column, value) for value in kept[column]] for column in columns]
     return ReadersTable(
         name=name,
         caption=f"{caption} In every row: {', '.join(told)}." if told else caption,
@@ -134,7 +140,10 @@ def markdown_text(table: ReadersTable) -> str:
 
 
 def latex_text(table: ReadersTable) -> str:
-    r"""A LaTeX table, for a preamble with ``\usepackage{booktabs}``."""
+    r"""A LaTeX table, for a preamble with ``\usepackage{booktabs,graphicx}``.
+
+    One that is wider than the text is made as wide as that.
+    """
     longest = [max(map(len, cells)) for cells in zip(table.columns, *table.rows, strict=True)]
     wide = sum(length > MOST_LETTERS for length in longest)
     kinds = [
@@ -147,13 +156,14 @@ def latex_text(table: ReadersTable) -> str:
         r"\centering\small",
         rf"\caption{{{_latex(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{''.join(kinds)}}}",
         r"\toprule",
         " & ".join(_latex(name) for name in table.columns) + r" \\",
         r"\midrule",
         *body,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -187,14 +197,14 @@ def written(
     return content.encode() if isinstance(content, str) else content
 
 
-def shown(name: str, value: Any) -> str:
+def readable(name: str, value: Any) -> str:
     """A cell of column ``name`` as a reader wants it: rounded, rates as percent, null empty."""
     import pandas as pd
 
     if pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):
-        return f"{percent(value)}%" if name in _RATES else f"{value:.3g}"
+        return f"{percent(value)}%" if name in _RATES else f"{value:.{9 if name in _EDGES else 3}g}"
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "yes" if value else "no"
     return _CONTROL.sub(" ", str(value))
@@ -216,8 +226,9 @@ def percent(rate: float) -> str:
 
 def _is_same(column: pd.Series) -> bool:
     """Whether a column says nothing of a row: empty, or the same in each of several rows."""
-    several = len(column) > 1 and column.nunique(dropna=False) == 1
-    return bool(several or (len(column) and column.isna().all()))
+    several = (len(column) > 1 or column.name == "sweep") and column.nunique(dropna=False) == 1
+    kept = column.name in _KEPT and column.notna().any()
+    return bool(not kept and (several or (len(column) and column.isna().all())))
 
 
 def _is_numeric(column: pd.Series) -> bool:
@@ -243,7 +254,9 @@ def _markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    """``text`` with nothing that LaTeX takes for its own; what its fonts may lack is a ``?``."""
+    known = (sign if sign.isascii() or "À" <= sign <= "ÿ" else "?" for sign in text)
+    return "".join(_LATEX.get(sign, sign) for sign in known)
 
 
 __all__: Sequence[str] = (
@@ -251,6 +264,6 @@ __all__: Sequence[str] = (
     "ReadersTable",
     "for_readers",
     "percent",
-    "shown",
+    "readable",
     "written",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -154,6 +155,9 @@ def _part(name: str, values: list[Any]) -> pd.Series:
     if kind is Kind.WORD:
         return pd.Series(pd.Categorical(values))
     if kind is Kind.TIME:
+        wrong = next((v for v in values if not isinstance(v, str | datetime | None)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r:.40} is no time")
         return pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
     return pd.Series(pd.array(values, dtype=kind.value))
 

@@ -71,15 +71,14 @@ def cover(leaks: Sequence[Point], holds: Sequence[Point], lattice: Lattice) -> C
     if not leaks:
         return Cover((), minimal=True)
     points = sorted(leaks) + sorted(holds)
-    first, others = points[: len(leaks)], points[len(leaks) :]
     tried = list(islice(_boxes(points, len(leaks), lattice), MOST_BOXES + 1))
     complete = len(tried) <= MOST_BOXES and all(
         map(_is_every_set_tried, lattice.words, lattice.ordered)
     )
     clear = [(box, held) for box, held in tried if held >> len(leaks) == 0]
-    if not complete:
-        grown = [_grown(point, others, lattice) for point in first]
-        clear += [(box, _held(box, first)) for box in grown]
+    if not complete:  # each leak alone, so that there is a cover whatever was not tried
+        alone = (tuple(1 << value for value in point) for point in points[: len(leaks)])
+        clear += [(box, 1 << number) for number, box in enumerate(alone)]
     cheapest: dict[int, _Column] = {}
     for box, held in clear:
         column = (_price(box, lattice), box)
@@ -135,21 +134,6 @@ def _masks(size: int, ordered: bool) -> tuple[int, ...]:
     return tuple(sorted(runs, reverse=True))
 
 
-def _grown(point: Point, holds: Sequence[Point], lattice: Lattice) -> Masks:
-    """A maximal box around ``point``, grown along one axis after the other."""
-    box = [1 << value for value in point]
-    for axis, value in enumerate(point):
-        others = [a for a in range(len(point)) if a != axis]
-        taken = {hold[axis] for hold in holds if all(box[a] >> hold[a] & 1 for a in others)}
-        if lattice.ordered[axis]:
-            low = max((t for t in taken if t < value), default=-1) + 1
-            high = min((t for t in taken if t > value), default=len(lattice.words[axis]))
-            box[axis] = (1 << high) - (1 << low)
-        else:
-            box[axis] = sum(1 << v for v in range(len(lattice.words[axis])) if v not in taken)
-    return tuple(box)
-
-
 def _cheapest(columns: dict[int, _Column], leaks: int) -> tuple[list[Masks], bool]:
     """The cheapest boxes that together hold all ``leaks``, and whether that was proved."""
     from scipy.optimize import LinearConstraint, milp  # type: ignore[import-untyped]
@@ -169,28 +153,9 @@ def _cheapest(columns: dict[int, _Column], leaks: int) -> tuple[list[Masks], boo
         options=options,
     )
     if found.x is None:
-        return _widest_first(columns, everyone), False
+        return [box for _, box in columns.values()], False
     chosen = [columns[each][1] for each, taken in zip(held, found.x, strict=True) if taken > 0.5]
     return chosen, bool(found.status == 0)
-
-
-def _widest_first(columns: dict[int, _Column], uncovered: int) -> list[Masks]:
-    """The cover that takes the box with most of what is left each time."""
-    chosen = []
-    while uncovered:
-        best = max(columns, key=lambda held: ((held & uncovered).bit_count(), -columns[held][0]))
-        chosen.append(columns[best][1])
-        uncovered &= ~best
-    return chosen
-
-
-def _held(box: Masks, points: Sequence[Point]) -> int:
-    """The ``points`` that are in the box, as bits."""
-    return sum(
-        1 << number
-        for number, point in enumerate(points)
-        if all(mask >> value & 1 for mask, value in zip(box, point, strict=True))
-    )
 
 
 def _price(box: Masks, lattice: Lattice) -> int:

@@ -52,7 +52,8 @@ COMMANDS = {
 LIBRARIES = {
     "resume": ("torch",),
     "table": ("analysis.tables",),
-    "table importance": ("analysis.tables", "optuna", "sklearn.ensemble"),
+    "table rules": ("analysis.tables", "scipy.optimize"),
+    "table importance": ("analysis.tables", "scipy.optimize"),
 }
 """What an item's process imports before the clock starts, by the first words of its name."""
 
@@ -130,8 +131,7 @@ def _resume(url: str) -> str:
 def _table(name: str, url: str) -> str:
     from analysis.tables import SUMMARIES
 
-    table = SUMMARIES[name]
-    return f"{len(table.make(table.read(url))):,} rows"
+    return f"{len(SUMMARIES[name].table(url)):,} rows"
 
 
 def _view(name: str, url: str) -> str:

@@ -59,7 +59,7 @@ def leaksweep(trials: int, folder: Path) -> float:
     """Seconds that a sweep of empty trials takes."""
     with Store.open(f"sqlite:///{folder / f'{trials}.db'}") as store:
         runner = Runner(JOBS, run_trial=empty_trial)
-        run_sweep(store, grid_of(20), runner)  # starts the workers
+        run_sweep(store, grid_of(20), runner)  # starts the process that workers are forked from
         grid = grid_of(trials)
         started = time.perf_counter()
         progress = run_sweep(store, grid, runner)

@@ -72,10 +72,11 @@ def run(
         name=name,
         trace=trace or None,
     )
+    runner = Runner(trials_at_once(jobs), trace=chosen.trace)
+    runner.check()
     grid, url = Grid(chosen), _url(db)
     if chosen.workload not in BUILT_IN:
         check_workload(chosen.workload, next(iter(grid)).setting.seed)
-    runner = Runner(trials_at_once(jobs), trace=chosen.trace)
     with Store.open(url) as store, shown_progress(chosen.name, shown=progress) as observe:
         run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
     return Results(url, chosen.name)
@@ -164,4 +165,4 @@ def _listed(values: Any) -> str:
 def _url(db: str | Path) -> str:
     from sweep.store.url import parse_url
 
-    return parse_url(str(db) if "://" in str(db) else f"sqlite:///{db}").text
+    return parse_url(db).text

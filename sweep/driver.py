@@ -11,15 +11,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
+from sweep.optimizers import registry
 from sweep.running.pace import Pace
 from sweep.running.runner import Runner
-from sweep.store.store import RecordedSweep, Store
+from sweep.store.store import Missing, RecordedSweep, Store
+from sweep.store.taking_over import take_over
 from sweep.store.writer import Writer
-from sweep.values.words import Verdict
+from sweep.values.outcome import Environment
+from sweep.values.words import Backend, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Progress:
         seconds: how long this run has taken.
         a_second: trials that finish in a second, as of late; None until that can be said.
         extended_from: trials that were planned before, where this run extends the sweep.
+        part_of: trials that the recorded sweep has, where this run is of a part of it.
+        taken: how many of the recorded ones this run took over from other sweeps.
     """
 
     planned: int
@@ -42,6 +48,8 @@ class Progress:
     seconds: float
     a_second: float | None = None
     extended_from: int | None = None
+    part_of: int | None = None
+    taken: int = 0
 
     @property
     def finished(self) -> int:
@@ -68,18 +76,55 @@ def run_sweep(
 ) -> Progress:
     """Runs what the sweep of ``grid``'s name lacks and returns where it then stands.
 
-    Commits as it goes. ``observe`` is called at the start and after each outcome. A trial
+    What other sweeps of the database have run in this environment is taken over and not trained
+    again. Commits as it goes. ``observe`` is called at the start and after each outcome. A trial
     that fails is recorded as failed; with ``retry_failed`` those of earlier runs are run
     again; where the grid is traced, those without steps are, too. Raises SweepMismatchError
     for a recorded sweep of that name which is neither part of this grid nor contains it, or
     whose trials ran on another device, and DatabaseError where the database fails; what was
     finished by then, or by an interruption, is kept.
     """
-    started, pace = time.monotonic(), Pace()
+    started = time.monotonic()
     sweep, before = claim(store, grid, runner.device)
-    missing = store.missing(sweep.id, grid, retry_failed=retry_failed, traced=grid.spec.trace)
+    asked = partial(
+        store.missing, sweep.id, grid, retry_failed=retry_failed, traced=grid.spec.trace
+    )
+    with store.running(sweep.id):
+        missing = asked()
+        taken = _taken_over(store, sweep, missing, runner, traced=grid.spec.trace)
+        missing = asked() if taken else missing
+        whole = sweep.planned if sweep.planned > grid.size else None
+        progress = Progress(grid.size, missing.recorded, {}, 0.0, None, before, whole, taken)
+        return _run(store, sweep, missing, runner, progress, started, observe)
+
+
+def _taken_over(
+    store: Store, sweep: RecordedSweep, missing: Missing, runner: Runner, *, traced: bool
+) -> int:
+    """How many of the missing trials another sweep has run in the environment that they would."""
+    if runner.run_trial is not None or runner.backend is Backend.DASK:
+        return 0  # what is run, or where, is not known here
+
+    def here() -> Environment:
+        from sweep.trial.machine import environment  # imports torch: only where it may be worth it
+
+        return environment(runner.device)
+
+    return take_over(store, sweep.id, missing, here, registry.package_of, traced=traced)
+
+
+def _run(
+    store: Store,
+    sweep: RecordedSweep,
+    missing: Missing,
+    runner: Runner,
+    progress: Progress,
+    started: float,
+    observe: Observer,
+) -> Progress:
+    """Runs and writes what is missing, from ``progress`` on, and returns where it then stands."""
     ran: Counter[Verdict] = Counter()
-    progress = Progress(grid.size, missing.recorded, {}, 0.0, extended_from=before)
+    pace = Pace()
 
     def now() -> Progress:
         seconds = time.monotonic() - started

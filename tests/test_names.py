@@ -18,41 +18,21 @@ _TO_BE_RENAMED = "still to be renamed"
 SHARED_MODULES = {
     "lightning": _FRONT_DOOR,
     "transformers": _FRONT_DOOR,
-    "prose": _TO_BE_RENAMED,
 }
 """Names that more than one module has, with the reason."""
 
 SHARED_NAMES = {
-    "ALL": _TO_BE_RENAMED,
-    "AXES": _TO_BE_RENAMED,
-    "Box": _TO_BE_RENAMED,
-    "CHUNK": _TO_BE_RENAMED,
-    "Call": _TO_BE_RENAMED,
+    "CAUSE_FLAGS": _SCHEMA,
     "Data": _TO_BE_RENAMED,
-    "ENVIRONMENT": _TO_BE_RENAMED,
+    "ENVIRONMENT_COLUMNS": _SCHEMA,
     "EXIT_MISUSE": _SCHEMA,
     "EXIT_NOT_THERE": _SCHEMA,
-    "Explanation": _TO_BE_RENAMED,
-    "MAX_DEPTH": _TO_BE_RENAMED,
-    "MOST_NAMED": _TO_BE_RENAMED,
-    "MOST_POINTS": _TO_BE_RENAMED,
-    "MOST_ROWS": _TO_BE_RENAMED,
-    "MOST_VALUES": _TO_BE_RENAMED,
-    "NEEDS": _OF_EACH,
     "REMEDIES": _TO_BE_RENAMED,
     "ROWS": _OF_EACH,
-    "SEED": _TO_BE_RENAMED,
-    "SETTING": _TO_BE_RENAMED,
-    "Setting": _TO_BE_RENAMED,
-    "Space": _TO_BE_RENAMED,
-    "WIDTH": _TO_BE_RENAMED,
     "WatchLeaks": _TO_BE_RENAMED,
-    "complaint": _TO_BE_RENAMED,
+    "facts_of": _TO_BE_RENAMED,
     "logger": "what a module's logger is called everywhere",
     "remedies": _TO_BE_RENAMED,
-    "shown": _TO_BE_RENAMED,
-    "summary": _TO_BE_RENAMED,
-    "title": _OF_EACH,
 }
 """Names that more than one public class, function or constant has, with the reason."""
 

@@ -31,12 +31,12 @@ def leak_rate_by_axis(frame: pd.DataFrame) -> alt.TopLevelMixin:
     if not found:
         raise NothingToDrawError("no two settings that leak or hold differ in one axis alone")
     pairs = pd.concat(found, ignore_index=True)
-    number = counted(int(pairs["pairs"].sum()), "pair of settings")
+    number = counted(int(pairs["pairs"].sum()), "pair")
     subtitle = f"Leak rates before and after, averaged over {number} that differ in it alone"
-    return titled(_panels(pairs), title(overall_effects(frame)), subtitle)
+    return titled(_panels(pairs), _title(overall_effects(frame)), subtitle)
 
 
-def title(effects: dict[str, float]) -> str:
+def _title(effects: dict[str, float]) -> str:
     """The axes that matter most by ``total_effect``, as the table `importance` has it."""
     named = [(axis, share_of(share, 1)) for axis, share in effects.items() if share > 0]
     if not named:

@@ -36,10 +36,10 @@ def drift_ratio_by_cause(frame: pd.DataFrame) -> alt.TopLevelMixin:
     chart = _rows(placed) if few else _panels(placed)
     what = "A point" if few else "Each step up"
     subtitle = f"{what} is one leaking setting, its seeds folded{_left_out(settings)}"
-    return titled(chart, title(placed), subtitle)
+    return titled(chart, _title(placed), subtitle)
 
 
-def title(placed: pd.DataFrame) -> str:
+def _title(placed: pd.DataFrame) -> str:
     """In how many settings of this sweep the layer moves farther frozen than trained."""
     farther = int((placed["ratio"] > 1).sum())
     share = share_of(farther, len(placed))
@@ -87,13 +87,10 @@ def _panels(placed: pd.DataFrame) -> Any:
     columns = 2 if len(words) > 1 else 1
     x = alt.X("ratio:Q", title=_RATIO, **log_axis(rows["ratio"]))
     y = alt.Y("share:Q", title="share of settings", axis=alt.Axis(format="%", tickCount=3))
-    base = alt.Chart()
-    steps = base.mark_line(interpolate="step-after", color=HUES[0], strokeWidth=1.5).encode(
-        x=x, y=y
-    )
-    panel = alt.layer(_equal(), steps, _marked(base, 14)).properties(
-        width=330 // columns - 10, height=90
-    )
+    base = alt.Chart().encode(x=x, y=y)
+    steps = base.mark_line(interpolate="step-after", color=HUES[0], strokeWidth=1.5)
+    panel = alt.layer(_equal(), steps, _marked(base, 14))
+    panel = panel.properties(width=330 // columns - 10, height=90)
     header = alt.Header(title=None, labelLimit=170)
     chart = panel.facet(
         alt.Facet("causes:N", sort=words, header=header),

@@ -19,13 +19,12 @@ from analysis.figures.look import (
     summed,
     titled,
 )
-from analysis.figures.phrases import counted, joined
+from analysis.figures.phrases import MOST_IN_TITLE, counted, joined
 from analysis.schema import CLEARINGS, FREEZES, USUAL_FREEZES, in_order
 from analysis.tables.rates import rates
 
-MOST_ROWS = 30  # with more optimizers, those with the same rates share a row
+MOST_APART = 30  # with more optimizers, those with the same rates share a row
 MOST_COLUMNS = 3  # panels side by side
-MOST_NAMED = 3  # optimizers that a title spells out
 
 _WORD = {"none": "set to None", "zero": "zeroed", "never": "never cleared"}
 _COUNTS = ("trials", "leaks", "inert", "failed")
@@ -36,17 +35,17 @@ def leak_rate_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Leak rate by optimizer (rows) and zero_grad (columns), a panel for each way of freezing.
 
     Panels are told apart by schedule and freeze; ways of freezing with the same rates in every
-    cell share one, and so do, where there are more than `MOST_ROWS`, optimizers a row. Raises
+    cell share one, and so do, where there are more than `MOST_APART`, optimizers a row. Raises
     NothingToDrawError where no trial leaks or holds.
     """
     cells = rates(frame, ["optimizer", "zero_grad", "schedule", "freeze"])
     if not cells["trials"].sum():
         raise NothingToDrawError("no trial leaks or holds")
     cells = cells.assign(row=_shared_rows(cells), panel=_shared_panels(cells))
-    return titled(_panels(cells), title(cells), f"Percent of trials that leak{_remarks(cells)}")
+    return titled(_panels(cells), _title(cells), f"Percent of trials that leak{_remarks(cells)}")
 
 
-def title(cells: pd.DataFrame) -> str:
+def _title(cells: pd.DataFrame) -> str:
     """What the rates say of a layer frozen as people freeze one, without a full stop.
 
     Of the other ways of freezing where the sweep has none of those: a way that writes zeros
@@ -72,7 +71,7 @@ def _said(cells: pd.DataFrame) -> str:
     if not any(leaking.values()):
         return "no optimizer leaks"
     with_none = leaking.get("none", [])
-    if "none" in leaking and len(with_none) <= MOST_NAMED and len(words) > 1:
+    if "none" in leaking and len(with_none) <= MOST_IN_TITLE and len(words) > 1:
         who = joined(with_none) if with_none else "no optimizer"
         verb = "leak" if len(with_none) > 1 else "leaks"
         return f"with grads set to None, {'only ' if with_none else ''}{who} {verb}"
@@ -86,7 +85,7 @@ def _said(cells: pd.DataFrame) -> str:
 def _shared_rows(cells: pd.DataFrame) -> pd.Series:
     """The name of the row that each cell's optimizer is drawn in."""
     optimizers = in_order("optimizer", cells["optimizer"])
-    if len(optimizers) <= MOST_ROWS:
+    if len(optimizers) <= MOST_APART:
         return cells["optimizer"]
     names: dict[str, str] = {}
     for group in _alike(cells, "optimizer", ["zero_grad", "schedule", "freeze"]):

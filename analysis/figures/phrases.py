@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from analysis.formats import percent
 
+MOST_IN_TITLE = 3  # names that a title spells out
+
 
 def joined(names: Sequence[str], last: str = "and") -> str:
     """The names as a clause of a sentence.

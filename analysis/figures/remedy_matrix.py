@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import altair as alt
@@ -18,11 +19,10 @@ from analysis.figures.look import (
     summed,
     titled,
 )
-from analysis.figures.phrases import joined
+from analysis.figures.phrases import MOST_IN_TITLE, joined
 from analysis.schema import FREEZES, USUAL_FREEZES, in_order
 from analysis.tables.remedy_pairs import EVERY, remedies
 
-MOST_NAMED = 3  # remedies that a title spells out
 _AXES = ("zero_grad", "freeze", "momentum", "weight_decay")
 _SUMS = ("pairs", "stopped", "left")
 
@@ -45,10 +45,10 @@ def remedies_matrix(frame: pd.DataFrame) -> alt.TopLevelMixin:
     keys = ["panel", "frozen_by", "axis", "to", "remedy", "optimizer", "zero_grad"]
     sums = pairs.groupby(keys, as_index=False)[list(_SUMS)].sum()
     subtitle = "Percent of leaks stopped (of how many), in pairs that differ in the remedy alone"
-    return titled(_matrix(sums), title(sums), subtitle)
+    return titled(_matrix(sums), _title(sums), subtitle)
 
 
-def title(pairs: pd.DataFrame) -> str:
+def _title(pairs: pd.DataFrame) -> str:
     """The remedies that stop every leak of a layer frozen as people freeze one, or the best.
 
     Of all leaks where the sweep has none of those.
@@ -62,7 +62,7 @@ def title(pairs: pd.DataFrame) -> str:
         stopped, tried = sums["stopped"][best], sums["pairs"][best]
         found = f"{best} stops most, {stopped:,} of {tried:,}"
         return f"No remedy stops every leak it was tried on; {found}"
-    widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[:MOST_NAMED]
+    widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[:MOST_IN_TITLE]
     if len(whole) == 1:
         return f"Only {whole[0]} stops every leak it was tried on"
     more = [f"{len(whole) - len(widest)} more"] if len(whole) > len(widest) else []
@@ -70,28 +70,42 @@ def title(pairs: pd.DataFrame) -> str:
 
 
 def _matrix(pairs: pd.DataFrame) -> Any:
-    starts = in_order("zero_grad", pairs["zero_grad"])
     first = pairs["frozen_by"].str.split(", ").str[0].map(FREEZES.index)
-    panels = list(dict.fromkeys(pairs.assign(first=first).sort_values("first")["panel"]))
+    panels = pairs.assign(first=first).sort_values("first")["panel"].unique()
+    starts = in_order("zero_grad", pairs["zero_grad"])
+    drawn = [
+        _panel(name, pairs[pairs["panel"] == name], starts, is_last=name == panels[-1])
+        for name in panels
+    ]
+    return alt.vconcat(*drawn, data=inline(pairs), spacing=8)
+
+
+def _panel(name: str, pairs: pd.DataFrame, starts: list[str], *, is_last: bool) -> Any:
+    """The leaks of one way of freezing; the last panel has the scale."""
+    bare = alt.Axis(labels=False, ticks=False, domain=False, title=None)
     base = alt.Chart().encode(
-        x=alt.X("zero_grad:N", sort=starts, title="zero_grad of the leak", axis=BARE_AXIS),
+        x=alt.X(
+            "zero_grad:N",
+            sort=starts,
+            scale=alt.Scale(domain=starts),
+            title="zero_grad of the leak",
+            axis=BARE_AXIS if is_last else bare,
+        ),
         y=alt.Y("remedy:N", sort=_ordered(pairs), title=None, axis=BARE_AXIS),
     )
     scale = alt.Scale(domain=[0, 0.5, 1], range=list(STOP_RAMP), interpolate="lab")
+    shown = ("panel", "remedy", "zero_grad", *_SUMS)
     cell = base.mark_rect(stroke="white").encode(
         color=alt.Color("rate:Q", scale=scale, legend=None),
-        tooltip=[
-            alt.Tooltip(name, type="nominal") for name in ("panel", "remedy", "zero_grad", *_SUMS)
-        ],
+        tooltip=[alt.Tooltip(field, type="nominal") for field in shown],
     )
     ink = alt.condition("datum.rate > 0.6", alt.value("white"), alt.value(INK))
     text = base.mark_text(fontSize=SMALL_TEXT).encode(text="cell:N", color=ink)
-    panel = alt.layer(cell, text).properties(width=alt.Step(86), height=alt.Step(18))
-    header = alt.Header(title=None, labelAnchor="start", labelLimit=400)
-    rows = alt.Facet("panel:N", sort=panels, header=header)
-    chart = panel.facet(rows, data=inline(pairs), columns=1, spacing=8)
+    heading = alt.TitleParams(name, fontSize=SMALL_TEXT, offset=2, frame="group")
+    whole = alt.layer(cell, text, title=heading, width=alt.Step(86), height=alt.Step(18))
+    own = whole.transform_filter(f"datum.panel === {json.dumps(name)}")  # whatever is in it
     return (
-        summed(chart.resolve_scale(y="independent"), _SUMS, ["panel", "remedy", "zero_grad"])
+        summed(own, _SUMS, ["panel", "remedy", "zero_grad"])
         .transform_calculate(rate="datum.stopped / datum.pairs")
         .transform_calculate(percent=RATE_TEXT)
         .transform_calculate(cell="datum.percent + '  (' + datum.stopped + '/' + datum.pairs + ')'")

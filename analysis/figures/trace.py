@@ -31,18 +31,18 @@ def article_trace(steps: pd.DataFrame) -> alt.TopLevelMixin:
     """
     traced = steps[steps.groupby("id")["frozen"].transform("any").astype(bool)]
     if traced.empty:
-        raise NothingToDrawError("no trial with frozen steps was traced, as run --trace does")
+        raise NothingToDrawError("no trial with frozen steps was recorded step by step")
     chosen = _chosen(traced)
     first = chosen.iloc[0]
     setting = ", ".join(f"{axis} {first[axis]:.6g}" for axis in _NUMBERS if pd.notna(first[axis]))
     subtitle = f"{_NOTE}. {first['optimizer']}, {setting}, schedule {first['schedule']}"
-    return titled(_panels(chosen), title(chosen), subtitle)
+    return titled(_panels(chosen), _title(chosen), subtitle)
 
 
 _NUMBERS = ("lr", "weight_decay", "momentum")
 
 
-def title(steps: pd.DataFrame) -> str:
+def _title(steps: pd.DataFrame) -> str:
     """Whether the layer moved on frozen steps, by zero_grad, as a sentence."""
     frozen = steps[steps["frozen"].astype(bool)]
     moved = frozen.groupby("zero_grad", observed=True)["moved"].any()

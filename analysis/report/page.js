@@ -69,7 +69,8 @@
     for (const table of document.querySelectorAll("table[data-optimizer]")) {
       const place = Number(table.dataset.optimizer);
       for (const row of table.tBodies[0].rows) {
-        row.hidden = wanted !== null && !wanted.has(row.cells[place].textContent.trim());
+        const own = row.cells[place].textContent.trim().split(", "); // a row may be of several
+        row.hidden = wanted !== null && !own.some((name) => wanted.has(name));
       }
     }
   }

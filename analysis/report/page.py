@@ -50,7 +50,7 @@ def page(made: list[Section]) -> str:
     figures = {
         f"{place}-{figure.name}": figure.spec
         for place, section in enumerate(made)
-        for figure in section.figures
+        for figure in filter(None, (section.answer, *section.figures))
     }
     libraries, script = _libraries(), _own("page.js")
     text: str = _template().render(

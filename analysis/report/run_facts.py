@@ -14,7 +14,7 @@ from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, SEEDS, SETTING_AXES, in_
 from analysis.sweeps import SweepRecord
 
 _NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
-MOST_VALUES = 16  # of an axis or fact that are spelled out before the rest are only counted
+MOST_SPELLED = 16  # of an axis or fact that are spelled out before the rest are only counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,17 @@ def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> t
         Fact("workload", _values(frame["workload"])),
         Fact("steps", _values(frame["steps"])),
     ]
-    facts += [Fact(name, _values(runs[name])) for name in ENVIRONMENT_COLUMNS]
-    return (*facts, Fact("optimizers of", _values(runs["optimizer_package"])))
+    known = [name for name in ENVIRONMENT_COLUMNS if runs[name].notna().any()]
+    facts += [Fact(name, _values(runs[name], absent="not recorded")) for name in known]
+    packages = _values(runs["optimizer_package"], absent="not recorded")
+    return (*facts, Fact("optimizers of", packages))
 
 
 def grid_facts(frame: pd.DataFrame) -> tuple[Fact, ...]:
     """Each axis with the values that its trials have."""
-    seeds = frame[SEEDS].str.split(",").explode().astype("int64").rename("seed")
-    return (
-        *(Fact(axis, _values(frame[axis])) for axis in SETTING_AXES),
-        Fact("seed", _values(seeds)),
-    )
+    seeds = frame[SEEDS].str.split(",").explode().astype("int64")
+    columns = [*(frame[axis] for axis in SETTING_AXES), seeds.rename("seed")]
+    return tuple(Fact(str(column.name), _values(column)) for column in columns)
 
 
 def repeat(record: SweepRecord) -> Repeat:
@@ -114,14 +114,15 @@ def _assignments(values: dict[str, Any]) -> str:
     return "\n".join(f"{key} = {json.dumps(value)}" for key, value in pairs if value is not None)
 
 
-def _values(column: pd.Series) -> str:
-    """The distinct values of a column as words, the first few spelled out."""
+def _values(column: pd.Series, absent: str = "not applicable") -> str:
+    """The distinct values of a column: of many words the first few, of many numbers the ends."""
     known = column.dropna().unique()
     if isinstance(column.dtype, pd.CategoricalDtype):
         texts = in_order(str(column.name), map(str, known))
+        more = len(texts) - MOST_SPELLED
+        texts = texts[:MOST_SPELLED] + ([f"and {counted(more, 'other')}"] if more > 0 else [])
+    elif len(known) > MOST_SPELLED:
+        texts = [f"{len(known):,} values from {min(known):.6g} to {max(known):.6g}"]
     else:
         texts = [f"{value:.6g}" for value in sorted(known)]
-    if column.isna().any():
-        texts.append("not applicable")
-    more = len(texts) - MOST_VALUES
-    return ", ".join(texts[:MOST_VALUES]) + (f" and {counted(more, 'other')}" if more > 0 else "")
+    return ", ".join([*texts, absent] if column.isna().any() else texts)

@@ -1,4 +1,4 @@
-"""A summary table as the report shows it: cells as text, and the whole as a CSV to keep."""
+"""A table as the report shows it: cells as text, and the whole as a CSV to keep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from analysis.formats import ReadersTable, csv_text, for_readers
-from analysis.tables import Summary
+from analysis.schema import as_words
 
 _SAFE_IN_URI = ",;:/()=+*'!~@$"
 
@@ -19,7 +19,8 @@ class TableView:
 
     Attributes:
         shown: its caption, heads and cells.
-        optimizer: the place of the optimizer's column; None where there is none.
+        optimizer: the place of the column with the optimizer, or with several joined by
+            commas; None where there is none.
         csv: all columns and digits, as a ``data:`` URI.
     """
 
@@ -28,9 +29,10 @@ class TableView:
     csv: str
 
 
-def table_view(summary: Summary, rows: pd.DataFrame) -> TableView:
+def table_view(name: str, caption: str, rows: pd.DataFrame) -> TableView:
     """The table's rows for the report; see `TableView`."""
-    shown = for_readers(rows, summary.name, summary.caption)
-    place = shown.columns.index("optimizer") if "optimizer" in shown.columns else None
+    rows = as_words(rows)
+    shown = for_readers(rows, name, caption)
+    places = [shown.columns.index(n) for n in ("optimizer", "optimizers") if n in shown.columns]
     uri = f"data:text/csv;charset=utf-8,{quote(csv_text(rows), safe=_SAFE_IN_URI)}"
-    return TableView(shown, place, uri)
+    return TableView(shown, places[0] if places else None, uri)

@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.exceptions import UnknownChoiceError
 from analysis.folded import Readings
 from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
+from analysis.sweeps import load_sweeps
 from analysis.tables import rates
 from analysis.tables.axis_shares import importance
 from analysis.tables.cause_counts import CAUSED, causes
@@ -23,6 +24,7 @@ from analysis.tables.did_it_move import results
 from analysis.tables.failed_trials import failures
 from analysis.tables.leak_rules import rules
 from analysis.tables.remedy_pairs import remedies
+from analysis.tables.watched_parameters import WATCHED, watched
 
 _SETTINGS = frozenset({SweepKind.GRID, SweepKind.SEARCH})
 """The kinds of sweep whose trials are settings; a watch's are parameters of one setting."""
@@ -48,21 +50,31 @@ class Summary:
     only: str | None = None
     kinds: frozenset[SweepKind] = _SETTINGS
 
+    def table(self, database: str, sweep: str | None = None) -> pd.DataFrame:
+        """The table, of one sweep or of all; raises as `analysis.load.load_trials` does."""
+        return self.make(Readings(database, sweep, []).of(self))
+
 
 def summary_table(name: str, database: str, sweep: str | None = None) -> pd.DataFrame:
     """The summary table ``name`` of one sweep, or of all in the database.
 
     ``database`` is a file's path or a URL. A sweep of which the table says nothing, as a watch
-    is no grid, has no rows in it. Raises UnknownChoiceError for a name that no table has, and
-    what `analysis.load.load_trials` raises.
+    is no grid, has no rows in it; the ``results`` of a watch have a row a parameter. Raises
+    UnknownChoiceError for a name that no table has, and what `analysis.load.load_trials` raises.
     """
+    return summary_of(name, database, sweep).table(database, sweep)
+
+
+def summary_of(name: str, database: str, sweep: str | None = None) -> Summary:
+    """What `summary_table` makes for these, with its caption; raises as it does."""
     if name not in SUMMARIES:
         raise UnknownChoiceError("table", name, tuple(SUMMARIES))
-    summary = SUMMARIES[name]
-    return summary.make(Readings(database, sweep, []).of(summary))
+    kinds = [each.kind for each in load_sweeps(database) if each.name == sweep]
+    is_watch = kinds == [SweepKind.WATCH] and name == WATCHED_TABLE.name
+    return WATCHED_TABLE if is_watch else SUMMARIES[name]
 
 
-_POOLED = "over the trials that leak or hold; `pools` names what else differs among them"
+_POOLED = "over the trials that leak or hold; the column pools names what else differs among them"
 _RATED = ("sweep", "sweep_kind", *SETTING_AXES, *rates.MEASURED)
 _ALL = (
     Summary(
@@ -121,7 +133,7 @@ _ALL = (
         remedies,
         ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
         "Leaks that a change of one axis stops and leaves, in pairs of trials that differ in it "
-        "alone; each remedy is tried on leaks of a layer frozen as `frozen_by` says.",
+        "alone; each remedy is tried on leaks of a layer frozen as the column frozen_by says.",
     ),
     Summary(
         "rules",
@@ -145,6 +157,15 @@ _ALL = (
         kinds=frozenset(SweepKind),
     ),
 )
+
+WATCHED_TABLE = Summary(
+    "results",
+    watched,
+    WATCHED,
+    "Did what was to keep still move? What a gradient reached on every step has no row.",
+    kinds=frozenset({SweepKind.WATCH}),
+)
+"""The results of a watch, which has no others."""
 
 SUMMARIES: Mapping[str, Summary] = MappingProxyType({summary.name: summary for summary in _ALL})
 """Every summary table by name, in the order of the documentation."""

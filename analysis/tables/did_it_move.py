@@ -124,7 +124,7 @@ def _row(optimizer: str, point: tuple[str | float | None, ...], cells: dict[str,
 
 def _cell(found: _Counts | None) -> str:
     """The verdict of all trials; where they differ, the first that occurs with its count."""
-    if found is None:
+    if found is None or not any(found):  # a verdict that is none is counted nowhere
         return ""
     told = [(word, count) for word, count in zip(VERDICTS, found, strict=True) if count]
     word, count = told[0]

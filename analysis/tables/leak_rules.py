@@ -7,7 +7,7 @@ no rule over the axes can be exact; then the majority of each setting is taken, 
 can beat, and the trials that it is wrong about are counted.
 
 A number with many values, as a search has, is cut where a decision tree of scikit-learn cuts
-it. Where that gives no exact rule of at most `MOST_TERMS` terms there is no short one: then a
+it. Where that gives no exact rule of at most `MOST_TERMS` terms no short one is found: then a
 smaller tree's answer is put in words, with how often it is right.
 """
 
@@ -66,7 +66,7 @@ class FoundRule:
             return str(self.rule)
         terms = f"{len(self.rule.terms)} term{'s' if len(self.rule.terms) != 1 else ''}"
         right = f"{self.trials - self.exceptions:,} of {self.trials:,} trials"
-        return f"no short rule: right about {right} by the best found of {terms}: {self.rule}"
+        return f"no short rule found: right about {right} by the best found of {terms}: {self.rule}"
 
 
 def rules(frame: pd.DataFrame) -> pd.DataFrame:

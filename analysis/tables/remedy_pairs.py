@@ -39,7 +39,7 @@ _Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AxisChange:
     """A change of ``axis`` from ``before`` to ``after``.
 
     ``before`` is ``>0`` for any such number, and None for any value but ``after``.
@@ -63,12 +63,12 @@ class Change:
 
 
 CHANGES = (
-    Change("zero_grad", "zero", "none"),
-    Change("zero_grad", "never", "none"),
-    Change("zero_grad", "never", "zero"),
-    *(Change("freeze", None, way) for way in FREEZES),
-    Change("momentum", _POSITIVE, "0"),
-    Change("weight_decay", _POSITIVE, "0"),
+    AxisChange("zero_grad", "zero", "none"),
+    AxisChange("zero_grad", "never", "none"),
+    AxisChange("zero_grad", "never", "zero"),
+    *(AxisChange("freeze", None, way) for way in FREEZES),
+    AxisChange("momentum", _POSITIVE, "0"),
+    AxisChange("weight_decay", _POSITIVE, "0"),
 )
 """Every remedy that is looked for, in the order of the table."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-MOST_SPELLED = 3  # of a list in a cell, before the rest are only counted
+MOST_LISTED = 3  # of a list in a cell, before the rest are only counted
 
 
 def first_few(texts: Sequence[str]) -> str | None:
@@ -16,8 +16,8 @@ def first_few(texts: Sequence[str]) -> str | None:
     >>> first_few(["a", "b"]), first_few(["a", "b", "c", "d", "e"])
     ('a; b', 'a; b; c; and 2 more')
     """
-    more = len(texts) - MOST_SPELLED
-    return "; ".join([*texts[:MOST_SPELLED], *([f"and {more} more"] if more > 0 else [])]) or None
+    more = len(texts) - MOST_LISTED
+    return "; ".join([*texts[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]) or None
 
 
 def assigned(pairs: Iterable[tuple[str, Any]]) -> str:

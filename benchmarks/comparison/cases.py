@@ -140,6 +140,7 @@ LEAKS = (
     case(
         "LBFGS, detached from step 3 on, grads None",
         lambda: layers(partial(LBFGS, lr=0.1, max_iter=2), later, closure=True),
+        "history",
         "despite None",
     ),
     case(
@@ -163,7 +164,7 @@ LEAKS = (
         "pruned single weights under weight decay",
         lambda: masked(ELEMENT_MASK, DECAY, elements((0, 1), (1, 0))),
         "decay",
-        granularity="row",
+        frozen={"weight": torch.tensor(ELEMENT_MASK) == 0},
     ),
     case(
         "a layer meant to be frozen that nobody froze",
@@ -208,6 +209,7 @@ LEAKS = (
     case(
         "an optimizer that shrinks what it holds and calls `super().step()`, grads None",
         lambda: layers(partial(DecaysFirst, lr=0.1), always, freeze=requires_grad(always)),
+        "intrinsic",
         "despite None",
     ),
     case(

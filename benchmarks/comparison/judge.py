@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
 
 from comparison.cases import Case
-from comparison.tools import TOOLS, Answer, Tool, ask_watch
+from comparison.tools import TOOLS, Answer
 from comparison.training import Truth, truth
 
 
@@ -14,6 +15,7 @@ class Word(StrEnum):
     """How a tool did."""
 
     CAUGHT = "caught"
+    TOLD = "told"  # without calling it a fault
     QUIET = "quiet"  # rightly
     MISSED = "missed"
     FALSE_ALARM = "false alarm"
@@ -43,13 +45,11 @@ class Row:
 
     Attributes:
         verdicts: by the tool's name.
-        without_options: how `watch` did without the options of the case.
     """
 
     case: Case
     truth: Truth
     verdicts: dict[str, Verdict]
-    without_options: Verdict
 
 
 def row(case: Case) -> Row:
@@ -57,12 +57,7 @@ def row(case: Case) -> Row:
     fact = truth(case.build())
     if bool(fact.faults) != bool(case.causes):
         raise ValueError(f"{case.name}: said to go wrong by {set(case.causes)}, saw {fact.faults}")
-    verdicts = {tool.name: _verdict(tool, case, fact) for tool in TOOLS}
-    return Row(case, fact, verdicts, judge(case, fact, ask_watch(case, fact)))
-
-
-def _verdict(tool: Tool, case: Case, fact: Truth) -> Verdict:
-    return judge(case, fact, tool.ask(case, fact))
+    return Row(case, fact, {tool.name: judge(case, fact, tool.ask(case, fact)) for tool in TOOLS})
 
 
 def judge(case: Case, fact: Truth, answer: Answer) -> Verdict:
@@ -71,12 +66,19 @@ def judge(case: Case, fact: Truth, answer: Answer) -> Verdict:
         return Verdict(Word.CANNOT_RUN, answer)
     if not all(fact.confirms(finding) for finding in answer.found):
         return Verdict(Word.FALSE_ALARM, answer)
-    if not answer.found:
-        return Verdict(Word.MISSED if fact.faults else Word.QUIET, answer)
+    if answer.found:
+        return _named(Word.CAUGHT, case, answer, answer.named)
+    told = [causes for name, causes in answer.told.items() if fact.confirms((None, name))]
+    if told:
+        return _named(Word.TOLD, case, answer, frozenset().union(*told))
+    return Verdict(Word.MISSED if fact.faults else Word.QUIET, answer)
+
+
+def _named(word: Word, case: Case, answer: Answer, named: Set[str]) -> Verdict:
     return Verdict(
-        Word.CAUGHT,
+        word,
         answer,
-        named=tuple(sorted(answer.named & case.causes)),
-        mistaken=tuple(sorted(answer.named - case.causes)),
-        all_named=case.causes <= answer.named,
+        named=tuple(sorted(named & case.causes)),
+        mistaken=tuple(sorted(named - case.causes)),
+        all_named=case.causes <= named,
     )

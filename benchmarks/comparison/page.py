@@ -12,6 +12,7 @@ from comparison.tools import TOOLS, Tool
 BEGIN, END = "<!-- made by benchmarks/compare.py -->", "<!-- /made -->"
 
 _BOLD = (Word.MISSED, Word.FALSE_ALARM)
+_NAMING = (Word.CAUGHT, Word.TOLD)
 
 
 def tables(groups: Mapping[str, Sequence[Row]]) -> str:
@@ -51,8 +52,8 @@ class _Notes:
 
 
 def _versions() -> str:
-    rivals = [tool.distribution for tool in TOOLS if tool.distribution != "leaksweep"]
-    named = [f"{name} {version(name).partition('+')[0]}" for name in (*rivals, "torch")]
+    used = dict.fromkeys([*(tool.distribution for tool in TOOLS), "torch"])
+    named = [f"{name} {version(name).partition('+')[0]}" for name in used if name != "leaksweep"]
     return f"Run with {', '.join(named)}."
 
 
@@ -67,20 +68,20 @@ def _score(groups: Mapping[str, Sequence[Row]]) -> str:
 
 def _tally(verdicts: Sequence[Verdict]) -> str:
     words = [verdict.word for verdict in verdicts]
-    counts = [_count(words.count(word), word) for word in Word if word in words]
-    exact = sum(_tells_all(verdict) for verdict in verdicts)
-    if Word.CAUGHT in words:
-        counts[0] += f" ({exact} with the cause)"
+    counts = []
+    for word in Word:
+        if word in words:
+            number = words.count(word)
+            text = f"{number} {word}{'s' if word is Word.FALSE_ALARM and number > 1 else ''}"
+            if word in _NAMING:
+                exact = sum(each.word is word and _tells_all(each) for each in verdicts)
+                text += f" ({exact} with the cause)"
+            counts.append(text)
     return ", ".join(counts)
 
 
-def _count(number: int, word: Word) -> str:
-    plural = "s" if word is Word.FALSE_ALARM and number > 1 else ""
-    return f"{number} {word}{plural}"
-
-
 def _tells_all(verdict: Verdict) -> bool:
-    return verdict.word is Word.CAUGHT and verdict.all_named and not verdict.mistaken
+    return verdict.all_named and not verdict.mistaken
 
 
 def _details(rows: Iterable[Row], notes: _Notes) -> str:
@@ -98,9 +99,9 @@ def _cell(row: Row, tool: Tool, notes: _Notes) -> str:
     text = f"**{verdict.word}**" if verdict.word in _BOLD else str(verdict.word)
     if verdict.word is Word.CANNOT_RUN:
         return f"{text} {notes.mark(_short(verdict.answer.refused))}"
-    if tool is TOOLS[0] and row.without_options.word is not verdict.word:
-        text += f" with `{_option(row)}`, {row.without_options.word} without"
-    return f"{text}{_said(verdict)}" if verdict.word is Word.CAUGHT else text
+    if tool.takes_options and row.case.options:
+        text += f" with `{_option(row)}`"
+    return f"{text}{_said(verdict)}" if verdict.word in _NAMING else text
 
 
 def _said(verdict: Verdict) -> str:
@@ -117,6 +118,8 @@ def _option(row: Row) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_value(name)}: mask" for name in value) + "}"
     text = repr(list(value)) if isinstance(value, tuple) else repr(value)
     return text.replace("'", '"')
 

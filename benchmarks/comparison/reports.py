@@ -174,6 +174,7 @@ def replaced() -> Training:
         first = training.model.get_submodule("first")
         if step == 2 and first.weight is not weight:
             old, first.weight = first.weight, weight
+            training.optimizer.state.pop(old)
             held = training.optimizer.param_groups[0]["params"]
             held[:] = [weight if each is old else each for each in held]
 

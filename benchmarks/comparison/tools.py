@@ -7,11 +7,12 @@ what must move, and, where it looks at one moment, the moment at which it learns
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import pandas as pd
 import tinytorchtest  # type: ignore[import-untyped]
 import torcheck  # type: ignore[import-untyped]
 from pytest_torch.training import assert_all_params_receive_grad, assert_frozen
@@ -22,7 +23,7 @@ from tinytorchtest.tinytorchtest import (  # type: ignore[import-untyped]
 
 from comparison.cases import Case
 from comparison.training import STEPS, Finding, Tensors, Training, Truth
-from sweep import watch
+from leaksweep import watch
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,19 @@ class Answer:
         named: the causes that it named, in the words of `comparison.cases`.
         message: its own words; empty where it said nothing.
         refused: why it could not be asked; empty where it could.
+        told: what it said besides, without calling it a fault: by name, the causes it named.
     """
 
     found: frozenset[Finding] = frozenset()
     named: frozenset[str] = frozenset()
     message: str = ""
     refused: str = ""
+    told: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool: its distribution, and how it is asked.
+    """One tool: its distribution, and how it is asked, with a case's options or without.
 
     ``ask`` is given the case and what is true of it, which serves only to choose the moment
     at which a tool that looks at one moment is called.
@@ -53,10 +56,15 @@ class Tool:
     name: str
     distribution: str
     ask: Callable[[Case, Truth], Answer]
+    takes_options: bool = False
 
 
 def ask_watch(case: Case, truth: Truth, **options: Any) -> Answer:
-    """The whole loop inside ``with watch(model, optimizer, **options)``."""
+    """The whole loop inside ``with watch(model, optimizer, **options)``.
+
+    What `raise_if_any` would raise on is found; what the account has besides, and the summary
+    tells, is told.
+    """
     training = case.build()
     with watch(training.model, training.optimizer, **options) as leaks:
         training.run()
@@ -66,9 +74,42 @@ def ask_watch(case: Case, truth: Truth, **options: Any) -> Answer:
         if leak.rows is not None:
             names = [f"{leak.parameter}[{row}]" for row in leak.rows]
         found |= {(leak.step, name) for name in names}
-    causes = {str(leak.explanation) for leak in leaks.leaks if leak.explanation is not None}
-    named = {word for listed in causes for word in listed.split(", ")} - {"unknown"}
-    return Answer(frozenset(found), frozenset(named), leaks.summary())
+    named = set().union(*(_words(str(k.explanation)) for k in leaks.leaks if k.explanation))
+    account = leaks.account()
+    for _, row in account[account["meant"] == "trainable"].iterrows():
+        if not _moved_steps(row):
+            found.add((None, row["parameter"]))
+            named.add("no optimizer" if row["place"] == "no optimizer" else "no gradient")
+    told = {row["parameter"]: words for _, row in account.iterrows() if (words := _told(row))}
+    return Answer(frozenset(found), frozenset(named), leaks.summary(), told=told)
+
+
+def _told(row: pd.Series[Any]) -> frozenset[str]:
+    """What a row of the account has of movement, or of none, that is no leak."""
+    if row["moved_on_zeros"]:
+        return _words(row["causes"])
+    if row["outside"]:
+        return frozenset({"buffer" if row["place"] == "buffer" else "own code"})
+    if row["place"] == "no optimizer":
+        return frozenset({"no optimizer"})
+    return frozenset() if row["gradients"] else frozenset({"no gradient"})
+
+
+def _words(causes: str) -> frozenset[str]:
+    """The sources in the sets of a cause, such as ``decay, history`` or ``history+decay``."""
+    return frozenset(re.split(r", |\+", causes)) - {"unknown"}
+
+
+def _moved_steps(row: pd.Series[Any]) -> int:
+    """On how many steps a row of the account says that the optimizer moved it."""
+    return sum(
+        row[name] for name in row.index if name.startswith("moved_") and name != "moved_on_zeros"
+    )
+
+
+def ask_watch_by_default(case: Case, truth: Truth) -> Answer:
+    """`watch` told nothing but the model and the optimizer."""
+    return ask_watch(case, truth)
 
 
 def ask_watch_as_told(case: Case, truth: Truth) -> Answer:
@@ -113,6 +154,8 @@ def ask_torcheck(case: Case, truth: Truth) -> Answer:
         _add_checks(training, names)
     except RuntimeError as error:
         return _not_added(training, error)
+    except TypeError as error:  # of what is no Optimizer
+        return Answer(refused=_first_sentence(error))
     for step in range(truth.ask_at, STEPS):
         asked = names.keys() <= training.still(training.model, step).keys()
         (torcheck.enable if asked else torcheck.disable)()
@@ -150,7 +193,8 @@ def ask_tinytorchtest(case: Case, truth: Truth) -> Answer:
 
 
 TOOLS = (
-    Tool("`watch`", "leaksweep", ask_watch_as_told),
+    Tool("`watch`", "leaksweep", ask_watch_by_default),
+    Tool("`watch` with options", "leaksweep", ask_watch_as_told, takes_options=True),
     Tool("pytest-torch", "pytest-torch", ask_pytest_torch),
     Tool("torcheck", "torcheck", ask_torcheck),
     Tool("tinytorchtest", "tinytorchtest", ask_tinytorchtest),
@@ -194,7 +238,7 @@ def _read_pytest_torch(message: str) -> Answer:
 
 
 def _add_checks(training: Training, still: Tensors) -> None:
-    """Registers the optimizer and adds the checks. Raises RuntimeError where torcheck does."""
+    """Registers the optimizer and adds the checks. Raises what torcheck does."""
     torcheck.register(training.optimizer)
     for name, tensor in still.items():
         torcheck.add_tensor_unchanging_check(tensor, tensor_name=name)

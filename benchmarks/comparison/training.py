@@ -124,11 +124,18 @@ class Truth:
     ask_at: int
 
     def confirms(self, finding: Finding) -> bool:
-        """Whether there is such a fault; where either has no step, the name decides."""
-        step, name = finding
-        return any(
-            name == named and (step == at or None in (step, at)) for at, named in self.faults
-        )
+        """Whether there is such a fault."""
+        return any(means(finding, fault) for fault in self.faults)
+
+
+def means(finding: Finding, fault: Finding) -> bool:
+    """Whether what a tool found is the fault; where either has no step, the name decides.
+
+    A row that a tool names, such as ``weight[0]``, has its elements in it: ``weight[0,1]``.
+    """
+    (step, name), (at, named) = finding, fault
+    is_of_row = name.endswith("]") and named.startswith(f"{name[:-1]},")
+    return (name == named or is_of_row) and (step == at or None in (step, at))
 
 
 def truth(training: Training) -> Truth:

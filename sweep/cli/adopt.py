@@ -50,7 +50,7 @@ def adopt(
     A study that `publish` made comes in as it was recorded. Of any other the settings are
     run here, and what the study says of them is printed beside.
 
-    Example: leaksweep adopt --storage sqlite:///optuna.db --name theirs
+    Example: leaksweep adopt --storage optuna.log --name theirs
     """
     from sweep.publishing.adopt import planned_spec, read_study
 

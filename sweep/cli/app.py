@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -26,17 +27,20 @@ from sweep.cli import (
     search,
     serve,
     show,
+    sweeps,
     table,
     verify,
     why,
 )
 from sweep.cli.help import WordedCommand, WordedGroup
 from sweep.cli.screen import on_one_line, say
-from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError
+from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError, SystemLimitError
 
 FROM_A_PERSON = (signal.SIGINT, signal.SIGTERM)
 AGAIN = signal.SIGALRM  # our own: an interruption that Python has dropped comes again
 AGAIN_AFTER_S = 0.01
+SECOND_AFTER_S = 0.5  # what comes sooner is the same keystroke, or a service's
+_NO_THREAD = "can't start new thread"  # Python's own words, whichever library asked for it
 
 
 class _Program(WordedGroup):
@@ -50,12 +54,20 @@ class _Program(WordedGroup):
         except (LeaksweepError, AnalysisError) as error:
             say(on_one_line(str(error)))
             raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as interruption:
+            say(" ".join(("Interrupted.", *map(str, interruption.args))))
+            sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError as error:  # whoever read our output has seen enough
             _print_no_more()
             raise typer.Exit from error
         except OSError as error:
             say(f"The system refused: {error}.")
             _print_no_more()
+            raise typer.Exit(EXIT_MISUSE) from error
+        except RuntimeError as error:
+            if _NO_THREAD not in str(error):
+                raise
+            say(str(SystemLimitError("thread", error)))
             raise typer.Exit(EXIT_MISUSE) from error
         return result
 
@@ -87,6 +99,7 @@ for _command in (
 ):
     app.command(cls=WordedCommand)(_command)
 app.add_typer(show.app, name="show")
+app.add_typer(sweeps.app, name="sweep")
 
 
 def main() -> NoReturn:
@@ -97,23 +110,31 @@ def main() -> NoReturn:
         if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
             sys.stdout.reconfigure(errors="backslashreplace")
         app(prog_name="leaksweep")
-    except (SystemExit, KeyboardInterrupt) as end:  # typer's own, and before it was at work
-        code = end.code if isinstance(end, SystemExit) else EXIT_INTERRUPTED
+    except SystemExit as end:
+        code = end.code
+    except KeyboardInterrupt:  # before a command was at work
+        say("Interrupted.")
+        code = EXIT_INTERRUPTED
     _handle(signal.SIG_IGN, *FROM_A_PERSON, AGAIN)  # what is done is done
-    if code == EXIT_INTERRUPTED:
-        say("Interrupted. What was finished is recorded; the same command goes on from there.")
     gc.freeze()  # Python looks through all it has at its end, and torch has a great deal
     sys.exit(code)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Stops the command, by SIGTERM as by Ctrl-C; once, so that nothing cuts short its end."""
-    _handle(signal.SIG_IGN, *FROM_A_PERSON)
+    """Stops the command, by SIGTERM as by Ctrl-C, so that it ends in order."""
+    _handle(partial(_end_at_once, time.monotonic()), *FROM_A_PERSON)
     raise KeyboardInterrupt
 
 
+def _end_at_once(first: float, _signal: int, _frame: FrameType | None) -> None:
+    """Ends the process where a person interrupts it again: its end takes them too long."""
+    if time.monotonic() - first >= SECOND_AFTER_S:
+        os.write(2, b"Interrupted again: ended at once.\n")
+        os._exit(EXIT_INTERRUPTED)
+
+
 def _handle(
-    handler: Callable[[int, FrameType | None], NoReturn] | signal.Handlers, *signals: signal.Signals
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers, *signals: signal.Signals
 ) -> None:
     for number in signals:
         signal.signal(number, handler)

@@ -17,6 +17,7 @@ from sweep.cli.options import (
     TrialMemory,
     TrialTimeout,
     WorkloadName,
+    command,
     trials_at_once,
 )
 from sweep.cli.screen import print_table, say
@@ -110,7 +111,7 @@ def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None
     _print(search, found, db, out)
     failed = sum(row["verdict"] == Verdict.FAILED for _, row in found.points)
     if failed:
-        say(f"{failed:,} of them failed. The table `failures` of `leaksweep export` says why.")
+        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures')}` says why.")
         raise typer.Exit(EXIT_NOT_THERE)
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.cli.options import DEFAULT_DB, Db, SweepName
 from sweep.cli.output import Format, PrintedAs, print_rows
+
+if TYPE_CHECKING:
+    from sweep.store.query import SweepStatus
+
+COUNTS = ("sweep", "planned", "done", "failed", "remaining", "leaks", "holds", "inert")
+COURSE = ("running", "trials_a_second", "seconds_left", "begun", "last_finished")
+MINUTE = "%Y-%m-%d %H:%M"
+MOST_LOOKED_AT = 50
 
 MAX_TIMEOUT_S = 1_000_000
 """Eleven days: PostgreSQL takes no more than twice as much."""
@@ -18,21 +26,37 @@ def status(
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
-    """Show how far each sweep is: planned, done, failed, remaining.
+    """Show how far each sweep is, how fast it goes, and whether somebody is running it.
+
+    The pace is that of the latest trials, and the time left is what that makes of the rest.
+    Times are UTC.
 
     Example: leaksweep status article
     """
     from sweep.store.query import sweep_status
 
-    columns = ("sweep", "planned", "done", "failed", "remaining", "leaks", "holds", "inert")
-    print_rows(
-        columns,
-        [
-            (s.name, s.planned, s.done, s.failed, s.remaining, s.leaks, s.holds, s.inert)
-            for s in sweep_status(db, sweep)
-        ],
-        format,
-    )
+    found = sweep_status(db, sweep)
+    rows = [(*_counts(each), *_course(db, each, len(found))) for each in found]
+    print_rows((*COUNTS, *COURSE), rows, format)
+
+
+def _counts(status: SweepStatus) -> tuple[object, ...]:
+    return (status.name, *(getattr(status, name) for name in COUNTS[1:]))
+
+
+def _course(db: str, status: SweepStatus, sweeps: int) -> tuple[object, ...]:
+    """How the sweep goes; only when it was begun where there are too many to look at each."""
+    begun = f"{status.created_at:{MINUTE}}"
+    if sweeps > MOST_LOOKED_AT:
+        return (None, None, None, begun, None)
+    from sweep.store.activity import activity
+
+    now = activity(db, status.name)
+    goes_on = status.remaining > 0 and now.running is not False
+    left = status.remaining / now.a_second if goes_on and now.a_second else None
+    last = None if now.last_at is None else f"{now.last_at:{MINUTE}}"
+    running = {True: "yes", False: "no", None: None}[now.running]
+    return (running, now.a_second, None if left is None else round(left), begun, last)
 
 
 def sql(

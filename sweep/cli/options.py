@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -53,12 +55,25 @@ BackendOption = Annotated[
 ]
 
 DEFAULT_DB = "sqlite:///results/sweep.db"
+DB_VARIABLE = "LEAKSWEEP_DB"
+
+
+def command(db: str, *words: object) -> str:
+    """The command of these words that reads the database ``db``, ready to copy."""
+    from sweep.store.url import parse_url
+
+    line = ["leaksweep", *map(str, words)]
+    if db not in (DEFAULT_DB, _normal(os.environ.get(DB_VARIABLE) or DEFAULT_DB)):
+        url = parse_url(db)
+        line += ["--db", str(url.path or url.shown)]
+    return shlex.join(line)
+
 
 Db = Annotated[
     str,
     typer.Option(
         "--db",
-        envvar="LEAKSWEEP_DB",
+        envvar=DB_VARIABLE,
         metavar="DB",
         help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,

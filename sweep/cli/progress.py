@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,30 +23,45 @@ if TYPE_CHECKING:
 
 SAID_EVERY_S = 10.0
 SHOWN_EVERY_S = 0.5
-WHILE_S = 20.0
-"""Over how long a while the rate is taken."""
 BAR = 20
 _WIDE = 1000
 
 
 @contextmanager
 def shown_progress(
-    name: str, *, shown: bool = True, resumes: str | None = "the same command"
+    name: str, *, shown: bool = True, again: str = "the same command"
 ) -> Iterator[Observer]:
     """An observer for `run_sweep` that shows how far the sweep of that name is, if ``shown``.
 
-    Where its body is interrupted after trials have finished, it says so, and that ``resumes``
-    goes on from there; nothing if that is None.
+    An interruption of its body goes on with what a person then wants to know: that what was
+    finished is recorded, if anything was, and that ``again`` goes on from there.
     """
     line = ProgressLine(harmless(name))
     try:
         with _outlet(line, shown) as observe:
-            yield observe
-    except KeyboardInterrupt:
-        finished = line.now.finished if line.now is not None else 0
-        if finished and resumes is not None:
-            say(f"{name}: what was finished is recorded, {finished:,} trials; {resumes} goes on.")
-        raise
+            yield _telling_first(name, observe) if shown else observe
+    except KeyboardInterrupt as interruption:
+        if interruption.args or line.now is None or not line.now.finished:
+            raise
+        kept = f"What was finished is recorded; {again} goes on from there."
+        raise KeyboardInterrupt(kept) from interruption
+
+
+def _telling_first(name: str, observe: Observer) -> Observer:
+    """``observe``, after saying what becomes of a sweep that is recorded already."""
+    told = False
+
+    def observe_and_tell(progress: Progress) -> None:
+        nonlocal told
+        if not told and progress.extended_from is not None:
+            before = f"{progress.extended_from:,}"
+            say(f"Extends {name} from {before} to {progress.planned:,} trials.")
+        if not told and progress.part_of is not None:
+            say(f"A part of {name}: {progress.planned:,} of its {progress.part_of:,} trials.")
+        told = True
+        observe(progress)
+
+    return observe_and_tell
 
 
 @contextmanager
@@ -71,19 +85,10 @@ class ProgressLine:
     name: str
     now: Progress | None = None
     began: float = field(default_factory=time.monotonic)
-    _lately: deque[tuple[float, int]] = field(default_factory=deque)
 
     def observe(self, progress: Progress) -> None:
         """Takes in where the sweep stands."""
-        at, lately = time.monotonic(), self._lately
-        begins = progress.finished > 0 and (self.now is None or not self.now.finished)
         self.now = progress
-        if begins:
-            lately.clear()  # what was waited for until the first outcome is not the pace
-        if not lately or at - lately[-1][0] >= SHOWN_EVERY_S:
-            lately.append((at, progress.finished))
-        while len(lately) > 2 and at - lately[1][0] > WHILE_S:
-            lately.popleft()
 
     def of_width(self, width: int) -> str:
         """The line: the count whole, and as much of the rest as there is room for."""
@@ -94,7 +99,7 @@ class ProgressLine:
             "name": self.name,
             "bar": _bar(done / self.now.planned),
             "count": f"{done:,}/{self.now.planned:,}",
-            "pace": self._pace(),
+            "pace": self._pace(self.now),
             "tally": _tally(self.now),
         }
         shown = {"count"}
@@ -108,19 +113,15 @@ class ProgressLine:
 
         yield Text(self.of_width(options.max_width), no_wrap=True, overflow="crop")
 
-    def _pace(self) -> str:
-        """The rate of the last while and the time left at that; before, what is waited for."""
-        now = self.now
-        if now is None or now.recorded + now.finished >= now.planned:
+    def _pace(self, now: Progress) -> str:
+        """The rate of late and the time left at that; before, what is waited for."""
+        if now.recorded + now.finished >= now.planned:
             return ""
-        seconds = time.monotonic() - self._lately[0][0]
-        finished = now.finished - self._lately[0][1]
         if not now.finished:
             return f"starting workers, {time.monotonic() - self.began:.0f} s"
-        if not finished or not seconds:
+        if not now.a_second or now.seconds_left is None:
             return ""
-        left = (now.planned - now.recorded - now.finished) * seconds / finished
-        return f"{finished / seconds:.3g}/s {_minutes(left)} left"
+        return f"{now.a_second:.3g}/s {_minutes(now.seconds_left)} left"
 
 
 def _joined(parts: dict[str, str], shown: set[str]) -> str:

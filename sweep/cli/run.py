@@ -18,6 +18,7 @@ from sweep.cli.options import (
     TrialMemory,
     TrialTimeout,
     WorkloadName,
+    command,
     trials_at_once,
 )
 from sweep.cli.screen import print_table, say
@@ -184,22 +185,35 @@ def _print_summary(name: str, db: str, progress: Progress) -> int:
     say(_closing_line(name, parse_url(db).shown, progress))
     if failed:
         say(
-            f"{failed:,} of them failed. The table `failures` of `leaksweep export` says why; "
+            f"{failed:,} of them failed. `{command(db, 'table', 'failures', name)}` says why; "
             f"--retry-failed runs what failed again."
         )
+    say(_what_next(name, db))
     return failed
 
 
 def _closing_line(name: str, where: str, progress: Progress) -> str:
-    if not progress.finished:
+    taken = f"took {progress.taken:,} over from other sweeps, " if progress.taken else ""
+    if not progress.finished and not taken:
         return (
             f"{name}: all {progress.planned:,} trials were recorded already in {where}; ran none."
         )
-    rate = progress.finished / progress.seconds
+    rate = f" ({progress.finished / progress.seconds:.3g} a second)" if progress.finished else ""
     return (
-        f"{name}: ran {progress.finished:,} of {progress.planned:,} trials "
-        f"in {progress.seconds:.1f} s ({rate:.3g} a second), recorded in {where}."
+        f"{name}: {taken}ran {progress.finished:,} of {progress.planned:,} trials "
+        f"in {progress.seconds:.1f} s{rate}, recorded in {where}."
     )
+
+
+def _what_next(name: str, db: str) -> str:
+    """What to do with the results: ask why the first leak leaks, see them all on a page."""
+    from sweep.store.query import first_leak
+
+    first = first_leak(db, name)
+    report = f"`{command(db, 'report', name)}` makes a page of all this"
+    if first is None:
+        return f"Next: {report}."
+    return f"Next: `{command(db, 'why', first)}` says what moved the layer there; {report}."
 
 
 def _print_counts(grid: Grid) -> None:

@@ -18,6 +18,7 @@ from sweep.cli.options import (
     SpecFile,
     Steps,
     WorkloadName,
+    command,
     trials_at_once,
 )
 from sweep.cli.screen import say
@@ -115,6 +116,7 @@ def search(
 
     chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
     runner = _runner(jobs, trial_timeout)
+    runner.check()
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
     ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))
@@ -197,7 +199,7 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
     _say_the_end(search, done, len(found.rows), db)
     failed = sum(row["verdict"] == Verdict.FAILED for row in found.rows)
     if failed:
-        say(f"{failed:,} of them failed. The table `failures` of `leaksweep export` says why.")
+        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures')}` says why.")
         raise typer.Exit(EXIT_NOT_THERE)
 
 
@@ -214,11 +216,10 @@ def _searched(
         except KeyboardInterrupt:
             there = store.tally(claim_search(store, search).id).total()
             ran = there - len(study.rows)
-            say(
-                f"{search.spec.name}: {ran:,} of {trials:,} trials had finished; {there:,} are "
-                f"recorded in all. --trials {trials - ran} runs the rest."
-            )
-            raise
+            raise KeyboardInterrupt(
+                f"{ran:,} of {trials:,} trials had finished; {there:,} are recorded in all. "
+                f"--trials {trials - ran} runs the rest."
+            ) from None
 
 
 def _say_where_it_stands(search: Search, study: Loaded) -> None:

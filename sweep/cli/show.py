@@ -116,9 +116,9 @@ def axes() -> None:
 
     Example: leaksweep show axes
     """
-    from sweep.values.axes import AXES
+    from sweep.values.setting import AXIS_FACTS
 
-    rows = [(str(axis.axis), axis.values, axis.default, axis.meaning) for axis in AXES]
+    rows = [(str(f.axis), f.values, f.default_in_words, f.meaning) for f in AXIS_FACTS]
     print_table(("axis", "values", "default", "meaning"), rows)
 
 

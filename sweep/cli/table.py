@@ -43,11 +43,12 @@ def table(
 
     Example: leaksweep table by_optimizer --format markdown
     """
-    from analysis.tables import SUMMARIES, summary_table
+    from analysis.tables import summary_of
 
     with telling("Reading the trials..."):
-        rows = summary_table(name, db, sweep)
-    caption = SUMMARIES[name].caption
+        summary = summary_of(name, db, sweep)
+        rows = summary.table(db, sweep)
+    caption = summary.caption
     if format is Format.TABLE:
         print_summary(rows, name, caption)
     elif format in (Format.CSV, Format.JSON):

@@ -14,8 +14,7 @@ from sweep.errors import MisuseError
 from sweep.values.words import Axis, GradState, Verdict
 
 if TYPE_CHECKING:
-    from sweep.explain import Explanation
-    from sweep.explain.explanation import ReplayedStep
+    from sweep.explain.explanation import Explanation, ReplayedStep
     from sweep.trial.probe import Change
     from sweep.verifying import RecordedTrial
 
@@ -44,7 +43,6 @@ def why(
 
     Example: leaksweep why optimizer=Adam lr=1 weight_decay=0.5 zero_grad=zero
     """
-    from sweep.explain import explain
     from sweep.explain.asked import asked_trial
     from sweep.verifying.trial_again import trial_again
     from sweep.verifying.trial_sources import recorded_trial
@@ -57,6 +55,8 @@ def why(
     else:
         planned = asked_trial(what, workload=workload, steps=steps)
     say("Training it, and the same with one axis changed at a time...")
+    from sweep.explain.derive import explain  # torch comes with it: what is wrong is said before
+
     explanation = explain(planned)
     _print(explanation)
     if recorded is not None:
@@ -72,7 +72,7 @@ def _check_alone(workload: str | None, steps: int | None) -> None:
 
 
 def _print(explanation: Explanation) -> None:
-    from sweep.explain import in_words
+    from sweep.explain.prose import in_words
 
     planned, replayed = explanation.planned, explanation.replayed
     pairs = [(axis, getattr(planned.setting, axis)) for axis in Axis]

@@ -23,17 +23,19 @@ def asked_trial(
     An axis left out has its default. Raises SpecError for what a spec would not take, and
     MisuseError where an axis is left with several values, with the choices.
     """
-    if not any(assignment.partition("=")[0].strip() == "optimizer" for assignment in assignments):
+    named = {each.partition("=")[0].strip() for each in assignments if "=" in each}
+    if Axis.OPTIMIZER not in named and named <= set(Axis):
         raise MisuseError(
             f"A setting needs at least optimizer=NAME; {' '.join(assignments)!r} came. Such as: "
             f"leaksweep why optimizer=Adam zero_grad=zero"
         )
     bare = Spec.checked({"name": WHERE, "grid": [{"optimizer": ["SGD"]}]}, WHERE)
     try:
-        grid = Grid(with_overrides(bare, set=assignments, workload=workload, steps=steps))
+        spec = with_overrides(bare, set=assignments, workload=workload, steps=steps)
     except SpecError as error:
         where = WHERE if error.where == "--set" else error.where
         raise SpecError(error.message, where=where, key=error.key) from error
+    grid = Grid(spec)
     _check_it_is_one(grid)
     return next(iter(grid))
 

@@ -1,18 +1,31 @@
-"""The arithmetic of products of axes: membership, difference and size without enumeration."""
+"""The arithmetic of products of axes: union, difference and size without enumeration.
+
+Several boxes are looked at together, a bit a box: each value of an axis has the bits of the
+boxes that contain it, and a point lies in the boxes whose bits all its values have.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import product
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import groupby, product
+from operator import and_, or_
 from typing import Any
 
-from sweep.values.setting import Setting
-from sweep.values.words import Axis
+from sweep.values.setting import POINT_AXES, Setting
 
-AXES = tuple(axis for axis in Axis if axis is not Axis.OPTIMIZER)
-"""The order of a box's axes, which is that of `Setting`'s fields after the optimizer."""
+Values = tuple[tuple[Any, ...], ...]
+"""The values of each axis, in the order of `POINT_AXES`."""
+
+MOST_LOOKS = 3_000_000
+"""Groups of values that are looked at before boxes overlap in too many ways; some seconds."""
+
+
+class TooTangledError(Exception):
+    """Boxes that overlap in too many ways to be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +36,7 @@ class Box:
     """
 
     optimizer: str
-    values: tuple[tuple[Any, ...], ...]
-    _sets: tuple[frozenset[Any], ...] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Keeps each axis as a set too, for membership."""
-        object.__setattr__(self, "_sets", tuple(frozenset(values) for values in self.values))
+    values: Values
 
     @property
     def size(self) -> int:
@@ -38,7 +46,8 @@ class Box:
     def __contains__(self, setting: Setting) -> bool:
         """Whether ``setting`` is one of its points."""
         return setting.optimizer == self.optimizer and all(
-            getattr(setting, axis) in values for axis, values in zip(AXES, self._sets, strict=True)
+            getattr(setting, axis) in values
+            for axis, values in zip(POINT_AXES, self.values, strict=True)
         )
 
     def __iter__(self) -> Iterator[Setting]:
@@ -46,37 +55,118 @@ class Box:
         for point in product(*self.values):
             yield Setting(self.optimizer, *point)
 
-    def minus(self, other: Box) -> Iterator[Box]:
-        """Disjoint boxes that together hold the settings of this one that ``other`` lacks."""
-        if self.optimizer != other.optimizer or any(
-            mine.isdisjoint(theirs) for mine, theirs in zip(self._sets, other._sets, strict=True)
-        ):
-            yield self
+
+class Union:
+    """Boxes of one optimizer, which may overlap."""
+
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        self.boxes = boxes
+        self._all = (1 << len(boxes)) - 1
+        self._bits: list[dict[Any, int]] = [{} for _ in POINT_AXES]
+        for index, box in enumerate(boxes):
+            for bits, values in zip(self._bits, box.values, strict=True):
+                for value in values:
+                    bits[value] = bits.get(value, 0) | (1 << index)
+
+    def size(self) -> int:
+        """How many settings are in any of the boxes. Raises TooTangledError."""
+        return _Count(self._bits, len(self.boxes)).of(self._all)
+
+    def counts(self) -> list[Mapping[Any, int]]:
+        """How many settings have each value, axis by axis. Raises TooTangledError."""
+        found: list[Mapping[Any, int]] = []
+        for index, bits in enumerate(self._bits):
+            others = _Count([*self._bits[:index], *self._bits[index + 1 :]], len(self.boxes))
+            found.append({value: others.of(containing) for value, containing in bits.items()})
+        return found
+
+    def pieces_of(self, index: int) -> Iterator[Box]:
+        """Disjoint boxes with what no earlier box has of that one, in its order."""
+        return self._left_of(self.boxes[index], (1 << index) - 1)
+
+    def lacks(self, box: Box) -> Iterator[Box]:
+        """Disjoint boxes with what none of the boxes has of ``box``, in its order."""
+        return self._left_of(box, self._all)
+
+    def _left_of(self, box: Box, boxes: int) -> Iterator[Box]:
+        covering = [self._all]  # of the axes from each one on: the boxes that have all values
+        for bits, values in zip(reversed(self._bits), reversed(box.values), strict=True):
+            with_all = reduce(and_, (bits.get(value, 0) for value in values))
+            covering.insert(0, covering[0] & with_all)
+        left = _Left(box.values, self._bits, covering)
+        return (Box(box.optimizer, values) for values in left.from_axis(0, boxes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What boxes leave of a product, axis by axis."""
+
+    values: Values
+    bits: Sequence[Mapping[Any, int]]
+    covering: Sequence[int]
+
+    def from_axis(self, axis: int, boxes: int) -> Iterator[Values]:
+        """What ``boxes`` leave of the axes from ``axis`` on."""
+        if not boxes:
+            yield self.values[axis:]
             return
-        values = list(self.values)
-        for index, theirs in enumerate(other._sets):
-            outside = tuple(value for value in values[index] if value not in theirs)
-            if outside:
-                yield Box(self.optimizer, (*values[:index], outside, *values[index + 1 :]))
-            values[index] = tuple(value for value in values[index] if value in theirs)
+        if boxes & self.covering[axis]:
+            return
+        containing = self.bits[axis]
+        for inside, alike in groupby(
+            self.values[axis], key=lambda value: boxes & containing.get(value, 0)
+        ):
+            values = tuple(alike)
+            rest = list(self.from_axis(axis + 1, inside))
+            together = [values] if len(rest) == 1 else [(value,) for value in values]
+            yield from ((some, *piece) for some in together for piece in rest)
 
 
-def remainder(box: Box, others: Iterable[Box]) -> list[Box]:
-    """Disjoint boxes that together hold the settings of ``box`` in none of ``others``."""
-    left = [box]
-    for other in others:
-        if not left:
-            break
-        left = [piece for box in left for piece in box.minus(other)]
-    return left
+class _Count:
+    """Counts points axis by axis; values with the same bits count alike, and once."""
+
+    def __init__(self, bits: Sequence[Mapping[Any, int]], boxes: int) -> None:
+        # An axis that tells few boxes apart comes first: what is behind it is asked less often.
+        self._groups = sorted((Counter(each.values()) for each in bits), key=len)
+        self._of_box = [_by_box(groups, boxes) for groups in self._groups]
+        self._known: list[dict[int, int]] = [{} for _ in bits]
+        self._looks = 0
+
+    def of(self, boxes: int, axis: int = 0) -> int:
+        """How many points of the axes from ``axis`` on are in any of ``boxes``."""
+        if not boxes or axis == len(self._groups):
+            return 1 if boxes else 0
+        known = self._known[axis]
+        if boxes not in known:
+            alike: Counter[int] = Counter()
+            for containing in self._meeting(boxes, axis):
+                alike[boxes & containing] += self._groups[axis][containing]
+            known[boxes] = sum(n * self.of(inside, axis + 1) for inside, n in alike.items())
+        return known[boxes]
+
+    def _meeting(self, boxes: int, axis: int) -> set[int]:
+        """The bits of groups of values that are in any of ``boxes``, and maybe others."""
+        if boxes.bit_count() ** 2 > len(self._groups[axis]):
+            found = set(self._groups[axis])
+        else:
+            found = reduce(or_, (self._of_box[axis][index] for index in _indices(boxes)), set())
+        self._looks += len(found)
+        if self._looks > MOST_LOOKS:
+            raise TooTangledError
+        return found
 
 
-def disjoint(boxes: Iterable[Box]) -> list[Box]:
-    """Disjoint boxes with the same settings as the union of ``boxes``."""
-    seen: dict[str, list[Box]] = {}
-    pieces: list[Box] = []
-    for box in boxes:
-        earlier = seen.setdefault(box.optimizer, [])
-        pieces += remainder(box, earlier)
-        earlier.append(box)
-    return pieces
+def _by_box(groups: Mapping[int, int], boxes: int) -> list[set[int]]:
+    """For each box, the bits of the groups of values that it has."""
+    found: list[set[int]] = [set() for _ in range(boxes)]
+    for containing in groups:
+        for index in _indices(containing):
+            found[index].add(containing)
+    return found
+
+
+def _indices(boxes: int) -> Iterator[int]:
+    while boxes:
+        lowest = boxes & -boxes
+        yield lowest.bit_length() - 1
+        boxes ^= lowest

@@ -8,20 +8,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sweep.errors import SpecError, nearest
-from sweep.values.words import Freeze, ZeroGrad
+from sweep.values.setting import AXIS_FACTS
 
 SHOWN = 60
+MOST_TOLD = 20  # complaints beside the first: no message fills a screen ten times
 LARGEST = 10**300
 
 _WANTED = {
-    "optimizer": 'names, such as optimizer = ["SGD", "Adam"]',
-    "lr": "numbers >= 0, such as lr = [1.0, 0.01]",
-    "weight_decay": "numbers >= 0, such as weight_decay = [0.0, 0.5]",
-    "momentum": "numbers >= 0, such as momentum = [0.0, 0.9]",
-    "zero_grad": 'words, such as zero_grad = ["none", "zero"]',
-    "schedule": 'words, such as schedule = ["alternate", "after:10"]',
-    "freeze": 'words, such as freeze = ["detach"]',
-    "seed": "whole numbers >= 0, such as seed = [0, 1, 2]",
+    **{facts.axis.value: facts.wanted for facts in AXIS_FACTS},
     "steps": "a whole number >= 1, such as steps = 100",
     "trace": "true or false",
     "name": 'a text, such as name = "mine"',
@@ -30,13 +24,13 @@ _WANTED = {
     "grid": 'one table for each grid, headed [[grid]], with at least optimizer = ["SGD"]',
     "options": "one table for each optimizer, such as [options.Adam]",
 }
-_WORDS = {"zero_grad": tuple(ZeroGrad), "freeze": tuple(Freeze)}
+_WORDS = {facts.axis.value: facts.words for facts in AXIS_FACTS if facts.words}
 
 
 def complaint(
     error: ValidationError, source: str, valid_keys: Mapping[str, tuple[str, ...]]
 ) -> SpecError:
-    """The first of ``error``'s errors as one message, with the number of other complaints.
+    """What ``error`` says, as one message: every complaint, each with its key.
 
     ``valid_keys`` has the keys of the top level under ``""`` and of a grid under ``"grid"``.
     """
@@ -46,10 +40,13 @@ def complaint(
         for one in error.errors(include_url=False)
         if not (one["type"] == "too_short" and one["input"])
     ]
-    sentences = [_sentence(one, valid_keys) for one in errors]
-    others = len(set(sentences)) - 1
-    message = f"{sentences[0]} (and {others} more)" if others else sentences[0]
-    return SpecError(message, where=source, key=_key(errors[0]))
+    told = list(dict.fromkeys((_sentence(one, valid_keys), _key(one)) for one in errors))
+    (first, key), *others = told
+    sentences = [first]
+    sentences += [f"And in {where or 'the whole'}: {said}" for said, where in others[:MOST_TOLD]]
+    if len(others) > MOST_TOLD:
+        sentences.append(f"And {len(others) - MOST_TOLD:,} more.")
+    return SpecError(" ".join(sentences), where=source, key=key)
 
 
 def shown(value: object) -> str:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import SpecError
-from sweep.grid.box import AXES, Box
+from sweep.grid.box import Box
 from sweep.grid.spec import GridSpec, Spec
 from sweep.optimizers import registry
 from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
+from sweep.values.schedule import known_by
+from sweep.values.setting import AXIS_FACTS, POINT_AXES
 from sweep.values.words import Axis, Freeze
 from sweep.workloads.sizes import BUILT_IN
 
@@ -60,6 +62,8 @@ def refusal(entry: OptimizerEntry, freeze: Freeze, workload: str) -> str | None:
         return "takes no parameter groups, which freeze = lr_zero needs"
     if freeze is Freeze.LR_ZERO and entry.lr is None:
         return "has no learning rate, which freeze = lr_zero needs"
+    if freeze is Freeze.LR_ZERO and entry.rate_key is None:
+        return "keeps no learning rate in its parameter groups, which freeze = lr_zero needs"
     if freeze is Freeze.OWN_OPTIMIZER and entry.first_argument is FirstArgument.MODEL:
         return "takes a whole model, and freeze = own_optimizer gives each layer its own"
     return None
@@ -77,47 +81,44 @@ def make_plan(spec: Spec) -> Plan:
     pairs = [(grid, name) for grid in spec.grid for name in grid.optimizer]
     for grid, name in pairs:
         entry = registry.lookup(name)
-        reasons = _refusals(entry, grid, spec.workload)
-        kept = tuple(freeze for freeze in grid.freeze if freeze not in reasons)
-        as_written = math.prod(len(getattr(grid, axis) or (None,)) for axis in AXES)
-        applying = math.prod(_lengths(entry, grid))
+        values = dict(zip(POINT_AXES, _values(entry, grid, spec), strict=True))
+        reasons = _refusals(entry, values[Axis.FREEZE], spec.workload)
+        as_written = math.prod(len(grid.values(axis) or (None,)) for axis in POINT_AXES)
+        applying = math.prod(map(len, values.values()))
         stated += as_written
         collapsed += as_written - applying
         for reason in reasons.values():
-            omitted[name, reason] += applying // len(grid.freeze)
-        if kept:
-            boxes.append(Box(name, tuple(_values(entry, grid, kept, spec.source))))
+            omitted[name, reason] += applying // len(values[Axis.FREEZE])
+        values[Axis.FREEZE] = tuple(each for each in values[Axis.FREEZE] if each not in reasons)
+        if values[Axis.FREEZE]:
+            boxes.append(Box(name, tuple(values.values())))
     omissions = tuple(Omission(name, reason, n) for (name, reason), n in omitted.items())
     return Plan(tuple(boxes), omissions, stated, collapsed)
 
 
-def _refusals(entry: OptimizerEntry, grid: GridSpec, workload: str) -> dict[Freeze, str]:
-    """Each way of freezing in ``grid`` that ``entry`` cannot have, with the reason."""
+def _refusals(
+    entry: OptimizerEntry, freezes: tuple[Freeze, ...], workload: str
+) -> dict[Freeze, str]:
+    """Each of ``freezes`` that ``entry`` cannot have, with the reason."""
     missing = registry.unavailable(entry)
-    found = {freeze: missing or refusal(entry, freeze, workload) for freeze in grid.freeze}
+    found = {freeze: missing or refusal(entry, freeze, workload) for freeze in freezes}
     return {freeze: reason for freeze, reason in found.items() if reason is not None}
 
 
-def _lengths(entry: OptimizerEntry, grid: GridSpec) -> Iterator[int]:
-    """How many different values each axis has for ``entry``."""
-    for axis in AXES:
-        applies = axis not in _NUMERIC or entry.address(axis) is not None
-        yield len(getattr(grid, axis) or (None,)) if applies else 1
-
-
-def _values(
-    entry: OptimizerEntry, grid: GridSpec, freezes: tuple[Freeze, ...], source: str
-) -> Iterator[tuple[Any, ...]]:
-    """The values of each axis for ``entry``, the optimizer's own where none are stated."""
-    for axis in AXES:
-        if axis is Axis.FREEZE:
-            yield freezes
-        elif axis not in _NUMERIC:
-            yield getattr(grid, axis)
-        elif entry.address(axis) is None:
+def _values(entry: OptimizerEntry, grid: GridSpec, spec: Spec) -> Iterator[tuple[Any, ...]]:
+    """The different values of each axis for ``entry``, its own where none are stated."""
+    for axis in POINT_AXES:
+        stated = grid.values(axis)
+        if axis is Axis.SCHEDULE:
+            yield tuple(dict.fromkeys(known_by(text, spec.steps) for text in stated or ()))
+        elif axis in _OF_OPTIMIZER and entry.address(axis) is None:
             yield (None,)
+        elif stated is not None:
+            yield stated
+        elif registry.unavailable(entry) is None:
+            yield (_own_value(entry, axis, spec.source),)
         else:
-            yield getattr(grid, axis) or (_own_value(entry, axis, source),)
+            yield (None,)  # it is left out, and has one value whichever that would be
 
 
 def _own_value(entry: OptimizerEntry, axis: Axis, source: str) -> float | None:
@@ -141,4 +142,4 @@ def _has_groups(entry: OptimizerEntry) -> bool:
     return entry.param_groups and entry.first_argument is FirstArgument.PARAMS
 
 
-_NUMERIC = frozenset({Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM})
+_OF_OPTIMIZER = frozenset(facts.axis for facts in AXIS_FACTS if facts.nullable)

@@ -15,11 +15,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -29,7 +31,9 @@ from sweep.errors import MisuseError, UnknownNameError
 from sweep.grid.complaint import complaint, shown
 from sweep.optimizers import registry
 from sweep.values import schedule as schedules
-from sweep.values.words import Freeze, ZeroGrad
+from sweep.values.axes import AxisFacts
+from sweep.values.setting import AXIS_FACTS, POINT_AXES
+from sweep.values.words import Axis
 from sweep.workloads import sizes as workload_sizes
 
 MAX_STEPS = 1_000_000
@@ -95,6 +99,11 @@ def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def _listed(value: Any) -> Any:
+    """``value``, as a list of one where it is a single value."""
+    return value if isinstance(value, list | tuple | dict) else [value]
+
+
 def _workload(name: str) -> str:
     if name in workload_sizes.BUILT_IN or _ADDRESS.fullmatch(name):
         return name
@@ -115,29 +124,26 @@ _Number = Annotated[
 _Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
 _Optimizer = Annotated[_Text, AfterValidator(_optimizer)]
 _Schedule = Annotated[_Text, AfterValidator(_schedule)]
-_Values = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_unique)]
+_Values = Annotated[
+    tuple[_T, ...], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_unique)
+]
 
 
 class GridSpec(BaseModel):
-    """The axes of one grid, each a tuple of distinct values; their product is the grid.
-
-    ``lr`` and ``momentum`` are None where the optimizer's own default is meant.
-    """
+    """The axes of one grid, each a tuple of distinct values; their product is the grid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     optimizer: Annotated[_Values[_Optimizer], AfterValidator(_expanded)]
-    lr: _Values[_Number] | None = None
-    weight_decay: _Values[_Number] = (0.0,)
-    momentum: _Values[_Number] | None = None
-    zero_grad: _Values[ZeroGrad] = tuple(ZeroGrad)
-    schedule: _Values[_Schedule] = ("alternate",)
-    freeze: _Values[Freeze] = (Freeze.DETACH,)
-    seed: _Values[_Seed] = (0,)
+
+    def values(self, axis: Axis) -> tuple[Any, ...] | None:
+        """The values of ``axis``; None where the optimizer's own default is meant."""
+        found: tuple[Any, ...] | None = getattr(self, axis)
+        return found
 
     @model_validator(mode="after")
     def _momentum_is_in_bounds(self) -> GridSpec:
-        largest = max(self.momentum or (0.0,))
+        largest = max(self.values(Axis.MOMENTUM) or (0.0,))
         for name in self.optimizer:
             bound = registry.lookup(name).momentum_below
             if bound is not None and largest >= bound:
@@ -148,6 +154,23 @@ class GridSpec(BaseModel):
                     "momentum",
                 )
         return self
+
+
+_CHECKED = {Axis.SCHEDULE: _Schedule, Axis.SEED: _Seed}
+"""The types of axes that are more than texts, words or numbers >= 0."""
+
+
+def _field(facts: AxisFacts) -> Any:
+    """The type and default of an axis in a grid."""
+    kind: Any = _CHECKED.get(facts.axis) or (_Number if facts.kind is float else facts.kind)
+    return _Values[kind] if facts.default is not None else _Values[kind] | None, facts.default
+
+
+_Grid = create_model(
+    "_Grid",
+    __base__=GridSpec,
+    **{facts.axis.value: _field(facts) for facts in AXIS_FACTS if facts.axis in POINT_AXES},
+)
 
 
 class Spec(BaseModel):
@@ -171,7 +194,10 @@ class Spec(BaseModel):
         default=None, alias="steps"
     )
     trace: StrictBool = False
-    grid: Annotated[tuple[GridSpec, ...], Field(min_length=1, max_length=MAX_GRIDS)]
+    grid: Annotated[
+        tuple[_Grid, ...],
+        Field(min_length=1, max_length=MAX_GRIDS),
+    ]
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     _source: str = PrivateAttr(default="spec")
 
@@ -224,7 +250,7 @@ class Spec(BaseModel):
     @model_validator(mode="after")
     def _schedules_freeze_something(self) -> Spec:
         for index, grid in enumerate(self.grid):
-            for text in grid.schedule:
+            for text in grid.values(Axis.SCHEDULE) or ():
                 if text != "never" and not schedules.parse(text).frozen_steps(self.steps):
                     raise problem(
                         f"{text!r} freezes nothing when steps = {self.steps}. Freeze sooner, give "
@@ -274,5 +300,5 @@ def _is_plain(value: object, nesting: int = 0) -> bool:
 
 _VALID_KEYS = {
     "": tuple(field.alias or name for name, field in Spec.model_fields.items()),
-    "grid": tuple(GridSpec.model_fields),
+    "grid": tuple(_Grid.model_fields),
 }

@@ -12,10 +12,12 @@ from sweep.errors import SpecError, nearest
 from sweep.grid import presets
 from sweep.grid.complaint import shown
 from sweep.grid.spec import MAX_TEXT, Spec
+from sweep.values.axes import AxisFacts
+from sweep.values.setting import AXIS_FACTS
 from sweep.values.words import Axis
 
 MAX_BYTES = 1_000_000
-_NUMBERS = {Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM}
+_OPTIONS = ("steps", "workload", "name")  # keys of a spec that the command line has options for
 
 
 def load_spec(path: Path | str) -> Spec:
@@ -103,24 +105,28 @@ def _parse_axes(assignments: Sequence[str]) -> dict[str, list[Any]]:
         axis = axis.strip()
         if not equals:
             raise SpecError(f"needs AXIS=V1,V2; {shown(assignment)} came.", where="--set")
-        if axis not in list(Axis):
-            close = nearest(axis[:MAX_TEXT], Axis)
-            hint = f"Did you mean {' or '.join(close)}? " if close else ""
-            valid = ", ".join(Axis)
-            raise SpecError(f"Unknown axis {shown(axis)}. {hint}Valid: {valid}.", where="--set")
+        facts = _facts(axis, values)
         if axis in axes:
             raise SpecError("is given twice; join the values by a comma.", where="--set", key=axis)
-        axes[axis] = [_value(axis, text.strip()) for text in values.split(",") if text.strip()]
+        texts = [text.strip() for text in values.split(",")]
+        if "" in texts and texts != [""]:
+            place = f"{shown(values)} has an empty value"
+            raise SpecError(f"{place}; give {facts.wanted}.", where="--set", key=axis)
+        axes[axis] = [facts.parsed(text) for text in texts if text]
     return axes
 
 
-def _value(axis: str, text: str) -> str | int | float:
-    """``text`` as the axis's own type; left as it is, for the check to refuse, if it is not."""
-    kind = int if axis == Axis.SEED else float if axis in _NUMBERS else str
-    try:
-        return kind(text)
-    except ValueError:
-        return text
+def _facts(axis: str, values: str) -> AxisFacts:
+    """What is known of the axis. Raises SpecError, with the option that is meant, for another."""
+    for facts in AXIS_FACTS:
+        if facts.axis == axis:
+            return facts
+    if axis in _OPTIONS:
+        option = f"--{axis} {shown(values.strip())[1:-1]}".rstrip()
+        raise SpecError(f"{axis} is no axis but an option of its own: {option}.", where="--set")
+    close = nearest(axis[:MAX_TEXT], Axis)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise SpecError(f"Unknown axis {shown(axis)}. {hint}Valid: {', '.join(Axis)}.", where="--set")
 
 
 def _read(path: Path, where: str) -> str:

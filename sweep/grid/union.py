@@ -10,11 +10,12 @@ from itertools import islice
 from typing import Any
 
 from sweep.errors import SpecError
-from sweep.grid.box import AXES, Box, disjoint, remainder
+from sweep.grid.box import Box, TooTangledError, Union
 from sweep.grid.plan import Omission, make_plan
+from sweep.grid.recorded_spec import lacking, no_grid, read
 from sweep.grid.spec import Spec
 from sweep.optimizers import registry
-from sweep.values.setting import PlannedTrial, Setting, canonical_json, fingerprints
+from sweep.values.setting import POINT_AXES, PlannedTrial, canonical_json, fingerprints
 from sweep.values.words import Axis
 
 MAX_TRIALS = 10_000_000
@@ -56,20 +57,28 @@ class Grid:
 
     def __iter__(self) -> Iterator[PlannedTrial]:
         """Every trial once, in the stable order."""
-        earlier: dict[str, list[Box]] = {}
-        for box in self._plan.boxes:
-            before = earlier.setdefault(box.optimizer, [])
-            decided = self.spec.workload, self.spec.steps, self._options[box.optimizer]
+        for box in self._pieces():
+            decided = self._decided(box.optimizer)
             known = fingerprints(box.optimizer, box.values, *decided)
             for setting, fingerprint in zip(box, known, strict=True):
-                if not before or not any(setting in other for other in before):
-                    yield PlannedTrial(setting, *decided, fingerprint)
-            before.append(box)
+                yield PlannedTrial(setting, *decided, fingerprint)
+
+    def fingerprints(self) -> Iterator[str]:
+        """The fingerprint of every trial, in the same order, in half the time."""
+        for box in self._pieces():
+            yield from fingerprints(box.optimizer, box.values, *self._decided(box.optimizer))
 
     @cached_property
     def size(self) -> int:
-        """How many trials there are, exactly."""
-        return sum(piece.size for piece in self._pieces)
+        """How many trials there are, exactly. Raises SpecError where boxes are too tangled."""
+        try:
+            return sum(union.size() for union in self._unions.values())
+        except TooTangledError:
+            raise SpecError(
+                "The grids overlap in too many ways to be counted. Write fewer and larger ones.",
+                where=self.spec.source,
+                key="grid",
+            ) from None
 
     @property
     def upper_bound(self) -> int:
@@ -97,18 +106,17 @@ class Grid:
     def counts(self) -> Mapping[Axis, Mapping[Any, int]]:
         """How many trials have each value of each axis; null is None."""
         counts: dict[Axis, Counter[Any]] = {axis: Counter() for axis in Axis}
-        for piece in self._pieces:
-            counts[Axis.OPTIMIZER][piece.optimizer] += piece.size
-            for axis, values in zip(AXES, piece.values, strict=True):
-                for value in values:
-                    counts[axis][value] += piece.size // len(values)
+        for optimizer, union in self._unions.items():
+            counts[Axis.OPTIMIZER][optimizer] = union.size()
+            for axis, found in zip(POINT_AXES, union.counts(), strict=True):
+                counts[axis].update(found)
         return counts
 
     def __contains__(self, planned: object) -> bool:
         """Whether ``planned`` is one of the trials."""
         return (
             isinstance(planned, PlannedTrial)
-            and self._planned(planned.setting) == planned
+            and planned == PlannedTrial(planned.setting, *self._decided(planned.setting.optimizer))
             and any(planned.setting in box for box in self._plan.boxes)
         )
 
@@ -135,42 +143,30 @@ class Grid:
         names the first difference. Imports nothing that ``recorded`` names. Raises SpecError
         for a text that is not `canonical`'s.
         """
-        kind = _kind(recorded)
-        if kind is not None:
-            return _NO_GRIDS.get(kind, f"it is no grid but a {kind}")
-        workload, steps, options, boxes = _read(recorded)
-        if workload != self.spec.workload:
-            return f"its workload is {workload}, not {self.spec.workload}"
-        if steps != self.spec.steps:
-            return f"its trials have {steps} steps, not {self.spec.steps}"
-        for box in boxes:
-            theirs = canonical_json(options.get(box.optimizer, {}))
-            ours = self._options.get(box.optimizer)
-            if ours is not None and ours != theirs:
-                return f"its options of {box.optimizer} are {theirs}, not {ours}"
-            lacking = remainder(box, self._plan.boxes)
-            if lacking:
-                return f"it has a setting that this one lacks, {_described(next(iter(lacking[0])))}"
-        return None
+        return no_grid(recorded) or lacking(read(self.canonical()), read(recorded))
 
     def is_part_of(self, recorded: str) -> bool:
-        """Whether the grid of ``recorded``, a `canonical` text, has every trial of this one."""
-        if _kind(recorded) is not None:
-            return False
-        workload, steps, options, boxes = _read(recorded)
-        return (workload, steps) == (self.spec.workload, self.spec.steps) and all(
-            canonical_json(options.get(box.optimizer, {})) == self._options[box.optimizer]
-            and not remainder(box, boxes)
-            for box in self._plan.boxes
-        )
+        """Whether the grid of ``recorded``, a `canonical` text, contains this one."""
+        return no_grid(recorded) is None and not lacking(read(recorded), read(self.canonical()))
+
+    def _pieces(self) -> Iterator[Box]:
+        """Disjoint boxes, in the stable order: each without what earlier ones have."""
+        seen: Counter[str] = Counter()
+        for box in self._plan.boxes:
+            yield from self._unions[box.optimizer].pieces_of(seen[box.optimizer])
+            seen[box.optimizer] += 1
 
     @cached_property
-    def _pieces(self) -> list[Box]:
-        return disjoint(self._plan.boxes)
+    def _unions(self) -> Mapping[str, Union]:
+        """The boxes of each optimizer."""
+        found: dict[str, list[Box]] = {}
+        for box in self._plan.boxes:
+            found.setdefault(box.optimizer, []).append(box)
+        return {optimizer: Union(boxes) for optimizer, boxes in found.items()}
 
-    def _planned(self, setting: Setting) -> PlannedTrial:
-        options = self._options.get(setting.optimizer, "{}")
-        return PlannedTrial(setting, self.spec.workload, self.spec.steps, options)
+    def _decided(self, optimizer: str) -> tuple[str, int, str]:
+        """What all trials of the optimizer share: workload, steps and options."""
+        return self.spec.workload, self.spec.steps, self._options.get(optimizer, "{}")
 
 
 def _options(spec: Spec, optimizer: str) -> dict[str, Any]:
@@ -178,41 +174,8 @@ def _options(spec: Spec, optimizer: str) -> dict[str, Any]:
 
 
 def _written(box: Box) -> dict[str, list[Any]]:
-    axes = {str(a): list(v) for a, v in zip(AXES, box.values, strict=True) if v != (None,)}
+    axes = {str(a): list(v) for a, v in zip(POINT_AXES, box.values, strict=True) if v != (None,)}
     return {"optimizer": [box.optimizer], **axes}
-
-
-_NO_GRIDS = {
-    "watch": "it is what `watch` saw of a training loop",
-    "search": "it was searched, and has no grid; `leaksweep search` goes on with it",
-}
-
-
-def _kind(recorded: str) -> str | None:
-    """What the spec says that its sweep is, if it is none of a grid; None for a grid."""
-    try:
-        kind = json.loads(recorded).get("kind")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return None if kind is None else str(kind)
-
-
-def _read(recorded: str) -> tuple[str, int, dict[str, Any], list[Box]]:
-    try:
-        raw = json.loads(recorded)
-        boxes = [
-            Box(grid["optimizer"][0], tuple(tuple(grid.get(axis, (None,))) for axis in AXES))
-            for grid in raw["grid"]
-        ]
-        return raw["workload"], raw["steps"], dict(raw["options"]), boxes
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        message = "The recorded spec is not one that this program writes."
-        raise SpecError(message, where="the database") from error
-
-
-def _described(setting: Setting) -> str:
-    pairs = [(axis, getattr(setting, axis)) for axis in Axis]
-    return " ".join(f"{axis}={value}" for axis, value in pairs if value is not None)
 
 
 def _nothing_left(spec: Spec, omissions: tuple[Omission, ...]) -> SpecError:
@@ -227,7 +190,7 @@ def _nothing_left(spec: Spec, omissions: tuple[Omission, ...]) -> SpecError:
 
 def _too_large(spec: Spec, size: int) -> SpecError:
     lengths = {
-        f"{axis} of grid[{index}]": len(getattr(grid, axis) or ())
+        f"{axis} of grid[{index}]": len(grid.values(axis) or ())
         for index, grid in enumerate(spec.grid)
         for axis in Axis
     }

@@ -55,6 +55,8 @@ class OptimizerEntry:
         decay_key: the key of a parameter group that holds the weight decay in force, so that
             setting it to 0 switches decay off from the next step on; None where it is kept
             elsewhere. Of no meaning where there is no weight decay.
+        rate_key: the key of a parameter group that holds the learning rate in force, so that
+            setting it to 0 makes the next step's 0; None where it is kept elsewhere.
         needs_closure: ``step`` must be given a closure that runs forward and backward.
         backward_first: the grads must be there before ``step(closure)`` is called, too.
         create_graph: ``backward`` must keep the graph (second-order methods).
@@ -85,6 +87,7 @@ class OptimizerEntry:
     options: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
     group_options: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
     decay_key: str | None = "weight_decay"
+    rate_key: str | None = "lr"
     needs_closure: bool = False
     backward_first: bool = False
     create_graph: bool = False

@@ -79,6 +79,7 @@ ROWS = (
         "alig",
         "AliG",
         lr="max_lr",
+        rate_key="max_lr",
         weight_decay=None,
         **_MOMENTUM,
         needs_closure=True,

@@ -166,6 +166,14 @@ def package_version(entry: OptimizerEntry) -> str | None:
     return f"{entry.distribution} {version.split('+')[0]}"
 
 
+def package_of(name: str) -> str | None:
+    """The `package_version` of the optimizer of that name; None where it is not found, too."""
+    try:
+        return package_version(lookup(name))
+    except (MisuseError, importlib.metadata.PackageNotFoundError):
+        return None
+
+
 def _default(entry: OptimizerEntry, axis: str) -> float | None:
     address = entry.address(axis)
     if address is None:

@@ -12,12 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from sweep.errors import MisuseError, SweepMismatchError, nearest
 from sweep.grid.spec import MAX_GRIDS, MAX_TEXT, Spec
+from sweep.publishing.optuna_storage import opened_storage
 from sweep.publishing.published import FINGERPRINT, MARK, outcome
-from sweep.publishing.storage import opened
 from sweep.searching.study import recorded_rows
 from sweep.store.store import Store
 from sweep.values.outcome import Outcome
@@ -80,21 +78,14 @@ class Compared:
 def read_study(storage: str, name: str | None = None) -> TheirStudy:
     """The study of that name, or the only one; the storage is only read.
 
-    Raises NotThereError and DatabaseError as `opened` does, and MisuseError for a name that
-    it has not got, and for a study that Optuna itself cannot read.
+    Raises NotThereError and DatabaseError as `opened_storage` does, and MisuseError for a name
+    that it has not got.
     """
     import optuna
 
-    with opened(storage, create=False) as (_, storage_of_theirs):
-        try:
-            chosen = _chosen(optuna.get_all_study_names(storage_of_theirs), name)
-            study = optuna.load_study(study_name=chosen, storage=storage_of_theirs)
-            return _read(study)
-        except SQLAlchemyError:
-            raise
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError, AssertionError) as e:
-            message = f"Optuna cannot read that study: {type(e).__name__}: {str(e)[:MAX_TEXT]}."
-            raise MisuseError(message) from e
+    with opened_storage(storage) as opened:
+        chosen = _study_named(optuna.get_all_study_names(opened.storage), name)
+        return _read(optuna.load_study(study_name=chosen, storage=opened.storage))
 
 
 def adopt_published(study: TheirStudy, db: str, *, name: str | None = None) -> Adopted:
@@ -155,7 +146,7 @@ def compared(study: TheirStudy, db: str, sweep: str, *, optimizer: str | None) -
     return found
 
 
-def _chosen(names: Sequence[str], name: str | None) -> str:
+def _study_named(names: Sequence[str], name: str | None) -> str:
     listed = ", ".join(repr(known[:MAX_TEXT]) for known in names[:12]) or "none"
     if name is None and len(names) == 1:
         return names[0]

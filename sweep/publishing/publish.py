@@ -1,33 +1,36 @@
-"""A sweep as an Optuna study: the trials that the study lacks, added to it.
+"""A sweep as an Optuna study: the trials that the study lacks, added by Optuna's own functions.
 
-The database is only read. The study is written in one transaction: a publish that is killed
-leaves it as it was, and the next one does what that would have done.
+The database is only read. The next publish does what one that was killed has not done; to a
+journal, all trials are added at once or none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import MisuseError
-from sweep.publishing.published import ENVIRONMENT, FINGERPRINT, MARK, user_attributes
-from sweep.publishing.storage import Tables, opened, writing
+from sweep.publishing.optuna_storage import OptunaStorage, opened_storage
+from sweep.publishing.published import FINGERPRINT, MARK, user_attributes
 from sweep.searching.objective import Objective
 from sweep.searching.study import (
-    LOG_FROM,
     axis_distributions,
     axis_parameters,
     frozen_trial,
     recorded_rows,
 )
+from sweep.store.checked import checked, not_ours
+from sweep.store.models import EnvironmentRow
 from sweep.store.query import run_query, sweep_status
+from sweep.store.url import parse_url
 from sweep.values.outcome import Environment
 from sweep.values.words import Verdict
+from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.storages import RDBStorage
+    from optuna.study import Study
     from optuna.trial import FrozenTrial
 
 _ENVIRONMENTS = "SELECT id, {columns} FROM environment"
@@ -44,26 +47,37 @@ class Published:
 
     Attributes:
         study: the study's name, which is the sweep's.
-        storage: the storage's URL without its password.
+        storage: the storage's path, or its URL without its password.
         added: trials that it added.
         there: trials of ours that the study had already.
+        anew: whether the study was there and was made anew.
     """
 
     study: str
     storage: str
     added: int
     there: int
+    anew: bool
 
 
 def publish(
-    url: str, sweep: str | None, storage: str, *, objectives: Sequence[Objective]
+    url: str,
+    sweep: str | None,
+    storage: str,
+    *,
+    objectives: Sequence[Objective],
+    observe: Callable[[int, bool], None] = lambda _trials, _at_once: None,
 ) -> Published:
     """Adds to the study of the sweep's name in ``storage`` what it lacks, and makes it if need be.
 
-    ``sweep`` may be left out where the database has one. A trial that had failed when it was
-    published and was run again since is added as a new one. Commits once. Raises MisuseError
-    for a study that is not this sweep's or has other objectives, DatabaseError and
-    NotThereError as `opened` and `run_query` do.
+    ``sweep`` may be left out where the database has one. ``observe`` is told how many trials are
+    about to be added, and whether at once. A trial that had failed when it was published and was
+    run again since is added as a new one. A study that has other values for its parameters than
+    the sweep has by now is made anew.
+
+    Raises MisuseError for a study that is not this sweep's, has other objectives, or cannot be
+    made anew as it has trials of others; DatabaseError and NotThereError as `opened_storage` and
+    `run_query` do.
     """
     name = _chosen(url, sweep)
     rows = recorded_rows(url, name)
@@ -71,17 +85,16 @@ def publish(
         raise MisuseError(f"The sweep {name!r} has no trials yet; `leaksweep run` records some.")
     number, mark = _mark(url, name, objectives)
     environments = _environments(url, number)
-    with opened(storage, create=True) as (parsed, optunas):
-        _check_ours(optunas, name, mark)
-        with writing(parsed, name) as tables:
-            if tables.study_id is None:
-                tables.create(name, [o.direction for o in objectives], {MARK: mark})
-            new = _lacking(tables, rows)
-            distributions = _distributions(tables, rows)
-            tables.add(
-                _frozen(row, objectives, distributions, environments[row["id"]]) for row in new
-            )
-    return Published(name, parsed.shown, len(new), len(rows) - len(new))
+    distributions = axis_distributions(rows)
+    with opened_storage(storage, create=True) as opened:
+        study, anew = _study(opened, name, mark, objectives, distributions)
+        new = _lacking(study, rows)
+        observe(len(new), opened.journal is not None)
+        made = (_published(r, objectives, distributions, environments[r["id"]]) for r in new)
+        if new:
+            with opened.adding() as adding:
+                _loaded(name, adding).add_trials(made)
+    return Published(name, opened.shown, len(new), len(rows) - len(new), anew)
 
 
 def _chosen(url: str, sweep: str | None) -> str:
@@ -98,27 +111,82 @@ def _chosen(url: str, sweep: str | None) -> str:
 
 def _mark(url: str, name: str, objectives: Sequence[Objective]) -> tuple[int, dict[str, Any]]:
     """The sweep's id, and what is written on its study."""
+    shown = parse_url(url).shown
     with run_query(url, _SWEEPS) as found:
-        number, spec, planned = next((i, s, p) for i, n, s, p in found if n == name)
-    mark = {"sweep": name, "spec": spec, "planned": planned, "objectives": list(objectives)}
+        number, spec, planned = next((i, s, p) for i, n, s, p in found if str(n) == name)
+    mark = {
+        "sweep": name,
+        "spec": checked(spec, str, "sweep.spec", nullable=False, shown=shown),
+        "planned": checked(planned, int, "sweep.planned", nullable=False, shown=shown),
+        "objectives": list(objectives),
+    }
     return int(number), mark
 
 
 def _environments(url: str, sweep: int) -> dict[int, Environment]:
     """Where each trial of the sweep ran, by the trial's id."""
-    with run_query(url, _ENVIRONMENTS.format(columns=", ".join(ENVIRONMENT))) as found:
-        known = {row[0]: Environment(*row[1:]) for row in found}
+    shown = parse_url(url).shown
+    with run_query(url, _ENVIRONMENTS.format(columns=", ".join(ENVIRONMENT_COLUMNS))) as found:
+        known = {number: _environment(values, shown) for number, *values in found}
     with run_query(url, _RAN_IN.format(sweep=sweep)) as found:
-        return {trial: known[environment] for trial, environment in found}
+        pairs = list(found)
+    lost = next((number for _, number in pairs if number not in known), None)
+    if lost is not None:
+        raise not_ours(shown, f"trial.environment_id is {lost!s:.40}, which is not there")
+    return {trial: known[number] for trial, number in pairs}
 
 
-def _check_ours(storage: RDBStorage, name: str, mark: Mapping[str, Any]) -> None:
-    """Raises MisuseError where the storage has a study of that name that is not this sweep's."""
-    try:
-        number = storage.get_study_id_from_name(name)
-    except KeyError:
-        return
-    found = storage.get_study_user_attrs(number).get(MARK)
+def _environment(values: Sequence[Any], shown: str) -> Environment:
+    columns = EnvironmentRow.__table__.columns
+    said = {
+        name: checked(
+            value,
+            columns[name].type.python_type,
+            f"environment.{name}",
+            nullable=bool(columns[name].nullable),
+            shown=shown,
+        )
+        for name, value in zip(ENVIRONMENT_COLUMNS, values, strict=True)
+    }
+    return Environment(**said)
+
+
+def _loaded(name: str, storage: Any) -> Study:
+    import optuna
+
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def _study(
+    opened: OptunaStorage,
+    name: str,
+    mark: Mapping[str, Any],
+    objectives: Sequence[Objective],
+    distributions: Mapping[str, BaseDistribution],
+) -> tuple[Study, bool]:
+    """The sweep's study, made where there is none with these distributions; whether anew."""
+    import optuna
+
+    there = name in optuna.get_all_study_names(opened.storage)
+    if there:
+        study = _loaded(name, opened.storage)
+        _check_ours(study, mark)
+        if not any(_differs(trial, distributions) for trial in _ours(study)):
+            return study, False
+        _check_alone(study)
+        optuna.delete_study(study_name=name, storage=opened.storage)
+    study = optuna.create_study(
+        study_name=name,
+        storage=opened.storage,
+        directions=[objective.direction for objective in objectives],
+    )
+    study.set_user_attr(MARK, dict(mark))
+    return study, there
+
+
+def _check_ours(study: Study, mark: Mapping[str, Any]) -> None:
+    """Raises MisuseError for a study that is not this sweep's."""
+    found, name = study.user_attrs.get(MARK), study.study_name
     if not isinstance(found, dict):
         raise MisuseError(
             f"The storage has a study named {name!r} that this program did not publish. Use "
@@ -131,50 +199,40 @@ def _check_ours(storage: RDBStorage, name: str, mark: Mapping[str, Any]) -> None
         )
 
 
+def _check_alone(study: Study) -> None:
+    """Raises MisuseError for a study to which others have added trials."""
+    others = len(study.get_trials(deepcopy=False)) - sum(1 for _ in _ours(study))
+    if others:
+        raise MisuseError(
+            f"The sweep has values that the study {study.study_name!r} does not know, and Optuna "
+            f"lets no parameter have new ones, so that it would have to be made anew; {others:,} "
+            f"trials in it are others'. Use another --storage."
+        )
+
+
 def _listed(objectives: object) -> str:
     names = objectives if isinstance(objectives, list) else [objectives]
     return ", ".join(str(name)[:40] for name in names)
 
 
-def _lacking(tables: Tables, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _ours(study: Study) -> Iterator[FrozenTrial]:
+    """The trials that were published."""
+    return (t for t in study.get_trials(deepcopy=False) if FINGERPRINT in t.user_attrs)
+
+
+def _differs(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> bool:
+    return any(distributions.get(name) != kind for name, kind in trial.distributions.items())
+
+
+def _lacking(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The trials that the study has not got, by fingerprint and whether they failed."""
-    there = {(value, state == "FAIL") for state, value in tables.attribute(FINGERPRINT)}
+    from optuna.trial import TrialState
+
+    there = {(t.user_attrs[FINGERPRINT], t.state is TrialState.FAIL) for t in _ours(study)}
     return [r for r in rows if (r["fingerprint"], r["verdict"] == Verdict.FAILED) not in there]
 
 
-def _distributions(
-    tables: Tables, rows: Sequence[Mapping[str, Any]]
-) -> dict[str, BaseDistribution]:
-    """The distributions of all trials, old and new; those in the study are widened to them.
-
-    A study has one distribution a parameter, and a sweep that was extended has new values.
-    """
-    from optuna.distributions import distribution_to_json, json_to_distribution
-
-    distributions = axis_distributions(rows)
-    for name, old in tables.distributions(FINGERPRINT).items():
-        if name in distributions:
-            distributions[name] = _widened(json_to_distribution(old), distributions[name])
-            tables.replace_distribution(name, old, distribution_to_json(distributions[name]))
-    return distributions
-
-
-def _widened(old: BaseDistribution, new: BaseDistribution) -> BaseDistribution:
-    """A distribution with the values of both. Categories of ``old`` keep their places."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    match old, new:
-        case CategoricalDistribution(), CategoricalDistribution():
-            return CategoricalDistribution(tuple(dict.fromkeys((*old.choices, *new.choices))))
-        case FloatDistribution(), FloatDistribution():
-            low, high = min(old.low, new.low), max(old.high, new.high)
-            return FloatDistribution(low, high, log=low > 0 and high >= LOG_FROM * low)
-        case IntDistribution(), IntDistribution():
-            return IntDistribution(min(old.low, new.low), max(old.high, new.high))
-    return new
-
-
-def _frozen(
+def _published(
     row: Mapping[str, Any],
     objectives: Sequence[Objective],
     distributions: Mapping[str, BaseDistribution],

@@ -8,7 +8,6 @@ fingerprint, which is made anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -30,11 +29,11 @@ from sweep.values import schedule
 from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, Verdict, ZeroGrad
+from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS
 
 MARK = "leaksweep"
 """The user attribute of a study that says it is a published sweep, and how it was planned."""
 FINGERPRINT = "fingerprint"
-ENVIRONMENT = tuple(field.name for field in fields(Environment))
 LONGEST = 100_000  # characters of an error or of options
 
 
@@ -44,7 +43,7 @@ def user_attributes(row: Mapping[str, Any], environment: Environment) -> dict[st
     return attributes(row) | {
         "train_seconds": row["train_seconds"],
         "finished_at": finished_at.astimezone(UTC).isoformat(),
-        **{name: getattr(environment, name) for name in ENVIRONMENT},
+        **{name: getattr(environment, name) for name in ENVIRONMENT_COLUMNS},
         **({} if row["proposal"] is None else {"proposal": row["proposal"]}),
     }
 
@@ -167,7 +166,7 @@ def _outcome(planned: PlannedTrial, told: _Attributes) -> Outcome:
         causes = Causes(**flags, sets=told.cause_sets)
     return Outcome(
         planned=planned,
-        environment=Environment(**{name: getattr(told, name) for name in ENVIRONMENT}),
+        environment=Environment(**{name: getattr(told, name) for name in ENVIRONMENT_COLUMNS}),
         optimizer_package=told.optimizer_package,
         verdict=told.verdict,
         measurement=None if failed else Measurement(**measures),

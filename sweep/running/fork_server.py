@@ -53,22 +53,33 @@ class ForkServer:
         self._has_answered = False
         self.variables = variables()
         self._connection, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno()), _ROOT]
-            with _stderr() as stderr:
-                self._process = subprocess.Popen(  # noqa: S603  # nothing in it comes from a user
-                    command,
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=stderr,
-                    stderr=stderr,
-                    start_new_session=True,
-                    env=self.variables,
-                )
-        threading.Thread(target=self._process.wait, daemon=True).start()  # leaves no zombie
+        try:
+            self._process = self._started(theirs)
+        except OSError:
+            self._connection.close()
+            raise
+        try:
+            threading.Thread(target=self._process.wait, daemon=True).start()  # leaves no zombie
+        except RuntimeError:
+            self.close()
+            self._process.wait()
+            raise
         told = pickle.dumps((module_path(), preload))
         with suppress(ConnectionError):
             self._connection.sendall(LENGTH.pack(len(told)) + told)
+
+    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno()), _ROOT]
+        with theirs, _stderr() as stderr:
+            return subprocess.Popen(  # noqa: S603  # nothing in it comes from a user
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                start_new_session=True,
+                env=self.variables,
+            )
 
     def serves(self) -> bool:
         """Whether workers can be had of it, in this process and its environment as it is now."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from sweep.errors import MisuseError
+from sweep.running.fork_server import running
 from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.pool import in_workers
 from sweep.running.source import LazyTrials
@@ -63,11 +64,16 @@ class Runner:
             )
 
     def check(self) -> None:
-        """Sees whether trials can be run. Raises MisuseError, such as ClusterError, if not."""
+        """Sees whether trials can be run, and has what workers need imported meanwhile.
+
+        Raises MisuseError, such as ClusterError, if they cannot.
+        """
         if self.backend is Backend.DASK:
             from sweep.running.cluster import check
 
             check(self.scheduler)
+        else:
+            running(self.task().preload)
 
     def run(self, trials: Iterable[PlannedTrial]) -> Generator[Outcome, None, None]:
         """The outcome of each of ``trials``, in the order in which they finish.

@@ -89,8 +89,12 @@ class Worker:
         self._begun_at_s = self._news_at_s = 0.0
         self._group_s = float("inf")  # how long the latest group took
         self.connection, theirs = Pipe()
-        with theirs:
-            self._server, self._pid = _forked(task.preload, theirs)
+        try:
+            with theirs:
+                self._server, self._pid = _forked(task.preload, theirs)
+        except BaseException:
+            self.connection.close()
+            raise
         self._send(_orders(task, announces=bool(limits)))
 
     def can_take_more(self) -> bool:

@@ -24,14 +24,13 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from sweep.errors import SpecError, nearest
-from sweep.grid.box import AXES
 from sweep.grid.plan import make_plan
 from sweep.grid.spec import Spec
 from sweep.optimizers import registry
 from sweep.optimizers.entry import OptimizerEntry
 from sweep.searching.ranges import BETA2, PERIOD, USUAL, Range
 from sweep.values import schedule
-from sweep.values.setting import PlannedTrial, Setting, canonical_json
+from sweep.values.setting import POINT_AXES, PlannedTrial, Setting, canonical_json
 from sweep.values.words import Axis
 
 OPTIMIZER = Axis.OPTIMIZER.value
@@ -58,7 +57,7 @@ class Dimension:
         """Its value in a row of ``trial``. Raises KeyError or ValueError where it has none."""
         if self.target == PERIOD:
             return schedule.parse(row["schedule"]).every
-        if self.target in AXES:
+        if self.target in POINT_AXES:
             return row[self.target]
         return json.loads(row["options"])[self.target]
 
@@ -136,7 +135,7 @@ class Space:
         for target, value in chosen.items():
             if target == PERIOD:
                 axes["schedule"] = str(schedule.parse(f"every:{value}"))
-            elif target in AXES:
+            elif target in POINT_AXES:
                 axes[target] = value
             else:
                 options[target] = value
@@ -180,8 +179,8 @@ def _merged(spec: Spec) -> dict[str, dict[str, tuple[Any, ...]]]:
     merged: dict[str, dict[str, tuple[Any, ...]]] = {}
     plan = make_plan(spec)
     for box in plan.boxes:
-        values = merged.setdefault(box.optimizer, {axis.value: () for axis in AXES})
-        for axis, more in zip(AXES, box.values, strict=True):
+        values = merged.setdefault(box.optimizer, {axis.value: () for axis in POINT_AXES})
+        for axis, more in zip(POINT_AXES, box.values, strict=True):
             values[axis.value] = tuple(dict.fromkeys((*values[axis.value], *more)))
     if not merged:
         reasons = "; ".join(f"{each.optimizer}: {each.reason}" for each in plan.omissions[:3])

@@ -12,12 +12,15 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import NotThereError
 from sweep.searching.objective import Objective, values
+from sweep.store.checked import checked, not_ours
+from sweep.store.models import TrialRow
 from sweep.store.query import run_query, sweep_id
+from sweep.store.url import parse_url
 from sweep.values.outcome import CAUSE_FLAGS, Measurement
 from sweep.values.words import Axis, Verdict
 
@@ -38,7 +41,6 @@ LOG_FROM = 10.0
 """Numbers whose largest is so many times their smallest are spaced by their logarithm."""
 
 _NUMBERS = (Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM)
-_FLAGS = frozenset({"diverged", "sideways", *CAUSE_FLAGS})
 _SELECT = "SELECT {columns} FROM trial WHERE sweep_id = {sweep:d} ORDER BY finished_at, id"
 
 
@@ -46,13 +48,14 @@ def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     """The sweep's trials by `STUDIED_COLUMNS`, in the order in which they finished.
 
     Flags are booleans and times in UTC, whichever database has them. Raises NotThereError
-    where there is no such sweep, and what `sweep.store.query.run_query` raises.
+    where there is no such sweep, DatabaseError for a value that this program does not write,
+    and what `sweep.store.query.run_query` raises.
     """
     number = sweep_id(url, sweep)
     # Qualified, as PostgreSQL has a word `freeze`.
-    columns = ", ".join(f"trial.{name}" for name in STUDIED_COLUMNS)
+    columns, shown = ", ".join(f"trial.{name}" for name in STUDIED_COLUMNS), parse_url(url).shown
     with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:
-        return [_typed(row) for row in rows]
+        return [_typed(row, shown) for row in rows]
 
 
 def rows_so_far(url: str, sweep: str) -> list[dict[str, Any]]:
@@ -169,19 +172,23 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def _typed(row: Sequence[Any]) -> dict[str, Any]:
-    typed = dict(zip(STUDIED_COLUMNS, row, strict=True))
-    for name in _FLAGS:
-        typed[name] = None if typed[name] is None else bool(typed[name])
-    typed["finished_at"] = _utc(typed["finished_at"])
-    return typed
+def _typed(row: Sequence[Any], shown: str) -> dict[str, Any]:
+    """The columns of a row, each checked to be what this program writes into it."""
+    found = {
+        name: checked(value, kind, f"trial.{name}", nullable=nullable, shown=shown)
+        for (name, kind, nullable), value in zip(_KINDS, row, strict=True)
+    }
+    for name in (*_NUMBERS, "train_seconds"):
+        if found[name] is not None and not 0 <= found[name] < math.inf:
+            raise not_ours(shown, f"trial.{name} is {found[name]}")
+    return found
 
 
-def _utc(recorded: datetime | str) -> datetime:
-    """A time as the database gave it: text without a zone from SQLite, and in UTC."""
-    if isinstance(recorded, str):
-        return datetime.fromisoformat(recorded).replace(tzinfo=UTC)
-    return recorded.astimezone(UTC)
+_KINDS = tuple(
+    (name, Verdict if name == "verdict" else column.type.python_type, bool(column.nullable))
+    for name in STUDIED_COLUMNS
+    for column in [TrialRow.__table__.columns[name]]
+)
 
 
 def _number(value: Any) -> Any:

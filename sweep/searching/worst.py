@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from optuna.study import Study
 
+from sweep.grid.recorded_spec import no_grid
 from sweep.grid.spec import Spec
 from sweep.searching.objective import Objective, values
 from sweep.searching.study import recorded_rows
@@ -104,7 +104,7 @@ def _recorded(url: str, name: str, searched: str) -> list[dict[str, Any]]:
         return []
     with run_query(url, _SPECS) as found:
         specs: dict[str, str] = dict(found)
-    if name not in specs or json.loads(specs[name]).get("kind") is not None:
+    if name not in specs or no_grid(specs[name]) is not None:
         return []
     return recorded_rows(url, name)
 

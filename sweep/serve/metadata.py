@@ -30,6 +30,8 @@ _ABOUT = Markup(
 _OWN_SQL = Markup(
     '<p>Or <a href="/{}">write SQL of your own</a>: nothing here can change the database. '
     "<code>leaksweep show schema</code> describes every column.</p>"
+    "<p>Remedies, causes, rules and failures are summary tables: "
+    "<code>leaksweep table remedies</code> prints one, <code>leaksweep report</code> has all.</p>"
 )
 _QUESTIONS = Markup('<ul class="questions">{}</ul>')
 _QUESTION = Markup('<li><a href="/{}/{}">{}</a> <span>{}</span></li>')

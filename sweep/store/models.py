@@ -17,13 +17,16 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from sweep.values.axes import AxisFacts
+from sweep.values.setting import AXIS_FACTS
 from sweep.values.words import GradState, Verdict
 
 
@@ -32,6 +35,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        """What its values are in Python."""
+        return datetime
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """The time as UTC. Raises ValueError for one without a time zone."""
@@ -64,6 +72,12 @@ class Base(DeclarativeBase):
 
 def _column(doc: str, *args: Any) -> MappedColumn[Any]:
     return mapped_column(*args, doc=doc)
+
+
+def _axis_column(facts: AxisFacts) -> MappedColumn[Any]:
+    numbers: dict[type, TypeEngine[Any]] = {float: Double(), int: Integer()}
+    meaning = f"{facts.meaning[0].upper()}{facts.meaning[1:]}."
+    return mapped_column(numbers.get(facts.kind, Text()), nullable=facts.nullable, doc=meaning)
 
 
 def _one_of(column: str, values: type[Verdict] | type[GradState]) -> CheckConstraint:
@@ -157,16 +171,8 @@ class TrialRow(Base):
     fingerprint: Mapped[str] = _column("Hash of everything that decides the outcome.")
     workload: Mapped[str] = _column("The model, its data and its loss.")
     steps: Mapped[int] = _column("Number of training steps.")
-    optimizer: Mapped[str] = _column("Name in the registry, or package.module:Class.")
-    lr: Mapped[float | None] = _column("Learning rate; null where the optimizer has none.")
-    weight_decay: Mapped[float | None] = _column("Null where the optimizer has none.")
-    momentum: Mapped[float | None] = _column(
-        "Coefficient of the first-moment memory; null where the optimizer has none."
-    )
-    zero_grad: Mapped[str] = _column("What clears gradients after a step: none, zero or never.")
-    schedule: Mapped[str] = _column("Which steps freeze the layer.")
-    freeze: Mapped[str] = _column("How the layer is frozen on those steps.")
-    seed: Mapped[int] = _column("Seed of the model's initialisation and the data.")
+    for _facts in AXIS_FACTS:
+        locals()[_facts.axis.value] = _axis_column(_facts)
     options: Mapped[str] = _column("Other constructor arguments, as canonical JSON.")
     optimizer_package: Mapped[str | None] = _column("Library and version of the optimizer.")
     verdict: Mapped[str] = _column("leaks, holds, inert (proves nothing) or failed.")

@@ -6,10 +6,13 @@ answer at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 
-from sweep.errors import DatabaseError, NotThereError, nearest
+from sweep.errors import NotThereError, nearest
+from sweep.store.checked import checked
 from sweep.store.postgres_reader import query_postgres
 from sweep.store.result import QueryResult
 from sweep.store.sqlite_query import query_sqlite
@@ -23,6 +26,7 @@ FROM sweep LEFT JOIN
     ON counted.sweep_id = sweep.id
 ORDER BY sweep.id
 """
+_FIRST_LEAK = "SELECT min(id) FROM trial WHERE verdict = 'leaks' AND sweep_id = {sweep:d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def sweep_status(url: str, name: str | None = None) -> list[SweepStatus]:
     if name is None:
         return list(statuses.values())
     if name not in statuses:
-        raise NotThereError(_no_such_sweep(name, list(statuses)))
+        raise NotThereError(no_such_sweep(name, list(statuses)))
     return [statuses[name]]
 
 
@@ -87,39 +91,36 @@ def sweep_id(url: str, name: str) -> int:
         return next(int(number) for number, known in found if str(known) == name)
 
 
+def first_leak(url: str, name: str) -> int | None:
+    """The first trial of the sweep that leaks; None if none does. Raises as `sweep_id` does."""
+    with run_query(url, _FIRST_LEAK.format(sweep=sweep_id(url, name))) as found:
+        first: int | None = next(iter(found))[0]
+    return first
+
+
 def _all_statuses(url: str) -> dict[str, SweepStatus]:
     counts: dict[str, dict[str, int]] = {}
     sweeps: dict[str, tuple[int, datetime]] = {}
+    value = partial(checked, nullable=False, shown=parse_url(url).shown)
     with run_query(url, _STATUS) as rows:
-        try:
-            for name, planned, created_at, verdict, trials in rows:
-                sweeps[str(name)] = (int(planned), _utc(created_at))
-                counts.setdefault(str(name), {})
-                if verdict is not None:
-                    counts[str(name)][Verdict(verdict).value] = trials
-        except (ValueError, TypeError) as error:
-            shown = parse_url(url).shown
-            raise DatabaseError(
-                f"{shown} holds what this program does not write: {str(error)[:80]}. "
-                f"Restore a copy, or name another database with --db.",
-                url=shown,
-            ) from error
+        for name, planned, created_at, verdict, trials in rows:
+            name = value(name, str, "sweep.name")
+            created = value(created_at, datetime, "sweep.created_at")
+            sweeps[name] = (value(planned, int, "sweep.planned"), created)
+            counts.setdefault(name, {})
+            if verdict is not None:
+                counts[name][value(verdict, Verdict, "trial.verdict").value] = trials
     return {
         name: SweepStatus(name, planned, created_at, **counts[name])
         for name, (planned, created_at) in sweeps.items()
     }
 
 
-def _utc(recorded: datetime | str) -> datetime:
-    """A time as the database gave it: text without a zone from SQLite, and in UTC."""
-    if isinstance(recorded, str):
-        return datetime.fromisoformat(recorded).replace(tzinfo=UTC)
-    return recorded.astimezone(UTC)
-
-
-def _no_such_sweep(name: str, known: list[str]) -> str:
+def no_such_sweep(name: str, known: Sequence[str]) -> str:
+    """What to say to a name that none of the ``known`` sweeps has."""
     close = nearest(name, known)
     if close:
         return f"There is no sweep {name!r}. Did you mean {' or '.join(map(repr, close))}?"
     listed = ", ".join(map(repr, known[:12])) or "none yet; `leaksweep run` makes one"
+    listed += f" and {len(known) - 12:,} more" if len(known) > 12 else ""
     return f"There is no sweep {name!r}. Sweeps in this database: {listed}."

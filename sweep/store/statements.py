@@ -41,8 +41,7 @@ def upsert_sweep(dialect: str) -> Insert:
 @cache
 def insert_sweep(dialect: str) -> Insert:
     """Inserts a sweep where there is none of that name; its row, if it did."""
-    nothing = _insert(dialect, SweepRow).on_conflict_do_nothing(index_elements=["name"])
-    return nothing.returning(*SweepRow.__table__.columns)
+    return insert_unless_there(dialect, SweepRow).returning(*SweepRow.__table__.columns)
 
 
 @cache
@@ -94,22 +93,21 @@ def find_recorded_among(dialect: str, *, but_failed: bool, but_untraced: bool) -
     They travel as one value, JSON or an array: thousands of values in a statement take longer
     to write than to look up.
     """
-    known = TrialRow.fingerprint.in_(select(_each(dialect, "fingerprints")))
+    known = TrialRow.fingerprint.in_(select(each_of(dialect, "fingerprints")))
     found = find_recorded(but_failed=but_failed, but_untraced=but_untraced)
     return found.where(known)
 
 
-def _each(dialect: str, name: str) -> ColumnElement[str]:
+def each_of(dialect: str, name: str) -> ColumnElement[str]:
     """The values of a list that is bound to ``name``, as a column."""
     if dialect == "postgresql":
         return func.unnest(bindparam(name, type_=postgresql.ARRAY(Text))).column_valued()
     return func.json_each(bindparam(name, type_=JSON)).table_valued("value").c.value
 
 
-@cache
-def add_environment(dialect: str) -> Insert:
-    """Inserts an environment unless it is there."""
-    return _insert(dialect, EnvironmentRow).on_conflict_do_nothing()
+def insert_unless_there(dialect: str, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """Inserts rows of the table; one that would repeat what is unique is left out."""
+    return _insert(dialect, model).on_conflict_do_nothing()
 
 
 @cache

@@ -19,31 +19,30 @@ from types import TracebackType
 from typing import Any, Self
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from sweep.errors import MisuseError
+from sweep.store.checked import checked
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
+from sweep.store.identity import SameFile
+from sweep.store.inserting import ROWS_A_STATEMENT, put_environment, put_steps, put_trials
 from sweep.store.migrate import migrate
-from sweep.store.models import EnvironmentRow, StepRow, SweepRow, TrialRow
+from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
+from sweep.store.presence import is_running, present
 from sweep.store.rows import environment_row, step_rows, trial_row
 from sweep.store.statements import (
-    add_environment,
     exchange_spec,
-    find_environment,
     find_recorded,
     find_recorded_among,
     insert_sweep,
     upsert_sweep,
-    upsert_trials,
 )
 from sweep.store.url import DatabaseUrl, parse_url
 from sweep.values.outcome import Environment, Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
-
-CHUNK = 5000
-"""Trials asked about at once; SQLite takes at most 32766 values in a statement."""
 
 _LOOK_S = 0.05  # how often a lock is tried for which SQLite does not wait
 
@@ -79,11 +78,11 @@ class Missing:
         self.recorded = sum(each.fingerprint in before for each in planned) if before else 0
 
     def __iter__(self) -> Iterator[PlannedTrial]:
-        """Asks for `CHUNK` at a time."""
+        """Asks for `ROWS_A_STATEMENT` at a time."""
         # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
         # for each; what it does not settle is asked for late, as another driver may be at it.
         remaining = (trial for trial in self._planned if trial.fingerprint not in self._before)
-        while chunk := list(islice(remaining, CHUNK)):
+        while chunk := list(islice(remaining, ROWS_A_STATEMENT)):
             recorded = self._recorded_now(chunk)
             yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 
@@ -95,13 +94,16 @@ class Store:
     method raises DatabaseError where the database fails it.
 
     Attributes:
-        shown: the database's URL without its password.
+        url: the database's URL. May hold a password: never print it.
+        shown: the URL without it.
     """
 
     def __init__(self, url: DatabaseUrl, engine: Engine) -> None:
         self._url = url
         self._engine = engine
         self._environment_ids: dict[Environment, int] = {}
+        self._file: SameFile | None = None
+        self.url = url.text
         self.shown = url.shown
 
     @classmethod
@@ -118,6 +120,7 @@ class Store:
                 _make_folder(parsed.path, parsed)
             migrate(parsed, busy_timeout_s=busy_timeout_s)
             store = cls(parsed, writing_engine(parsed, busy_timeout_s=busy_timeout_s))
+            store._file = SameFile(parsed)
             store._use_write_ahead_log(busy_timeout_s)
         return store
 
@@ -138,20 +141,23 @@ class Store:
 
     def sweep(self, name: str) -> RecordedSweep | None:
         """The sweep of that name; None if there is none. Reads only."""
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             row = connection.execute(select(SweepRow.__table__).filter_by(name=name)).first()
-        return None if row is None else _recorded(row)
+        return None if row is None else _recorded(row, self.shown)
 
-    def record_sweep(self, name: str, spec: str, planned: int) -> RecordedSweep:
+    def record_sweep(
+        self, name: str, spec: str, planned: int, *, created_at: datetime | None = None
+    ) -> RecordedSweep:
         """The sweep of that name with this spec (canonical JSON) and number of trials.
 
         Inserts it, or updates the recorded one; whether it may change is for the caller to
         say. Commits. Two drivers may do this at once.
         """
-        values = {"name": name, "spec": spec, "planned": planned, "created_at": datetime.now(UTC)}
-        with self._writing("record a sweep in") as connection:
+        first = {"created_at": created_at or datetime.now(UTC)}
+        values = {"name": name, "spec": spec, "planned": planned, **first}
+        with self.writing("record a sweep in") as connection:
             row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
-        return _recorded(row)
+        return _recorded(row, self.shown)
 
     def exchange_spec(
         self, name: str, old: str | None, new: str, planned: int
@@ -161,7 +167,7 @@ class Store:
         None, and nothing is changed, where it has another spec than ``old`` by now, so that
         of two drivers that extend a sweep at once the second looks again. Commits.
         """
-        with self._writing("record a sweep in") as connection:
+        with self.writing("record a sweep in") as connection:
             if old is None:
                 values = {"name": name, "spec": new, "planned": planned}
                 values["created_at"] = datetime.now(UTC)
@@ -170,7 +176,27 @@ class Store:
             else:
                 values = {"of_name": name, "old": old, "new": new, "new_planned": planned}
                 row = connection.execute(exchange_spec(), values).first()
-        return None if row is None else _recorded(row)
+        return None if row is None else _recorded(row, self.shown)
+
+    @contextmanager
+    def running(self, sweep_id: int) -> Iterator[None]:
+        """Says to others that the sweep is being run, until its body ends."""
+        with present(self._url, self._engine, sweep_id):
+            yield
+
+    def check_nobody_runs(self, sweep: RecordedSweep) -> None:
+        """Raises MisuseError where somebody is running the sweep at this moment."""
+        if is_running(self._url, sweep.id):
+            raise MisuseError(
+                f"Somebody is running the sweep {sweep.name!r} in {self.shown}. Wait until it is "
+                f"finished, or interrupt it, and give the same command again."
+            )
+
+    def recorded(self, sweep_id: int, *, but_failed: bool = False) -> frozenset[str]:
+        """The fingerprints of the sweep's trials, or of those that did not fail. Reads only."""
+        found = find_recorded(but_failed=but_failed, but_untraced=False)
+        with self.reading("read") as connection:
+            return frozenset(connection.scalars(found, {"sweep_id": sweep_id}))
 
     def missing(
         self,
@@ -187,7 +213,7 @@ class Store:
         (130 MB a million).
         """
         asked = {"but_failed": retry_failed, "but_untraced": traced}
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             found = connection.scalars(find_recorded(**asked), {"sweep_id": sweep_id})
             before = frozenset(found)
 
@@ -195,7 +221,7 @@ class Store:
             statement = find_recorded_among(self._engine.dialect.name, **asked)
             prints = [trial.fingerprint for trial in trials]
             values = {"sweep_id": sweep_id, "fingerprints": prints}
-            with self._reading("read") as connection:
+            with self.reading("read") as connection:
                 return set(connection.scalars(statement, values).all())
 
         return Missing(planned, before, recorded_now)
@@ -204,7 +230,7 @@ class Store:
         """What the sweep's trials ran on: ``cpu``, or ``cuda`` and which. Reads only."""
         used = select(TrialRow.environment_id).where(TrialRow.sweep_id == sweep_id)
         statement = select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used))
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             return set(connection.scalars(statement).all())
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
@@ -216,20 +242,14 @@ class Store:
         ordered = _one_each(outcomes)
         if not ordered:
             return
-        with self._writing("write to") as connection:
+        with self.writing("write to") as connection:
             ids = self._intern(connection, {outcome.environment for outcome in ordered})
             written: dict[str, int] = {}
             for traced in (False, True):
-                rows = [
-                    trial_row(each, sweep_id, ids[each.environment])
-                    for each in ordered
-                    if bool(each.steps) is traced
-                ]
-                if rows:
-                    statement = upsert_trials(connection.dialect.name, traced=traced)
-                    found = connection.execute(statement, rows)
-                    written |= {row.fingerprint: row.id for row in found}
-            _write_steps(connection, ordered, written)
+                of_kind = [each for each in ordered if bool(each.steps) is traced]
+                rows = [trial_row(each, sweep_id, ids[each.environment]) for each in of_kind]
+                written |= put_trials(connection, rows, traced=traced)
+            put_steps(connection, written.values(), list(_steps_of(ordered, written)))
         self._environment_ids |= ids  # only now are they sure to be there
 
     def tally(self, sweep_id: int) -> Counter[Verdict]:
@@ -239,7 +259,7 @@ class Store:
             .where(TrialRow.sweep_id == sweep_id)
             .group_by(TrialRow.verdict)
         )
-        with self._reading("read") as connection:
+        with self.reading("read") as connection:
             rows = connection.execute(statement).all()
             return Counter({Verdict(verdict): number for verdict, number in rows})
 
@@ -250,7 +270,8 @@ class Store:
         ids = {}
         for environment in sorted(environments, key=repr):  # one order: no two can deadlock
             known = self._environment_ids.get(environment)
-            ids[environment] = _environment_id(connection, environment) if known is None else known
+            row = environment_row(environment)
+            ids[environment] = put_environment(connection, row) if known is None else known
         return ids
 
     def _use_write_ahead_log(self, busy_timeout_s: float) -> None:
@@ -273,12 +294,18 @@ class Store:
                 time.sleep(_LOOK_S)
 
     @contextmanager
-    def _writing(self, doing: str) -> Iterator[Connection]:
+    def writing(self, doing: str) -> Iterator[Connection]:
+        """A transaction that commits at its end; ``doing`` completes "Cannot ..." in messages."""
         with _explained(self._url, doing), self._engine.begin() as connection:
+            if self._file is not None:
+                self._file.check()
             yield connection
+            if self._file is not None:  # what is rolled back is run again; what is lost is not
+                self._file.check()
 
     @contextmanager
-    def _reading(self, doing: str) -> Iterator[Connection]:
+    def reading(self, doing: str) -> Iterator[Connection]:
+        """A transaction that takes no lock for writing."""
         reader = self._engine.execution_options(**{READS_ONLY: True})
         with _explained(self._url, doing), reader.begin() as connection:
             yield connection
@@ -288,12 +315,15 @@ class Store:
 def _explained(url: DatabaseUrl, doing: str) -> Iterator[None]:
     """Turns what the database raises into a DatabaseError that says what to do.
 
-    A ValueError is of a column that holds what this program does not write.
+    A ValueError or TypeError is of a column that holds what this program does not write.
     """
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError, ValueError) as error:
+    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError, *_NOT_OF_ITS_KIND) as error:
         raise database_error(url, doing, error) from error
+
+
+_NOT_OF_ITS_KIND = (ValueError, TypeError)
 
 
 def _make_folder(path: Path, url: DatabaseUrl) -> None:
@@ -302,8 +332,10 @@ def _make_folder(path: Path, url: DatabaseUrl) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _recorded(row: Row[Any]) -> RecordedSweep:
-    return RecordedSweep(row.id, row.name, row.spec, row.planned, row.created_at)
+def _recorded(row: Row[Any], shown: str) -> RecordedSweep:
+    planned = checked(row.planned, int, "sweep.planned", nullable=False, shown=shown)
+    spec = checked(row.spec, str, "sweep.spec", nullable=False, shown=shown)
+    return RecordedSweep(row.id, row.name, spec, planned, row.created_at)
 
 
 def _one_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -319,33 +351,9 @@ def _one_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [chosen[fingerprint] for fingerprint in sorted(chosen)]
 
 
-def _environment_id(connection: Connection, environment: Environment) -> int:
-    row = environment_row(environment)
-    found: int | None = connection.execute(find_environment(), row).scalar_one()
-    if found is None:  # a row with nulls conflicts with no other
-        connection.execute(add_environment(connection.dialect.name), row)
-        found = connection.execute(find_environment(), row).scalar_one()
-    return found
-
-
-def _write_steps(
-    connection: Connection, outcomes: Sequence[Outcome], written: Mapping[str, int]
-) -> None:
-    """Writes the steps of those outcomes whose trials were ``written``, in place of old ones."""
-    ids = [written.get(outcome.planned.fingerprint) for outcome in outcomes]
-    _forget_steps(connection, [trial_id for trial_id in ids if trial_id is not None])
-    rows = [
-        row
-        for outcome, trial_id in zip(outcomes, ids, strict=True)
-        if trial_id is not None
-        for row in step_rows(outcome, trial_id)
-    ]
-    if rows:
-        connection.execute(insert(StepRow), rows)
-
-
-def _forget_steps(connection: Connection, trial_ids: Sequence[int]) -> None:
-    """Deletes the steps of trials that were replaced: what a failed trial had recorded."""
-    remaining = iter(trial_ids)
-    while chunk := list(islice(remaining, CHUNK)):
-        connection.execute(delete(StepRow).where(StepRow.trial_id.in_(chunk)))
+def _steps_of(outcomes: Iterable[Outcome], written: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """The rows of ``step`` of those outcomes whose trials were ``written``."""
+    for outcome in outcomes:
+        trial_id = written.get(outcome.planned.fingerprint)
+        if trial_id is not None:
+            yield from step_rows(outcome, trial_id)

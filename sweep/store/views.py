@@ -9,22 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SETTING = (
-    "workload",
-    "steps",
-    "optimizer",
-    "lr",
-    "weight_decay",
-    "momentum",
-    "zero_grad",
-    "schedule",
-    "freeze",
-    "seed",
-    "options",
-)
+from sweep.values.words import Axis
+
+_OF_SETTING = ("workload", "steps", *(axis.value for axis in Axis), "options")
 """The columns of `trial` that say which setting it ran."""
 
-_FOLDED = tuple(name for name in SETTING if name != "seed")
+_FOLDED = tuple(name for name in _OF_SETTING if name != "seed")
 
 _RATES = """\
        count(*) FILTER (WHERE verdict IN ('leaks', 'holds')) AS trials,
@@ -116,7 +106,7 @@ def _rates_by(name: str, key: str, meaning: str) -> View:
 
 def _leak() -> View:
     """The view of leaking trials."""
-    columns = ", ".join(f"trial.{name}" for name in (*SETTING, *_DRIFT))
+    columns = ", ".join(f"trial.{name}" for name in (*_OF_SETTING, *_DRIFT))
     select = (
         f"SELECT trial.id AS trial_id, sweep.name AS sweep, {columns},\n"
         f"{_CAUSES},\n       {', '.join(_ASIDE)}\n"
@@ -126,7 +116,7 @@ def _leak() -> View:
     return View(
         "leak",
         "One leaking trial, with what moved its layer.",
-        ("trial_id", "sweep", *SETTING, *_DRIFT, "causes", *_ASIDE),
+        ("trial_id", "sweep", *_OF_SETTING, *_DRIFT, "causes", *_ASIDE),
         select,
     )
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from sweep.errors import WorkloadError
+from sweep.errors import MisuseError, WorkloadError
 from sweep.values.words import Freeze
 from sweep.workloads.workload import Workload
 
@@ -53,13 +53,14 @@ class WayOfFreezing:
         grouping: how the frozen parameters stand in the optimizer.
         forward: the forward pass of a frozen step.
         begin: called at the start of every step with the parameters to freeze, the
-            optimizer they are in, and whether the step is frozen.
+            optimizer they are in, the key of its learning rate in a parameter group, and
+            whether the step is frozen.
         before_step: called with them on frozen steps, between backward and ``step()``.
     """
 
     grouping: Grouping = Grouping.TOGETHER
     forward: Forward = attached_forward
-    begin: Callable[[Iterable[nn.Parameter], Optimizer, bool], None] = _nothing
+    begin: Callable[[Iterable[nn.Parameter], Optimizer, str | None, bool], None] = _nothing
     before_step: Callable[[Iterable[nn.Parameter]], None] = _nothing
 
 
@@ -87,7 +88,9 @@ def _no_grad_forward(workload: Workload, step: int) -> Tensor:
         return workload.loss(workload.model, workload.data, step)
 
 
-def _toggle_requires_grad(parameters: Iterable[nn.Parameter], _: Optimizer, frozen: bool) -> None:
+def _toggle_requires_grad(
+    parameters: Iterable[nn.Parameter], _: Optimizer, __: str | None, frozen: bool
+) -> None:
     for parameter in parameters:
         parameter.requires_grad_(not frozen)
 
@@ -102,10 +105,20 @@ def _zero_grads(parameters: Iterable[nn.Parameter]) -> None:
         parameter.grad = torch.zeros_like(parameter if parameter.grad is None else parameter.grad)
 
 
-def _toggle_lr(_: Iterable[nn.Parameter], optimizer: Optimizer, frozen: bool) -> None:
-    """Sets the lr of the frozen parameters' group, the last one, to 0 or back."""
+def _toggle_lr(
+    _: Iterable[nn.Parameter], optimizer: Optimizer, rate_key: str | None, frozen: bool
+) -> None:
+    """Sets the lr of the frozen parameters' group, the last one, to 0 or back.
+
+    Raises MisuseError where a class of the user's own keeps its learning rate elsewhere.
+    """
     attached_group, own_group = optimizer.param_groups
-    own_group["lr"] = 0.0 if frozen else attached_group["lr"]
+    if rate_key not in own_group:
+        raise MisuseError(
+            f"{type(optimizer).__name__} keeps no {rate_key!r} in its parameter groups, which "
+            f"freeze = lr_zero sets to 0."
+        )
+    own_group[rate_key] = 0.0 if frozen else attached_group[rate_key]
 
 
 WAYS: dict[Freeze, WayOfFreezing] = {

@@ -79,7 +79,11 @@ class Tally:
         return Verdict.HOLDS
 
     def measurement(
-        self, *, finite_parameters: bool, frozen_norm: float | None = None
+        self,
+        *,
+        finite_parameters: bool,
+        frozen_norm: float | None = None,
+        score: float | None = None,
     ) -> Measurement:
         """The sums as a value; ``finite_parameters`` is whether every parameter ended finite."""
         ratio = self.total_drift / self.attached_motion if self.attached_motion else math.nan
@@ -94,6 +98,7 @@ class Tally:
             initial_loss=None if self.initial_loss is None else null_if_nan(self.initial_loss),
             final_loss=null_if_nan(self.final_loss),
             diverged=not (self.finite and finite_parameters),
+            score=score,
             frozen_norm=None if frozen_norm is None else null_if_nan(frozen_norm),
         )
 

@@ -17,6 +17,7 @@ from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
 from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
+from sweep.trial.scoring import score_of
 from sweep.trial.stack import apart, build_stack
 from sweep.values import schedule
 from sweep.values.setting import PlannedTrial
@@ -94,7 +95,8 @@ class Training:
         self.current = step
         self.frozen = self.schedule.frozen(step)
         self.losses = []
-        self.way.begin(self.frozen_parameters.values(), self.main, self.frozen)
+        layer, rate_key = self.frozen_parameters.values(), self.entry.rate_key
+        self.way.begin(layer, self.main, rate_key, self.frozen)
 
     def backward(self) -> None:
         """Forward and backward, then whatever the way of freezing does to the grads."""
@@ -167,6 +169,10 @@ class Training:
         finite = [p.isfinite() for p in self.workload.model.parameters()]
         each = zip(*(apart(it, self.replicates) for it in finite), strict=True)
         return [all(bool(it.all()) for it in parts) for parts in each]
+
+    def score(self) -> float | None:
+        """What `score_of` says of the model as it stands; None for a stack."""
+        return score_of(self.workload)
 
     def _build(self, groups: list[dict[str, nn.Parameter]]) -> Optimizer:
         optimizer = build_optimizer(

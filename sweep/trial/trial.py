@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError
 
-from sweep.errors import MisuseError, error_text
+from sweep.errors import error_text
 from sweep.optimizers import registry
 from sweep.trial.diary import Diary
 from sweep.trial.hindsight import hindsight
@@ -86,7 +85,7 @@ def _train(
         diary.after_step(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)
-    finite = training.finite_of_each()
+    finite, score = training.finite_of_each(), training.score()
     del training, probe  # the replays have parameters and states of their own
     reach = Reach(planned, start, diary.snapshot, diary.first_end)
     known = hindsight(reach, diary, [tally.first_leak_step for tally in tallies])
@@ -94,9 +93,11 @@ def _train(
         Outcome(
             planned=each,
             environment=environment(device),
-            optimizer_package=_package(each),
+            optimizer_package=registry.package_of(each.setting.optimizer),
             verdict=tally.verdict,
-            measurement=tally.measurement(finite_parameters=is_finite, frozen_norm=norm),
+            measurement=tally.measurement(
+                finite_parameters=is_finite, frozen_norm=norm, score=score
+            ),
             causes=found.causes,
             sideways=found.sideways,
             train_seconds=seconds,
@@ -118,7 +119,7 @@ def failed(
     return Outcome(
         planned=planned,
         environment=environment(device),
-        optimizer_package=_package(planned),
+        optimizer_package=registry.package_of(planned.setting.optimizer),
         verdict=Verdict.FAILED,
         measurement=None,
         causes=None,
@@ -127,11 +128,3 @@ def failed(
         error=error_text(error),
         finished_at=datetime.now(UTC),
     )
-
-
-def _package(planned: PlannedTrial) -> str | None:
-    """The library that the optimizer came from and its version; None where it is not found."""
-    try:
-        return registry.package_version(registry.lookup(planned.setting.optimizer))
-    except (MisuseError, PackageNotFoundError):
-        return None

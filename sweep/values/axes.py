@@ -1,55 +1,100 @@
-"""The axes in words: their values, what each has when a spec leaves it out, their meaning."""
+"""What is said of an axis, in one row: the row is a field of `sweep.values.setting.Setting`.
+
+A spec, ``--set``, columns, views, messages and `leaksweep show axes` read it, by `AXIS_FACTS`
+there. Its type is the field's: None among its values says that it can be without one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import MISSING, dataclass
+from enum import StrEnum
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
-from sweep.values.words import Axis, Freeze, ZeroGrad
+from sweep.values.words import Axis
+
+_ROW = "axis"
 
 
 @dataclass(frozen=True, slots=True)
-class AxisDescription:
-    """One axis as `leaksweep show axes` lists it."""
+class AxisFacts:
+    """One axis.
+
+    Attributes:
+        axis: its word, which is also its column and its key in a grid.
+        kind: the type of its values: str, int, float, or the words of a closed set.
+        nullable: whether it is null where an optimizer has no such thing.
+        values: what may be one, in words.
+        called: the same in one or two, for messages.
+        meaning: what it is.
+        default: what a grid has that does not say; None for the optimizer's own value.
+        example: how a grid would say it, as TOML.
+    """
 
     axis: Axis
+    kind: type[str | int | float]
+    nullable: bool
     values: str
-    default: str
+    called: str
     meaning: str
+    default: tuple[Any, ...] | None
+    example: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Its values, where they are a closed set."""
+        return tuple(self.kind) if issubclass(self.kind, StrEnum) else ()
+
+    @property
+    def default_in_words(self) -> str:
+        """What it is where a grid does not say, for people."""
+        if self.default is None:
+            return "the optimizer's own"
+        return ", ".join(map(str, self.default)) or "(needed)"
+
+    @property
+    def wanted(self) -> str:
+        """What a grid needs it to be, for messages: ``numbers >= 0, such as lr = [1.0]``."""
+        return f"{self.called}, such as {self.axis} = {self.example}"
+
+    def parsed(self, text: str) -> Any:
+        """``text`` as one of its values; as it is, for a check to refuse, where it is none."""
+        try:
+            return self.kind(text)
+        except ValueError:
+            return text
 
 
-AXES = (
-    AxisDescription(
-        Axis.OPTIMIZER,
-        "a registry name, a pattern such as heavyball.*, or package.module:Class",
-        "(needed)",
-        "what updates the parameters",
-    ),
-    AxisDescription(Axis.LR, "numbers >= 0", "the optimizer's own", "learning rate"),
-    AxisDescription(
-        Axis.WEIGHT_DECAY, "numbers >= 0", "0", "weight decay; null where there is none"
-    ),
-    AxisDescription(
-        Axis.MOMENTUM,
-        "numbers >= 0; beta1 below 1",
-        "the optimizer's own",
-        "coefficient of the first-moment memory, whatever its constructor calls it; "
-        "null where there is none",
-    ),
-    AxisDescription(
-        Axis.ZERO_GRAD,
-        ", ".join(ZeroGrad),
-        "all three",
-        "grads set to None after each step, set to zero, or never cleared",
-    ),
-    AxisDescription(
-        Axis.SCHEDULE,
-        "alternate, always, never, every:N, after:K",
-        "alternate",
-        "which steps freeze the layer, counting from 0: the odd ones; all; none; those not "
-        "divisible by N; those from K on",
-    ),
-    AxisDescription(
-        Axis.FREEZE, ", ".join(Freeze), "detach", "how the layer is kept from training then"
-    ),
-    AxisDescription(Axis.SEED, "whole numbers >= 0", "0", "model initialisation and data"),
-)
+def row(
+    *,
+    values: str,
+    meaning: str,
+    example: str,
+    default: tuple[Any, ...] | None,
+    called: str = "",
+    without: Any = MISSING,
+) -> Any:
+    """The row of an axis: a dataclass's field; ``without`` is what a setting has by itself."""
+    said: dict[str, Any] = {"values": values, "called": called or values, "meaning": meaning}
+    said |= {"example": example, "default": default}
+    field: Any = dataclasses.field(default=without, metadata={_ROW: said})
+    return field
+
+
+def facts_of(rows: type) -> tuple[AxisFacts, ...]:
+    """The facts in the `row`s of a dataclass, in their order."""
+    hints = get_type_hints(rows)
+    return tuple(
+        AxisFacts(
+            axis=Axis(field.name),
+            kind=next(kind for kind in _kinds(hints[field.name]) if kind is not NoneType),
+            nullable=NoneType in _kinds(hints[field.name]),
+            **field.metadata[_ROW],
+        )
+        for field in dataclasses.fields(rows)
+    )
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) or (hint,)

@@ -58,6 +58,25 @@ _NAMED = {
 }
 
 
+def known_by(text: str, steps: int) -> str:
+    """The one name of all schedules that freeze the same of ``steps`` steps as ``text``.
+
+    It is a name without a number where there is one, and else ``after:K`` before ``every:N``.
+    Raises UnknownNameError as `parse` does.
+
+    >>> known_by("every:30", steps=20)
+    'after:1'
+    """
+    schedule = parse(text)
+    if schedule.after is None and schedule.every >= steps > 0:
+        schedule = Schedule(after=1)
+    if schedule.after is not None and schedule.after >= steps:
+        return "never"
+    if schedule.after == 1 and steps == 2:
+        return "alternate"
+    return str(schedule)
+
+
 def parse(text: str) -> Schedule:
     """The schedule that ``text`` names.
 

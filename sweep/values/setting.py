@@ -8,28 +8,89 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, fields
 from hashlib import blake2b
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
-from sweep.values.words import Freeze, ZeroGrad
+from sweep.values.axes import facts_of, row
+from sweep.values.schedule import FORMS
+from sweep.values.words import Axis, Freeze, ZeroGrad
 
 FINGERPRINT_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One point of the grid; None where the axis cannot apply to the optimizer."""
+    """One point of the grid: a row an axis, None where it cannot apply to the optimizer."""
 
-    optimizer: str
-    lr: float | None
-    weight_decay: float | None
-    momentum: float | None
-    zero_grad: ZeroGrad = ZeroGrad.NONE
-    schedule: str = "alternate"
-    freeze: Freeze = Freeze.DETACH
-    seed: int = 0
+    optimizer: str = row(
+        values="a registry name, a pattern such as heavyball.*, or package.module:Class",
+        called="names",
+        meaning="what updates the parameters",
+        example='["SGD", "Adam"]',
+        default=(),
+    )
+    lr: float | None = row(
+        values="numbers >= 0",
+        meaning="learning rate; null where the optimizer has none",
+        example="[1.0, 0.01]",
+        default=None,
+    )
+    weight_decay: float | None = row(
+        values="numbers >= 0",
+        meaning="weight decay; null where the optimizer has none",
+        example="[0.0, 0.5]",
+        default=(0.0,),
+    )
+    momentum: float | None = row(
+        values="numbers >= 0; beta1 below 1",
+        called="numbers >= 0",
+        meaning="coefficient of the first-moment memory, whatever its constructor calls it; "
+        "null where the optimizer has none",
+        example="[0.0, 0.9]",
+        default=None,
+    )
+    zero_grad: ZeroGrad = row(  # noqa: RUF009 a field
+        values=", ".join(ZeroGrad),
+        called="words",
+        meaning="grads set to None after each step, set to zero, or never cleared",
+        example='["none", "zero"]',
+        default=tuple(ZeroGrad),
+        without=ZeroGrad.NONE,
+    )
+    schedule: str = row(
+        values=", ".join(FORMS),
+        called="words",
+        meaning="which steps freeze the layer, counting from 0: the odd ones; all; none; those "
+        "not divisible by N; those from K on",
+        example='["alternate", "after:10"]',
+        default=("alternate",),
+        without="alternate",
+    )
+    freeze: Freeze = row(  # noqa: RUF009 a field
+        values=", ".join(Freeze),
+        called="words",
+        meaning="how the layer is kept from training then",
+        example='["detach"]',
+        default=(Freeze.DETACH,),
+        without=Freeze.DETACH,
+    )
+    seed: int = row(
+        values="whole numbers >= 0",
+        meaning="model initialisation and data",
+        example="[0, 1, 2]",
+        default=(0,),
+        without=0,
+    )
+
+
+AXIS_FACTS = facts_of(Setting)
+"""Every axis, in the order of a setting's fields."""
+
+POINT_AXES = tuple(Axis(field.name) for field in fields(Setting))[1:]
+"""The axes of an optimizer's own settings: all but which it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +110,7 @@ class PlannedTrial:
 
     def _hash(self) -> str:
         setting, decided = self.setting, (self.workload, self.steps, self.options)
-        point = [[getattr(setting, axis)] for axis in Setting.__slots__[1:]]
+        point = [[getattr(setting, axis)] for axis in POINT_AXES]
         return next(fingerprints(setting.optimizer, point, *decided))
 
     def constructor_options(self) -> dict[str, Any]:
@@ -81,20 +142,41 @@ def fingerprints(
 ) -> Iterator[str]:
     """The fingerprint of each trial of a product of axes, the last axis fastest.
 
-    ``values`` has the values of each axis, in the order of `Setting`'s fields after the
-    optimizer. Hashes the `canonical_json` of all that decides a trial, put together from
-    values that are written once and not once a trial: a sweep of a million trials is
-    fingerprinted every time it resumes.
+    ``values`` has the values of each axis, in the order of `POINT_AXES`. Hashes the
+    `canonical_json` of all that decides a trial, put together from values that are written once
+    and not once a trial: a sweep of a million trials is fingerprinted every time it resumes.
     """
-    name, work, length = _text(optimizer), _text(workload), _text(steps)
-    texts = [[_text(value) for value in axis] for axis in values]
-    for lr, weight_decay, momentum, zero_grad, schedule, freeze, seed in product(*texts):
-        text = (
-            f'{{"freeze":{freeze},"lr":{lr},"momentum":{momentum},"optimizer":{name},'
-            f'"schedule":{schedule},"seed":{seed},"steps":{length},"weight_decay":{weight_decay},'
-            f'"workload":{work},"zero_grad":{zero_grad}}}{options}'
-        )
+    shared = {"optimizer": _text(optimizer), "workload": _text(workload), "steps": _text(steps)}
+    start, around = _members(shared)
+    texts = [
+        [f"{before}{_text(value)}{after}" for value in axis]
+        for axis, (before, after) in zip(values, around, strict=True)
+    ]
+    for point in product(*texts):
+        text = f"{start}{''.join(_BY_NAME(point))}}}{options}"
         yield blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
+
+
+_BY_NAME = itemgetter(*(POINT_AXES.index(axis) for axis in sorted(POINT_AXES)))
+
+
+def _members(shared: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
+    """What stands around the value of each of `POINT_AXES` in JSON with sorted keys.
+
+    The first member's start, and for each axis what comes before and after its value.
+    """
+    start, around = "{", {axis: ["", ""] for axis in POINT_AXES}
+    last: list[str] | None = None
+    for name in sorted([*shared, *POINT_AXES]):
+        comma = "" if start == "{" and last is None else ","
+        if name not in shared:
+            last = around[Axis(name)]
+            last[0] = f'{comma}"{name}":'
+        elif last is None:
+            start += f'{comma}"{name}":{shared[name]}'
+        else:
+            last[1] += f'{comma}"{name}":{shared[name]}'
+    return start, [(before, after) for before, after in around.values()]
 
 
 def _text(value: str | float | None) -> str:

@@ -25,7 +25,7 @@ SURROUNDINGS = (*ENVIRONMENT_COLUMNS, "optimizer_package")
 FLAGS = ("moved", "diverged", "sideways", *CAUSE_FLAGS)
 """The columns that are true or false."""
 STEP = tuple(field.name for field in fields(StepRecord))
-WATCHED = "watch"
+KIND_WATCH = "watch"
 """The workload of a row that `sweep.watching` recorded."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sweep.errors import DatabaseError, LeaksweepError, MisuseError
@@ -17,7 +18,7 @@ from sweep.optimizers import registry
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial, canonical_json
 from sweep.values.words import Axis
-from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS, WATCHED, RecordedTrial
+from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS, KIND_WATCH, RecordedTrial
 
 
 def trial_again(record: RecordedTrial, *, allow_import: bool = False) -> PlannedTrial:
@@ -52,7 +53,7 @@ def surroundings(outcome: Outcome) -> dict[str, object]:
 
 def _check_it_may_run(record: RecordedTrial, allow_import: bool) -> None:
     name, row = record.name, record.columns
-    if row["workload"] == WATCHED:
+    if row["workload"] == KIND_WATCH:
         raise MisuseError(
             f"{name} is what `watch` saw of a training loop, which is not here to be "
             f"replayed. The view `leak` has its causes."
@@ -75,7 +76,9 @@ def _checked(row: Mapping[str, Any], source: str) -> PlannedTrial:
         "grid": [{axis.value: [row[axis]] for axis in Axis if row[axis] is not None}],
         "options": {row["optimizer"]: options} if options else {},
     }
-    return next(iter(Grid(Spec.checked(raw, source))))
+    (planned,) = Grid(Spec.checked(raw, source))
+    # By the name that it was recorded with: once a schedule could have several.
+    return replace(planned, setting=replace(planned.setting, schedule=row["schedule"]))
 
 
 def _stated_options(optimizer: str, recorded: str) -> dict[str, Any]:

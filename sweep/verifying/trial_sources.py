@@ -14,9 +14,9 @@ from sweep.store.query import run_query, sweep_id
 from sweep.store.url import parse_url
 from sweep.verifying.recorded_trial import (
     ENVIRONMENT_COLUMNS,
+    KIND_WATCH,
     OF_TRIAL,
     STEP,
-    WATCHED,
     RecordedTrial,
 )
 
@@ -84,7 +84,7 @@ class _Database:
         self._url = url
         self.where = parse_url(url).shown
         of_sweep = "" if sweep is None else f"AND trial.sweep_id = {sweep_id(url, sweep):d}"
-        found = _rows(url, _NUMBERS.format(watched=WATCHED, of_sweep=of_sweep))
+        found = _rows(url, _NUMBERS.format(watched=KIND_WATCH, of_sweep=of_sweep))
         self.numbers: Sequence[int] = [number for (number,) in found]
 
     def read(self, numbers: Sequence[int]) -> list[RecordedTrial]:

@@ -24,6 +24,7 @@ class Arrival:
 
     Attributes:
         time: on the clock of `Arrivals`; 0 if none has come yet.
+        count: how many have come.
         left: for each part of ``.grad`` just after it came, whether it had an element that is
             not zero, on its device.
         row_times: when one came that was not zeros in the row, of shape ``(rows,)``; kept
@@ -31,6 +32,7 @@ class Arrival:
     """
 
     time: int = 0
+    count: int = 0
     left: tuple[Tensor, ...] = ()
     row_times: Tensor | None = None
 
@@ -114,6 +116,7 @@ class Arrivals:
         assert grad is not None  # noqa: S101  # the caller's condition
         self.clock += 1
         arrival.time = self.clock
+        arrival.count += 1
         arrival.left = tuple(map(nonzero_flag, values_of(grad)))
 
     def _note_rows(self, parameter: Tensor, arrival: Arrival, grad: Tensor) -> None:

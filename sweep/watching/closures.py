@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Call = tuple[tuple[Any, ...], dict[str, Any]]
-"""What a step is called with: positional and keyword arguments."""
+from sweep.watching.families import Call
 
 
 def has_closure(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
@@ -81,10 +81,16 @@ class Family:
         held = {id(p): p for group in self.groups for p in group["params"]}
         return list(held.values())
 
+    @property
+    def is_stepping(self) -> bool:
+        """Whether one of its steps is under way."""
+        self.settle()
+        return self._is_open
+
     def listen(self, listener: Listener) -> None:
         """Tells ``listener`` of every step from now on."""
         self._listener = listener
-        before, after = _past_the_compiler(self._before), _past_the_compiler(self._after)
+        before, after = past_the_compiler(self._before), past_the_compiler(self._after)
         for member in self.hooked:
             self._handles.append(member.register_step_pre_hook(before))
             self._handles.append(member.register_step_post_hook(after))
@@ -107,13 +113,13 @@ class Family:
 
     def settle(self) -> None:
         """Ends a step that raised: torch calls no hook then."""
-        if self._is_open and not self._depth and not self._running(sys._getframe(1)):
+        if self._is_open and not self._depth and not self._running():
             self._close()
 
     def _before(
         self, member: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Call | None:
-        if self._running(sys._getframe(1)) > 1 or self._listener is None:
+        if self._running() > 1 or self._listener is None:
             return None
         if not self._depth:
             if self._is_open:
@@ -126,8 +132,11 @@ class Family:
         return None if changed is None else ((arguments[0], *changed[0]), changed[1])
 
     def _after(self, member: Optimizer, arguments: Any, keywords: Any) -> None:
-        if self._is_open and not self._depth and self._running(sys._getframe(1)) <= 1:
+        if self._is_open and not self._depth and self._running() <= 1:
             self._close()
+
+    def _running(self) -> int:
+        return steps_under_way(sys._getframe(1), self.hooked)
 
     def _open(self) -> None:
         self._is_open, self._worked = True, False
@@ -138,16 +147,6 @@ class Family:
         self._is_open = False
         if self._listener is not None:
             self._listener.ends(worked=self._worked)
-
-    def _running(self, frame: FrameType | None) -> int:
-        """How many steps of the family's members are under way, by the frames above."""
-        running = 0
-        while frame is not None:
-            code = frame.f_code
-            if code.co_filename == optimizer.__file__ and "wrapper" in code.co_name:
-                running += any(frame.f_locals.get("self") is member for member in self.hooked)
-            frame = frame.f_back
-        return running
 
     def _patch(self, proxy: Any) -> None:
         """Has a wrapper that calls no hooks tell of its steps, through an attribute of its own."""
@@ -173,7 +172,18 @@ class Family:
         self._patched.append((proxy, told, before))
 
 
-def _past_the_compiler(hook: Callable[..., Any]) -> Any:
+def steps_under_way(frame: FrameType | None, members: Sequence[Optimizer]) -> int:
+    """How many steps of any of ``members`` are under way, by the frames from ``frame`` on up."""
+    count = 0
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == optimizer.__file__ and "wrapper" in code.co_name:
+            count += any(frame.f_locals.get("self") is member for member in members)
+        frame = frame.f_back
+    return count
+
+
+def past_the_compiler(hook: Callable[..., Any]) -> Any:
     """The same hook, which a compiled step calls as it is: traced, it would change its bits."""
     return torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
 
@@ -221,9 +231,3 @@ def _no_optimizer(given: Any) -> MisuseError:
         f"watch needs objects of torch.optim.Optimizer, whose step hooks it uses, or wrappers of "
         f"one; {kind} is none. If it wraps one, pass that one."
     )
-
-
-def watched_by(callback: Callable[[Optimizer], None]) -> Any:
-    """Has ``callback`` called after each step of any optimizer; returns what takes it off."""
-    hook = _past_the_compiler(lambda member, *_: callback(member))
-    return optimizer.register_optimizer_step_post_hook(hook)

@@ -16,6 +16,7 @@ from sweep.trial.probe import Change
 from sweep.trial.tally import null_if_nan
 from sweep.values.outcome import Causes, Measurement
 from sweep.values.words import GradState
+from sweep.watching.remedy import Remedy
 from sweep.watching.states import State
 
 UNKNOWN = "unknown"
@@ -25,11 +26,11 @@ KEPT_LEAKS = 100
 """Leaks of a parameter that are kept one by one; the later ones are counted."""
 
 KEPT_ROWS = 2**25
-"""Rows, moved or not, of all leaks kept in a watch: 4 MiB of bits."""
+"""RowSet, moved or not, of all leaks kept in a watch: 4 MiB of bits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Cause:
     """What moved a parameter, as far as it was found out.
 
     Attributes:
@@ -38,29 +39,24 @@ class Explanation:
         despite_none: it moved although its grad was None, which needs no rehearsing.
         shares: by source, how far it moves the parameter alone, over the whole movement; both
             as L2 norms, so that shares need not add to 1.
-        remedies: what was rehearsed as well, and kept it still, in the words of `remedy`.
+        remedies: what was rehearsed as well, and kept it still.
     """
 
     causes: Causes | None
     unexplained: str | None = None
     despite_none: bool = False
     shares: Mapping[str, float] = field(default_factory=dict)
-    remedies: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:
         """The causes as the database's column ``causes`` has them."""
         if self.causes is None:
             return DESPITE_NONE if self.despite_none else UNKNOWN
-        named = [self.causes.sets] if self.causes.sets else _interim(self.causes)
+        named = [self.causes.sets] if self.causes.sets else []
         return ", ".join(named + [DESPITE_NONE] * self.causes.despite_none) or UNKNOWN
 
 
-def _interim(causes: Causes) -> list[str]:
-    flags = ("intrinsic", "decay", "gradient", "history")
-    return [word for word in flags if getattr(causes, f"by_{word}")]
-
-
-class Rows:
+class RowSet:
     """Some of a parameter's rows, a bit each."""
 
     __slots__ = ("_bits", "_count")
@@ -82,13 +78,13 @@ class Rows:
         """The rows, in order."""
         return tuple(np.unpackbits(self._bits, count=self._count).nonzero()[0].tolist())
 
-    def joined(self, other: Rows | None) -> Rows:
+    def joined(self, other: RowSet | None) -> RowSet:
         """The rows of both."""
         if other is None:
             return self
         rows = [np.unpackbits(each._bits, count=each._count) for each in (self, other)]
         longest = max(map(len, rows))
-        return Rows(np.logical_or(*(np.pad(each, (0, longest - len(each))) for each in rows)))
+        return RowSet(np.logical_or(*(np.pad(each, (0, longest - len(each))) for each in rows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +107,8 @@ class Leak:
     step: int
     change: Change | None
     state: State
-    moved_rows: Rows | None = None
-    explanation: Explanation | None = None
+    moved_rows: RowSet | None = None
+    explanation: Cause | None = None
 
     @property
     def grad(self) -> GradState:
@@ -180,35 +176,35 @@ class Record:
         moves: on how many of those the step moved it.
         still: the steps on which it was to keep still.
         zeros: those on which autograd brought zeros, where they count as a gradient.
-        grad: what the optimizer found in its grad at the first leak, or else at the first of
-            the steps on which it was to keep still.
+        state: what a step found in its grad at the first leak, or else at the first step on
+            which it was to keep still, or was brought zeros.
+        by_hand: whether a gradient had come before that, and zeros were put in its place.
+        at_rate_zero: steps on which a gradient of the step's own did not move it and its
+            group's learning rate was 0.
+        in_part: whether rows or elements of it are judged.
         leaks: the first of the leaks, in order; ``still.moved`` counts all.
         moved_rows: the rows that leaked on any step, where rows are judged.
         outside: between how many of the optimizer's steps something else moved it.
         explanation: why it leaked, or else moved on zeros that came.
-        not_judged: why it is judged no longer; None as long as it is.
     """
 
     states: Counter[State] = field(default_factory=Counter)
     moves: Counter[State] = field(default_factory=Counter)
     still: Fared = field(default_factory=Fared)
     zeros: Fared = field(default_factory=Fared)
-    grad: GradState | None = None
+    state: State | None = None
+    by_hand: bool = False
+    at_rate_zero: int = 0
+    in_part: bool = False
     leaks: list[Leak] = field(default_factory=list)
-    moved_rows: Rows | None = None
+    moved_rows: RowSet | None = None
     outside: int = 0
-    explanation: Explanation | None = None
-    not_judged: str | None = None
+    explanation: Cause | None = None
 
     @property
     def quiet_steps(self) -> int:
         """Steps on which it was to keep still."""
         return self.still.steps
-
-    @property
-    def moved_steps(self) -> int:
-        """Steps that moved it, whatever they found."""
-        return self.moves.total()
 
     def measurement(self, *, finite: bool) -> Measurement:
         """The sums as the database keeps them; steps with a gradient were not measured."""
@@ -245,6 +241,12 @@ class Findings:
     def record(self, optimizer: int, parameter: str) -> Record:
         """The record of that pair, empty at first."""
         return self.records.setdefault((optimizer, parameter), Record())
+
+    def rename(self, optimizer: int, parameter: str, name: str) -> None:
+        """Gives the record of that pair, if there is one, to ``name``."""
+        record = self.records.pop((optimizer, parameter), None)
+        if record is not None:
+            self.records[optimizer, name] = record
 
     def keep(self, record: Record, leak: Leak) -> None:
         """Keeps a leak if there is room for it; the first of a record always."""

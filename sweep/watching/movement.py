@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from sweep.trial.probe import STILL, Change, bits, change_between, moved_elements, together
-from sweep.watching.findings import Rows
+from sweep.watching.findings import RowSet
 
 _AT_ONCE = 1 << 18
 """Elements that are compared at a time: the differences of as many are kept in float64."""
@@ -24,7 +24,7 @@ class Movement:
     """
 
     change: Change
-    rows: Rows | None = None
+    rows: RowSet | None = None
 
 
 def movement(
@@ -40,14 +40,14 @@ def movement(
         return None
     if not by_row or len(before) > 1 or before[0].dim() == 0:
         change = together(map(_change, before, after))
-        return Movement(change, Rows(np.array([change.moved])) if by_row else None)
+        return Movement(change, RowSet(np.array([change.moved])) if by_row else None)
     (one,), (other,) = before, after
     moved = _rows_that_differ(one, other, where)
     if bool(moved.any()):
         change, moved = _change_of_rows(one, other, where, moved)
     else:
         change = STILL
-    return Movement(change, Rows(moved.cpu().numpy()))
+    return Movement(change, RowSet(moved.cpu().numpy()))
 
 
 def _change_of_rows(

@@ -1,243 +1,316 @@
-"""One parameter's step, run on copies before it happens, with sources switched off.
+"""A step, run on copies before it happens, with sources of movement switched off.
 
-A user's loop cannot be trained again from the start, and once a step is done the state
-before it is gone. So a step that may leak is rehearsed: on a copy of the parameter, of its
-grad, and of what the optimizer keeps for it, with the optimizer's own code. Nothing is
-concluded from a rehearsal unless the real step then gives the very same bits.
+A user's loop cannot be trained again from the start, and once a step is done the state before
+it is gone. So a step that may leak is rehearsed: on copies of some parameters, of their grads,
+and of what the optimizer keeps for them, with the optimizer's own code. Nothing is concluded
+from a rehearsal unless the real step then gives the very same bits.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import inspect
 import warnings
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Optimizer, optimizer
 
-from sweep.trial.causes import Parameters, Sources, UnexplainedError, difference, movements
-from sweep.trial.probe import bits, change_between
+from sweep.trial.causes import Movements, Parameters, Sources, UnexplainedError, movements, tried
+from sweep.trial.probe import Change, change_between
 from sweep.trial.replay import NO_SWITCH, NOTHING_OFF
-from sweep.values.outcome import Causes
 from sweep.values.words import Source
+from sweep.watching.digests import checksums
+from sweep.watching.families import Call
+from sweep.watching.findings import Cause
 from sweep.watching.grads import has_nonzero, zeroed
+from sweep.watching.remedy import Remedy
+from sweep.watching.understudy import (
+    Double,
+    built_anew,
+    clear_state,
+    hand_over_state,
+    has_decay,
+    local_part,
+    stand_in,
+    turn_decay_off,
+)
 from sweep.workloads.seeding import generators_now
 
-DECAY = "weight_decay"
-_NOT_COPIED = frozenset({"state", "param_groups", "step"})  # `step`: schedulers patch it
+NOT_FAITHFUL = "the optimizer, built anew and given its state, takes another step"
 _NAME = "parameter"
-_NO_GRAD = frozenset({"no grad"})
-_ABSENT = nn.Parameter(torch.empty(0, device="meta"))
-"""Stands for every other parameter, which an optimizer may hold in attributes of its own: it has
-no values, so that a rehearsal which needs them fails, and none can change them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A parameter whose movement is in question.
+
+    Attributes:
+        parameter: the tensor itself.
+        where: which of it, boolean of shape ``(rows,)`` or its own; None for all.
+        rows: the numbers of the rows to rehearse; None for all.
+    """
+
+    parameter: Tensor
+    where: Tensor | None = None
+    rows: Tensor | None = None
+
+    def part(self, tensor: Tensor) -> Tensor:
+        """What is in question of a tensor of the parameter's shape, of those rows."""
+        local = local_part(tensor)
+        return self.part_of_rows(local if self.rows is None else local[self.rows])
+
+    def part_of_rows(self, tensor: Tensor) -> Tensor:
+        """The same of a tensor that has those rows alone."""
+        where = self.where_in_rows
+        return tensor if where is None else tensor[where]
+
+    @property
+    def where_in_rows(self) -> Tensor | None:
+        """``where``, of those rows alone."""
+        if self.where is None or self.rows is None:
+            return self.where
+        return self.where[self.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What a rehearsal showed.
+    """What a rehearsal showed of one parameter.
 
     Attributes:
-        causes: what moved the parameter; None if it kept still.
-        digest: of the bits it ended with.
+        wanted: what was in question.
+        moves: whether the step moves it.
+        ending: the checksum of what it ended with.
+        explanation: why it moves; None if it does not.
     """
 
-    causes: Causes | None
-    digest: bytes
+    wanted: Wanted
+    moves: bool
+    ending: int
+    explanation: Cause | None
+
+    def came_true(self) -> bool:
+        """Whether the parameter is now what it ended with."""
+        return checksums([self.wanted.part(self.wanted.parameter)])[0] == self.ending
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """The step about to happen.
+def rehearse(
+    of: Optimizer, call: Call, wanted: Sequence[Wanted], others: Sequence[Tensor] = ()
+) -> tuple[list[Rehearsed], str | None]:
+    """What the step will do to each parameter that is wanted, and why.
 
-    Attributes:
-        optimizer: whose step it is.
-        parameter: the parameter in question.
-        rows: which of its rows, boolean of shape ``(rows,)``; None for the whole.
-        arguments, keywords: what ``step`` was called with.
+    ``others`` take part as they are. Changes nothing: neither parameters nor state nor
+    generators. The second value is why there is nothing where it could not be rehearsed.
     """
-
-    optimizer: Optimizer
-    parameter: Tensor
-    rows: Tensor | None
-    arguments: tuple[Any, ...] = ()
-    keywords: Mapping[str, Any] | None = None
+    with _undisturbed() as put_back:
+        found, reason = tried(lambda: _rehearsed(Stage(of, call, wanted, others, put_back)))
+    return found or [], reason
 
 
-def rehearse(scene: Scene) -> Rehearsed | None:
-    """What the step will do to the parameter, and why; None where it cannot be rehearsed.
+def _rehearsed(stage: Stage) -> list[Rehearsed]:
+    endings = checksums([role.without(NOTHING_OFF)[_NAME] for role in stage.roles])
+    found = []
+    for role, ending in zip(stage.roles, endings, strict=True):
+        moves = change_between(role.before()[_NAME], role.without(NOTHING_OFF)[_NAME]).moved
+        explanation = role.explanation() if moves else None
+        found.append(Rehearsed(role.wanted, moves, ending, explanation))
+    return found
 
-    Changes nothing: neither parameters nor state nor generators.
-    """
+
+@contextmanager
+def _undisturbed() -> Iterator[Any]:
+    """Puts the generators back at the end, and keeps everybody's global hooks out of it."""
+    hooks: tuple[dict[int, Any], ...] = (
+        optimizer._global_optimizer_pre_hooks,
+        optimizer._global_optimizer_post_hooks,
+    )
+    kept = [dict(each) for each in hooks]
     put_back = generators_now()
     try:
+        for each in hooks:
+            each.clear()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the real step gives its own
-            return _rehearsed(Rehearsal(scene, put_back))
-    except Exception:  # noqa: BLE001  # an optimizer may refuse in any way; then nothing is known
-        return None
+            yield put_back
     finally:
+        for each, before in zip(hooks, kept, strict=True):
+            each.update(before)
         put_back()
 
 
-def digest(tensor: Tensor) -> bytes:
-    """A hash of the tensor's bits."""
-    content = bits(tensor.detach().contiguous()).cpu().numpy().tobytes()
-    return hashlib.blake2b(content, digest_size=16).digest()
+class Stage:
+    """One step, as often as asked, for several parameters at once. Each run is made once."""
+
+    def __init__(
+        self,
+        of: Optimizer,
+        call: Call,
+        wanted: Sequence[Wanted],
+        others: Sequence[Tensor],
+        put_back: Any,
+    ) -> None:
+        self.optimizer = of
+        self.roles = [Role(self, index, each) for index, each in enumerate(wanted)]
+        self._call = call
+        self._wanted = list(wanted)
+        self._others = others
+        self._put_back = put_back
+        self._runs: dict[object, list[Tensor]] = {}
+
+    def run(self, off: Sources) -> list[Tensor]:
+        """What each wanted parameter comes to without the sources ``off``."""
+        return self._once(off, lambda: self._taken(off))
+
+    def run_without_grad(self) -> list[Tensor]:
+        """The same of the step as it is, but with their grads set to None."""
+        return self._once("none", lambda: self._taken(NOTHING_OFF, without_grad=True))
+
+    def run_cleared(self, *, decay: bool) -> list[Tensor]:
+        """The same with their state cleared, and without weight decay unless ``decay``."""
+        return self._once(("cleared", decay), lambda: self._cleared(decay=decay))
+
+    def run_rebuilt(self, *, decay: bool) -> list[Tensor]:
+        """The same of an optimizer built anew that is given the state."""
+        return self._once(("rebuilt", decay), lambda: self._rebuilt(decay=decay))
+
+    def _once(self, key: object, run: Any) -> list[Tensor]:
+        if key not in self._runs:
+            self._runs[key] = run()
+        return self._runs[key]
+
+    def _taken(self, off: Sources, *, without_grad: bool = False) -> list[Tensor]:
+        doubles = self._doubles(off)
+        if without_grad:
+            for double in doubles[: len(self._wanted)]:
+                double.copy.grad = None
+        if Source.HISTORY in off:
+            new = built_anew(self.optimizer, doubles, decay=Source.DECAY not in off)
+            return self._stepped(new, doubles)
+        kept = stand_in(self.optimizer, doubles)
+        if Source.DECAY in off:
+            turn_decay_off(kept)
+        return self._stepped(kept, doubles)
+
+    def _cleared(self, *, decay: bool) -> list[Tensor]:
+        doubles = self._doubles(NOTHING_OFF)
+        kept = stand_in(self.optimizer, doubles)
+        for wanted, double in zip(self._wanted, doubles, strict=False):
+            clear_state(kept, double.copy, wanted.where_in_rows)
+        if not decay:
+            turn_decay_off(kept)
+        return self._stepped(kept, doubles)
+
+    def _rebuilt(self, *, decay: bool) -> list[Tensor]:
+        doubles = self._doubles(NOTHING_OFF)
+        kept = stand_in(self.optimizer, doubles)
+        new = built_anew(self.optimizer, doubles, decay=decay)
+        hand_over_state(new, kept, decay=decay)
+        return self._stepped(new, doubles)
+
+    def _doubles(self, off: Sources) -> list[Double]:
+        wanted = [_double(each, Source.GRADIENT in off) for each in self._wanted]
+        return wanted + [_double(Wanted(other), gradient_off=False) for other in self._others]
+
+    def _stepped(self, by: Optimizer, doubles: Sequence[Double]) -> list[Tensor]:
+        self._put_back()
+        step: Any = type(by).step
+        if getattr(step, "hooked", False):
+            step = step.__wrapped__
+        step(by, *self._call[0], **self._call[1])
+        parts = zip(self._wanted, doubles, strict=False)
+        return [wanted.part_of_rows(double.copy.detach()) for wanted, double in parts]
 
 
-def _rehearsed(rehearsal: Rehearsal) -> Rehearsed | None:
-    before, after = rehearsal.before(), rehearsal.without(NOTHING_OFF)
-    ending = digest(after[_NAME])
-    if not difference(before, after).moved:
-        return Rehearsed(None, ending)
-    if not rehearsal.can_build_anew():
-        return None
-    return Rehearsed(movements(rehearsal).causes, ending)
+class Role:
+    """One wanted parameter of a stage; a `sweep.trial.causes.Replayable`."""
 
-
-class Rehearsal:
-    """The step of a scene, as often as asked, without the sources asked for.
-
-    It is a `sweep.trial.causes.Replayable`. Each distinct run is made once.
-    """
-
-    def __init__(self, scene: Scene, put_back_generators: Any) -> None:
-        self._scene = scene
-        self._put_back_generators = put_back_generators
-        self._group = _group_of(scene.optimizer, scene.parameter)
-        self._after: dict[frozenset[str], Parameters] = {}
+    def __init__(self, stage: Stage, index: int, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self._stage = stage
+        self._index = index
 
     def there(self) -> Sources:
-        """The sources that the step has."""
+        """The sources that the step has for it."""
         found = {Source.HISTORY}
-        if has_nonzero(self._scene.parameter.grad, self._scene.rows):
+        if has_nonzero(self.wanted.parameter.grad, self.wanted.where):
             found.add(Source.GRADIENT)
-        if self._group.get(DECAY):
+        if has_decay(self._stage.optimizer, self.wanted.parameter):
             found.add(Source.DECAY)
         return frozenset(found)
 
     def before(self) -> Parameters:
-        """The parameter, or the rows in question, before the step."""
-        return {_NAME: self._rows_of(self._scene.parameter.detach())}
+        """What is in question of it before the step."""
+        return {_NAME: self.wanted.part(self.wanted.parameter)}
 
     def without(self, off: Sources) -> Parameters:
         """The same after the step, run without the sources ``off``."""
-        if Source.DECAY in off and Source.HISTORY not in off and not self._decay_switches_off():
-            raise UnexplainedError(NO_SWITCH)
-        if off not in self._after:
-            self._after[off] = self._run(off)
-        return self._after[off]
+        if Source.DECAY in off and Source.HISTORY not in off:
+            switched = self._stage.run(frozenset({Source.DECAY}))
+            if self._moves_between(switched, self._stage.run_rebuilt(decay=False)):
+                raise UnexplainedError(NO_SWITCH)
+        return self._of(self._stage.run(off))
 
     def without_grad(self) -> Parameters:
         """The same after the step, run as it is but with the grad set to None."""
-        if _NO_GRAD not in self._after:
-            parameter = self._copy(NOTHING_OFF)
-            parameter.grad = None
-            self._after[_NO_GRAD] = self._stepped(self._kept(parameter), parameter)
-        return self._after[_NO_GRAD]
+        return self._of(self._stage.run_without_grad())
 
-    def _decay_switches_off(self) -> bool:
-        """Whether an optimizer whose decay is switched off does what one built without it does.
+    def explanation(self) -> Cause:
+        """Why the step moves it, and what would keep it still. Raises nothing."""
+        found, reason = tried(self._movements)
+        if found is None:
+            return Cause(None, reason)
+        return Cause(found.causes, shares=_shares(found), remedies=self._remedies(found))
 
-        Of no use, and so no, where decay does nothing in a new optimizer.
-        """
-        without = self.without(self.there())
-        if self._same(self.without(self.there() - {Source.DECAY}), without):
-            return False
-        parameter = self._copy(self.there())
-        optimizer = self._anew(parameter, decay=True)
-        _switch_decay_off(optimizer)
-        return self._same(self._stepped(optimizer, parameter), without)
+    def _movements(self) -> Movements:
+        as_it_is = self._stage.run(NOTHING_OFF)
+        if self._moves_between(as_it_is, self._stage.run_rebuilt(decay=True)):
+            raise UnexplainedError(NOT_FAITHFUL)
+        return movements(self)
 
-    def can_build_anew(self) -> bool:
-        """Whether an optimizer built anew and given the old one's state takes the same step."""
-        parameter = self._copy(NOTHING_OFF)
-        old, new = self._kept(parameter), self._anew(parameter, decay=True)
-        new.state = old.state
-        new.param_groups[0].update(old.param_groups[0])
-        return self._same(self._stepped(new, parameter), self.without(NOTHING_OFF))
+    def _remedies(self, found: Movements) -> tuple[Remedy, ...]:
+        """Those that were rehearsed and keep it still."""
+        has_decay = Source.DECAY in found.alone
+        still = {Remedy.NONE: not found.without_grad.moved}
+        runs = {Remedy.CLEAR_STATE: lambda: self._stage.run_cleared(decay=True)}
+        if has_decay:
+            runs[Remedy.NO_DECAY] = lambda: self._stage.run(frozenset({Source.DECAY}))
+            runs[Remedy.CLEAR_STATE_NO_DECAY] = lambda: self._stage.run_cleared(decay=False)
+        for remedy, run in runs.items():
+            after, _ = tried(run)
+            still[remedy] = after is not None and not self._moved(after)
+        if self.wanted.where is not None:
+            still[Remedy.NONE] = False  # a part of a grad cannot be None
+        return tuple(remedy for remedy in Remedy if still.get(remedy))
 
-    def _run(self, off: Sources) -> Parameters:
-        parameter = self._copy(off)
-        if Source.HISTORY in off:
-            return self._stepped(self._anew(parameter, decay=Source.DECAY not in off), parameter)
-        optimizer = self._kept(parameter)
-        if Source.DECAY in off:
-            _switch_decay_off(optimizer)
-        return self._stepped(optimizer, parameter)
+    def _moved(self, after: Sequence[Tensor]) -> bool:
+        return change_between(self.before()[_NAME], after[self._index]).moved
 
-    def _copy(self, off: Sources) -> nn.Parameter:
-        """The parameter with its attributes; its grad is zeros if the gradient is ``off``."""
-        original = self._scene.parameter
-        parameter = nn.Parameter(original.detach().clone(), original.requires_grad)
-        vars(parameter).update(vars(original))
-        if original.grad is not None:
-            found = original.grad.detach()
-            is_off = Source.GRADIENT in off
-            parameter.grad = zeroed(found, self._scene.rows) if is_off else found.clone()
-        return parameter
+    def _moves_between(self, one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+        return change_between(one[self._index], other[self._index]).moved
 
-    def _kept(self, parameter: nn.Parameter) -> Optimizer:
-        """A copy of the optimizer with the state it has, for ``parameter`` alone."""
-        original, of = self._scene.optimizer, self._scene.parameter
-        memo: dict[int, Any] = {
-            id(other): _ABSENT for group in original.param_groups for other in group["params"]
-        }
-        memo |= {id(of): parameter, id(original): None}
-        optimizer: Optimizer = object.__new__(type(original))
-        for name, value in vars(original).items():
-            if name not in _NOT_COPIED:
-                hooks = name.endswith("_hooks")
-                setattr(optimizer, name, type(value)() if hooks else copy.deepcopy(value, memo))
-        optimizer.state = defaultdict(dict)
-        for key, value in original.state.items():
-            if key is of or not isinstance(key, Tensor):
-                own = parameter if key is of else key
-                optimizer.state[own] = copy.deepcopy(value, memo)
-        group = {key: copy.deepcopy(v, memo) for key, v in self._group.items() if key != "params"}
-        optimizer.param_groups = [{"params": [parameter], **group}]
-        return optimizer
-
-    def _anew(self, parameter: nn.Parameter, *, decay: bool) -> Optimizer:
-        """A new optimizer of the same class and hyperparameters, without any state."""
-        kind = type(self._scene.optimizer)
-        known = {**self._scene.optimizer.defaults, **self._group}
-        takes = list(inspect.signature(kind).parameters)[1:]
-        arguments = {name: copy.deepcopy(known[name]) for name in takes if name in known}
-        if not decay:
-            arguments[DECAY] = 0.0
-        optimizer: Optimizer = kind([parameter], **arguments)
-        return optimizer
-
-    def _stepped(self, optimizer: Optimizer, parameter: nn.Parameter) -> Parameters:
-        self._put_back_generators()
-        step: Any = type(optimizer).step
-        if getattr(step, "hooked", False):
-            step = step.__wrapped__  # past the hooks for every optimizer, which may be anybody's
-        step(optimizer, *self._scene.arguments, **(self._scene.keywords or {}))
-        return {_NAME: self._rows_of(parameter.detach())}
-
-    def _rows_of(self, tensor: Tensor) -> Tensor:
-        return tensor if self._scene.rows is None else tensor[self._scene.rows]
-
-    def _same(self, one: Parameters, other: Parameters) -> bool:
-        return not change_between(one[_NAME], other[_NAME]).moved
+    def _of(self, run: Sequence[Tensor]) -> Parameters:
+        return {_NAME: run[self._index]}
 
 
-def _group_of(optimizer: Optimizer, parameter: Tensor) -> dict[str, Any]:
-    for group in optimizer.param_groups:
-        if any(parameter is held for held in group["params"]):
-            return group
-    raise LookupError("the parameter is in none of the optimizer's groups")
+def _double(wanted: Wanted, gradient_off: bool) -> Double:
+    """A copy of the parameter, with its attributes and its grad, or zeros in place of that."""
+    original, local = wanted.parameter, local_part(wanted.parameter)
+    value = local.clone() if wanted.rows is None else local[wanted.rows]
+    double = nn.Parameter(value, original.requires_grad)
+    own = {k: v for k, v in vars(original).items() if not isinstance(v, Tensor) and k != "_spec"}
+    vars(double).update(own)  # some optimizers read what others wrote there
+    made = Double(original, double, wanted.rows)
+    if original.grad is not None:
+        grad = made.cut(original.grad)
+        double.grad = zeroed(grad, wanted.where_in_rows) if gradient_off else grad
+    return made
 
 
-def _switch_decay_off(optimizer: Optimizer) -> None:
-    for group in optimizer.param_groups:
-        if DECAY in group:
-            group[DECAY] = 0.0
+def _shares(found: Movements) -> Mapping[str, float]:
+    """By source or set of sources: its own movement over the whole one."""
+    changes: dict[str, Change] = {str(source): change for source, change in found.alone.items()}
+    if found.intrinsic.moved:
+        changes["intrinsic"] = found.intrinsic
+    whole = found.whole.l2
+    return {name: change.l2 / whole for name, change in changes.items() if change.moved and whole}

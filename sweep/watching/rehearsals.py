@@ -1,53 +1,203 @@
-"""Which steps are rehearsed, and what that says of the parameters they move."""
+"""Which steps are rehearsed, for which parameters, and what that says of the others.
+
+A small optimizer is rehearsed whole, each parameter for itself. Of a large one, one parameter
+of each kind of circumstances is, an excerpt of its rows where it is large: most optimizers do
+to each element what they do to the others, and where one does not, the real step gives other
+bits than the rehearsal, and the next one is rehearsed with all of its rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from sweep.watching.circumstances import Circumstances
+from sweep.watching.digests import have_nonzero
 from sweep.watching.families import Call
-from sweep.watching.findings import Explanation
-from sweep.watching.rehearsal import Rehearsed, Scene, digest, rehearse
-from sweep.watching.states import State
+from sweep.watching.findings import Cause
+from sweep.watching.parts import one_part, parts
+from sweep.watching.rehearsal import Rehearsed, Wanted, rehearse
 
-if TYPE_CHECKING:
-    from sweep.watching.stepping import Case
+WHOLE_ELEMENTS, WHOLE_TENSORS = 1 << 16, 32
+"""Up to so many elements and tensors an optimizer is rehearsed whole."""
+
+EXCERPT_ELEMENTS = 1 << 14
+"""About so many elements of a large parameter are rehearsed at first."""
+
+MOST_ELEMENTS = 1 << 22
+"""A parameter with more is rehearsed by an excerpt or not at all."""
+
+ATTEMPTS = 3
+"""Rehearsals of a kind that may prove wrong before its cause is left unknown."""
+
+NOT_ASKED = "causes were not asked for"
+NOT_REHEARSED = "it had kept still in the same circumstances before, so the step was not rehearsed"
+OTHERWISE = "the step did not give the bits of its rehearsal"
+TOO_LARGE = "it is too large to be rehearsed whole, and its rows are not independent of each other"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A parameter of which it is not known whether the step moves it, or why.
+
+    ``where`` is the part in question; None is all of it.
+    """
+
+    parameter: Tensor
+    where: Tensor | None
+    circumstances: Circumstances
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What makes two parameters of one optimizer move for the same reason."""
+
+    circumstances: Circumstances
+    is_nonzero: bool
+    has_history: bool
+    of_rows: bool
 
 
 class Rehearsals:
-    """What was rehearsed of the step at hand, by parameter."""
+    """What was rehearsed of one optimizer's steps, and what it taught."""
 
     def __init__(self) -> None:
-        self._of: dict[int, Rehearsed | None] = {}
+        self._of: dict[int, Rehearsed] = {}
+        self._kind_of: dict[int, _Kind] = {}
+        self._predicted: dict[_Kind, bool] = {}
+        self._known: dict[_Kind, Cause] = {}
+        self._failed: dict[_Kind, int] = {}
+        self._reason: str | None = None
 
-    def rehearse(self, optimizer: Optimizer, call: Call, cases: Sequence[Case]) -> None:
-        """Rehearses the step for each of the cases."""
-        self._of = {
-            id(case.parameter): rehearse(
-                Scene(optimizer, case.parameter, case.where, call[0], call[1])
-            )
-            for case in cases
-        }
+    def rehearse(self, optimizer: Optimizer, call: Call, doubtful: Sequence[Doubtful]) -> None:
+        """Rehearses the step as far as that may tell something that is not known."""
+        self._of, self._kind_of, self._predicted, self._reason = {}, {}, {}, None
+        if not doubtful:
+            return
+        kinds = _kinds(optimizer, doubtful)
+        self._kind_of = {id(each.parameter): kinds[id(each.parameter)] for each in doubtful}
+        unknown = [each for each in doubtful if self._is_unknown(kinds[id(each.parameter)])]
+        if not unknown:
+            return
+        held = [p for group in optimizer.param_groups for p in group["params"]]
+        wanted, others = self._representatives(unknown, kinds), list[Tensor]()
+        if _is_small(held):
+            wanted = [Wanted(each.parameter, each.where) for each in unknown]
+            others = _others(held, wanted)
+        found, reason = rehearse(optimizer, call, wanted, others)
+        self._reason = reason or self._reason
+        if reason is not None:
+            self._fail({kinds[id(each.parameter)] for each in unknown})
+        self._of = {id(each.wanted.parameter): each for each in found}
+        for key, each in self._of.items():
+            self._predicted[kinds[key]] = each.moves
+
+    def forget(self) -> None:
+        """Lets go of what was rehearsed of the step at hand, tensors and all."""
+        self._of, self._kind_of = {}, {}
 
     def has(self, parameter: Tensor) -> bool:
         """Whether the step was rehearsed for that very parameter."""
-        return self._of.get(id(parameter)) is not None
+        return id(parameter) in self._of
 
     def moves(self, parameter: Tensor) -> bool | None:
-        """Whether the parameter will move; None where that is not known."""
-        found = self._of.get(id(parameter))
-        return None if found is None else found.causes is not None
+        """Whether the step will move the parameter; None where nothing is known of it."""
+        own = self._of.get(id(parameter))
+        if own is not None:
+            return own.moves
+        kind = self._kind_of.get(id(parameter))
+        return None if kind is None else self._predicted.get(kind, kind in self._known or None)
 
-    def explain(self, case: Case, *, causes: bool) -> Explanation:
-        """Why the parameter moved, if it did as it was rehearsed."""
-        despite_none = case.state is State.NONE
-        found = self._of.get(id(case.parameter))
-        if found is None:
-            return Explanation(None, "it was not rehearsed", despite_none)
-        now = case.parameter.detach()
-        if found.digest != digest(now if case.where is None else now[case.where]):
-            return Explanation(None, "the step did not go as rehearsed", despite_none)
-        return Explanation(found.causes, None, despite_none)
+    def explain(self, parameter: Tensor) -> Cause:
+        """Why the step moved the parameter: as rehearsed, if it went so, or as others of its kind.
+
+        To be asked first of those that `has` is true of.
+        """
+        own, kind = self._of.get(id(parameter)), self._kind_of.get(id(parameter))
+        if own is None or kind is None:
+            known = None if kind is None else self._known.get(kind)
+            return known or Cause(None, self._reason or NOT_REHEARSED)
+        if own.explanation is None or not own.came_true():
+            self._fail({kind})
+            return Cause(None, OTHERWISE)
+        if own.explanation.causes is not None:
+            self._known[kind] = own.explanation
+        else:
+            self._fail({kind})
+        return own.explanation
+
+    def _fail(self, kinds: set[_Kind]) -> None:
+        for kind in kinds:
+            self._failed[kind] = self._failed.get(kind, 0) + 1
+
+    def _is_unknown(self, kind: _Kind) -> bool:
+        return kind not in self._known and self._failed.get(kind, 0) < ATTEMPTS
+
+    def _representatives(
+        self, doubtful: Sequence[Doubtful], kinds: Mapping[int, _Kind]
+    ) -> list[Wanted]:
+        """One of each kind, the smallest, cut to some of its rows where it is large."""
+        chosen: dict[_Kind, Doubtful] = {}
+        for each in sorted(doubtful, key=lambda one: one.parameter.numel()):
+            chosen.setdefault(kinds[id(each.parameter)], each)
+        found = []
+        for kind, each in chosen.items():
+            rows = None if self._failed.get(kind) else _excerpt(each)
+            if rows is not None or each.parameter.numel() <= MOST_ELEMENTS:
+                found.append(Wanted(each.parameter, each.where, rows))
+            else:
+                self._reason = TOO_LARGE
+        return found
+
+
+def _kinds(optimizer: Optimizer, doubtful: Sequence[Doubtful]) -> dict[int, _Kind]:
+    """The kind of each; looks at the content of parameters and of what is kept for them."""
+    values = [parts(each.parameter) for each in doubtful]
+    nonzero = iter(have_nonzero([part for each in values for part in each]))
+    kept = [_kept(optimizer.state.get(each.parameter)) for each in doubtful]
+    history = iter(have_nonzero([part for each in kept for part in each]))
+    return {
+        id(each.parameter): _Kind(
+            circumstances=each.circumstances,
+            is_nonzero=True in [next(nonzero) for _ in own],
+            has_history=True in [next(history) for _ in state],
+            of_rows=each.where is not None,
+        )
+        for each, own, state in zip(doubtful, values, kept, strict=True)
+    }
+
+
+def _kept(state: Any) -> list[Tensor]:
+    """The tensors of more than one element that an optimizer keeps for a parameter."""
+    values = state.values() if isinstance(state, Mapping) else ()
+    tensors = [value for value in values if isinstance(value, Tensor) and value.numel() > 1]
+    return [part for tensor in tensors for part in parts(tensor)]
+
+
+def _is_small(held: Sequence[Tensor]) -> bool:
+    return len(held) <= WHOLE_TENSORS and sum(p.numel() for p in held) <= WHOLE_ELEMENTS
+
+
+def _others(held: Sequence[Tensor], wanted: Sequence[Wanted]) -> list[Tensor]:
+    known = {id(each.parameter) for each in wanted}
+    return [parameter for parameter in held if id(parameter) not in known]
+
+
+def _excerpt(doubtful: Doubtful) -> Tensor | None:
+    """The numbers of some rows, of those in question; None where it is small or has one row."""
+    part = one_part(doubtful.parameter)
+    if part is None or part.dim() == 0 or part.numel() <= EXCERPT_ELEMENTS:
+        return None
+    grad = doubtful.parameter.grad
+    if grad is not None and grad.layout is not torch.strided:
+        return None
+    most = max(1, EXCERPT_ELEMENTS * len(part) // part.numel())
+    if doubtful.where is None:
+        return torch.arange(min(most, len(part)), device=part.device)
+    rows = doubtful.where.reshape(len(part), -1).any(dim=1)
+    return rows.nonzero().flatten()[:most]

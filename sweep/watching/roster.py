@@ -82,12 +82,13 @@ class Roster:
         """The subject of that very tensor; None if the model never had it."""
         return self._subjects.get(id(tensor))
 
-    def refresh(self) -> bool:
-        """Reads the model again if it has changed; returns whether it has."""
+    def refresh(self) -> list[Subject] | None:
+        """Reads the model again if it has changed: returns what has left it; None if it has not."""
         if self._model is None or self._signature == self._signed():
-            return False
+            return None
+        before = self.present
         self._read(from_start=False)
-        return True
+        return [subject for subject in before if not subject.in_model]
 
     def forget(self, subject: Subject) -> None:
         """Lets go of a parameter that has left the model and every optimizer."""
@@ -112,18 +113,25 @@ class Roster:
             subject.name, subject.in_model = name if name == alias else subject.name, True
         for key, subject in self._subjects.items():
             if key not in present and subject.in_model:
-                subject.name, subject.in_model = subject.name + LEFT, False
+                subject.name, subject.in_model = self._name_of_one_that_left(subject), False
         self.aliases = {
             raw: self.aliases[clean]
             for raw, clean in self._raw_names.items()
             if clean in self.aliases
         } | self.aliases
         if self._model is not None:
-            self.buffers = {_clean(n): b for n, b in self._model.named_buffers()}
+            self.buffers = {clean(n): b for n, b in self._model.named_buffers()}
             modules = list(self._model.modules())
             self._parameters_of = [module._parameters for module in modules]
             self._modules_of = [module._modules for module in modules]
             self._signature = self._signed()
+
+    def _name_of_one_that_left(self, subject: Subject) -> str:
+        """One that no other has: a layer may be replaced again and again."""
+        name, taken = subject.name + LEFT, {each.name for each in self}
+        while name in taken:
+            name += LEFT
+        return name
 
     def _signed(self) -> tuple[list[int], list[int]]:
         """The identities of the model's parameters and modules, in order."""
@@ -135,7 +143,7 @@ class Roster:
             yield from self._named
             return
         for name, parameter in self._model.named_parameters(remove_duplicate=False):
-            yield _clean(name), parameter
+            yield clean(name), parameter
 
 
 def _raw_names(watched: Watchable) -> dict[str, str]:
@@ -144,11 +152,12 @@ def _raw_names(watched: Watchable) -> dict[str, str]:
         return {}
     names = [name for name, _ in watched.named_parameters(remove_duplicate=False)]
     inner = _unwrapped(watched)
-    cleaned = [_clean(name) for name, _ in inner.named_parameters(remove_duplicate=False)]
+    cleaned = [clean(name) for name, _ in inner.named_parameters(remove_duplicate=False)]
     return dict(zip(names, cleaned, strict=True))
 
 
-def _clean(name: str) -> str:
+def clean(name: str) -> str:
+    """A name without what torch.compile and checkpointing put into it."""
     for piece in _IN_NAMES:
         name = name.replace(piece, "")
     return name

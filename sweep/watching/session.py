@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import time
 import weakref
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sweep.errors import LeakError, MisuseError, UnknownNameError
-from sweep.watching.arrivals import Arrivals
-from sweep.watching.families import Family
-from sweep.watching.findings import Findings, Leak
-from sweep.watching.guard import Guard
-from sweep.watching.marks import Marks
+from sweep.watching.findings import Leak
 from sweep.watching.meant import Frozen, Wish
-from sweep.watching.prose import complaint, summary
+from sweep.watching.observation import Observation, families_of
 from sweep.watching.roster import Roster, Watchable
-from sweep.watching.stepping import Question, Shared, Stepping
+from sweep.watching.sentences import failure_message, summary
+from sweep.watching.stepping import Question
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Granularity = Literal["parameter", "row"]
 _GRANULARITIES = ("parameter", "row")
+_ROWS_SHOWN = 50
 _WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -67,7 +65,7 @@ def watch(
     if granularity not in _GRANULARITIES:
         raise UnknownNameError("granularity", str(granularity), _GRANULARITIES)
     roster = Roster(model)
-    families = _families(optimizers, roster)
+    families = families_of(optimizers, roster)
     question = Question(
         frozen=Wish("frozen", frozen, roster),
         trainable=Wish("trainable", trainable, roster),
@@ -75,24 +73,7 @@ def watch(
         rows=granularity == "row",
         causes=causes,
     )
-    return Watch(roster, families, question)
-
-
-def _families(optimizers: tuple[Any, ...], roster: Roster) -> list[Family]:
-    if not optimizers:
-        raise MisuseError(
-            "watch needs the optimizers whose steps it is to look at: "
-            "`with watch(model, optimizer) as leaks:`; none came."
-        )
-    families = [Family(optimizer) for optimizer in dict.fromkeys(optimizers)]
-    for family in families:
-        if not any(roster.of(held) for held in family.parameters):
-            raise MisuseError(
-                f"{family.name} holds none of the model's parameters, so its steps cannot move "
-                f"them. Was it built over another model, or over a copy of this one? Build it "
-                f"from the parameters of the model that is watched."
-            )
-    return families
+    return Watch(Observation(roster, families, question))
 
 
 class Watch:
@@ -103,32 +84,29 @@ class Watch:
         seconds: how long the block ran.
     """
 
-    def __init__(self, roster: Roster, families: list[Family], question: Question) -> None:
-        self.findings = Findings()
+    def __init__(self, observation: Observation) -> None:
+        self.findings = observation.findings
         self.seconds = 0.0
-        self._roster = roster
-        self._families = families
-        self._question = question
-        self._shared: Shared | None = None
-        self._steppings: list[Stepping] = []
+        self._observation = observation
+        self._rows = observation.question.rows
         self._started = 0.0
 
     def __enter__(self) -> Self:
-        if self._shared is not None:
+        if self._started:
             raise MisuseError("A watch is entered once; call watch(...) again for another.")
-        members = [member for family in self._families for member in family.hooked]
-        for member in members:
+        for member in self._observation.members:
             if member in _WATCHED:
                 raise MisuseError(
                     f"This {type(member).__name__} is being watched already. One watch of an "
                     f"optimizer at a time: end the other one first, or use what it finds."
                 )
         self._started = time.perf_counter()
+        members = self._observation.members
         _WATCHED.update(members)
         try:
-            self._put_hooks_on()
+            self._observation.begin()
         except BaseException:
-            self._take_hooks_off()
+            self._end()
             raise
         return self
 
@@ -138,8 +116,7 @@ class Watch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._take_hooks_off()
-        self.seconds = time.perf_counter() - self._started
+        self._end()
 
     @property
     def leaks(self) -> tuple[Leak, ...]:
@@ -147,103 +124,82 @@ class Watch:
 
         Of each parameter the first hundred are kept, and the later ones counted.
         """
-        self._settle()
+        self._observation.settle()
         return tuple(self.findings.leaks())
 
     @property
     def held_bytes(self) -> int:
         """The size of what is held of parameters now; 0 once the block has ended."""
-        held = sum(stepping.held_bytes for stepping in self._steppings)
-        return held + (0 if self._shared is None else self._shared.marks.held_bytes)
+        return self._observation.held_bytes
 
     def table(self) -> pd.DataFrame:
         """One row a leak: ``parameter``, ``step``, ``change``, ``grad``, ``cause``, ``optimizer``.
 
         ``step`` counts that optimizer's steps under watch from 0, ``change`` is the largest
-        absolute change of an element, ``cause`` is missing for all but a parameter's first
-        leak. Where rows are watched, ``rows`` is the number of rows that moved.
+        absolute change of an element, ``cause`` is missing for all but the leak that was
+        explained. Where rows are watched, ``rows`` is the number of rows that moved.
         """
-        from sweep.watching.table import table
+        from sweep.watching.leak_table import leak_table
 
-        return table(self.leaks, with_rows=self._question.rows)
+        return leak_table(self.leaks, with_rows=self._rows)
+
+    def account(self) -> pd.DataFrame:
+        """How everything fared, a row a parameter and optimizer that holds it.
+
+        ``steps_STATE`` counts the steps on which its grad was in that state (``none``,
+        ``left_zeros``, ``zeros_came``, ``stale``, ``fresh``) and ``moved_STATE`` those that
+        moved it. ``leaks`` counts the steps that moved it though it was to keep still,
+        ``moved_on_zeros`` those on zeros that autograd brought; ``first_step``, ``last_step``
+        and ``largest_change`` (NaN if it became NaN) are of the former, or else of the latter.
+        ``causes``, ``shares`` and ``remedy`` are of the first that was explained.
+        ``place`` says where the tensor is: rows follow for parameters in ``no optimizer``
+        that is watched, for those that ``left the model``, for tensors that are ``not the
+        model's``, and for each ``buffer`` of a frozen module. ``outside`` counts the steps
+        before which something else had moved it, ``by_others`` the steps of optimizers that
+        are not watched, ``gradients`` what autograd brought it.
+        """
+        from sweep.watching.account import as_frame
+
+        return as_frame(self._observation.account().entries)
 
     def summary(self) -> str:
-        """What was found, for people: a line for each leaking parameter."""
-        return summary(self.findings, watched=len(self._roster.present))
+        """What was found, for people: a digest of the account, a screen at most."""
+        return summary(self._observation.account())
+
+    def _repr_html_(self) -> str:
+        """The summary and the account, for notebooks."""
+        frame = self.account().to_html(max_rows=_ROWS_SHOWN, index=False)
+        return (
+            f"<pre>{html.escape(self.summary())}</pre>"
+            f"<details><summary>The account</summary>{frame}</details>"
+        )
 
     def raise_if_any(self) -> None:
-        """Raises LeakError if anything leaked, naming parameters, causes and remedies."""
-        self._settle()
-        leaking = tuple(dict.fromkeys(name for _, name in self.findings.leaking()))
-        if leaking:
-            raise LeakError(complaint(self.findings), parameters=leaking)
+        """Raises LeakError if anything leaked, or what was to train did not.
+
+        The message names parameters, causes and remedies.
+        """
+        account = self._observation.account()
+        wrong = [entry.parameter for entry in (*account.leaking, *account.untrained)]
+        if wrong:
+            raise LeakError(failure_message(account), parameters=tuple(dict.fromkeys(wrong)))
 
     def save(self, url: str, name: str) -> None:
         """Records what was found as the sweep ``name`` of the database at ``url``; commits.
 
-        Each parameter that was to keep still on some step becomes a trial. Raises
-        SweepMismatchError where that name is taken, and DatabaseError where the database
-        fails.
+        Each parameter that was to keep still on some step becomes a trial; the account is in
+        the sweep's spec. Raises SweepMismatchError where that name is taken, and DatabaseError
+        where the database fails.
         """
         from sweep.watching.record import save
 
-        save(
-            url,
-            name,
-            findings=self.findings,
-            roster=self._roster,
-            optimizers=tuple(family.hooked[-1] for family in self._families),
-            question=self._question,
-            seconds=self.seconds or time.perf_counter() - self._started,
-        )
+        seconds = self.seconds or time.perf_counter() - self._started
+        save(url, name, self._observation, seconds=seconds)
 
-    def _put_hooks_on(self) -> None:
-        guard = Guard(self._roster)
-        arrivals = Arrivals(rows=self._question.rows, safely=guard.one)
-        self._shared = Shared(
-            roster=self._roster,
-            arrivals=arrivals,
-            marks=Marks(),
-            guard=guard,
-            question=self._question,
-            findings=self.findings,
-            refresh=self._refresh,
-        )
-        for subject in self._roster:
-            guard.one(subject.parameter, partial(arrivals.listen, subject.parameter))
-        for index, family in enumerate(self._families):
-            stepping = Stepping(index, family, self._shared)
-            self._steppings.append(stepping)
-            family.listen(stepping)
-
-    def _refresh(self) -> None:
-        """Reads the model again where it has changed, and lets go of what has left for good."""
-        if self._shared is None or not self._roster.refresh():
-            return
-        for wish in (self._question.frozen, self._question.trainable):
-            wish.refresh(self._roster)
-        held = {id(p) for family in self._families for p in family.parameters}
-        for subject in list(self._roster):
-            if not subject.in_model and id(subject.parameter) not in held:
-                self._roster.forget(subject)
-                self._shared.arrivals.forget(subject.parameter)
-                self._shared.marks.forget([id(subject.parameter)])
-            else:
-                listen = partial(self._shared.arrivals.listen, subject.parameter)
-                self._shared.guard.one(subject.parameter, listen)
-
-    def _settle(self) -> None:
-        """Judges a step that raised, which no hook tells of."""
-        for family in self._families:
-            family.settle()
-
-    def _take_hooks_off(self) -> None:
-        for family in self._families:
-            family.leave()
-        for stepping in self._steppings:
-            stepping.let_go()
-        if self._shared is not None:
-            self._shared.arrivals.remove()
-            self._shared.marks.forget_all()
-        for family in self._families:
-            _WATCHED.difference_update(family.hooked)
+    def _end(self) -> None:
+        members = self._observation.members
+        try:
+            self._observation.end()
+        finally:
+            _WATCHED.difference_update(members)
+            self.seconds = time.perf_counter() - self._started

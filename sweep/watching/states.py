@@ -18,7 +18,7 @@ from torch.utils.weak import TensorWeakRef
 from sweep.values.words import GradState
 from sweep.watching.arrivals import Arrivals
 from sweep.watching.digests import directions, have_nonzero
-from sweep.watching.grads import listed_rows, rows_with_nonzero
+from sweep.watching.grads import has_nonzero, listed_rows, rows_with_nonzero
 from sweep.watching.parts import values_of
 
 _SAME_DIRECTION = 1e-4
@@ -104,6 +104,12 @@ class Grads:
             State.LEFT_ZEROS: ~nonzero & ~listed,
         }
 
+    def state_in(self, parameter: Tensor, where: Tensor, state: State) -> State:
+        """The state of the part of a grad where ``where`` is true; ``state`` is the whole's."""
+        if parameter.grad is None or has_nonzero(parameter.grad, where):
+            return state
+        return state if state is State.ZEROS_CAME else State.LEFT_ZEROS
+
     def begin(self, parameters: Sequence[Tensor]) -> None:
         """Meets parameters as the watch begins: zeros were left there, any other grad is new."""
         self._left |= dict.fromkeys(map(id, parameters))
@@ -150,7 +156,8 @@ class Grads:
         added_to_what_was_left = left is not None and left.grad() is grad
         if state is not State.FRESH or not added_to_what_was_left or not self.came(parameter):
             return state is State.FRESH
-        return False if arrival.row_times is None else arrival.row_times > self._clock
+        # FSDP2 adds to a shard's grad itself: which rows it brought cannot be told then.
+        return True if arrival.row_times is None else arrival.row_times > self._clock
 
 
 def _is_multiple(

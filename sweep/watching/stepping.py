@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from sweep.watching.arrivals import Arrivals
-from sweep.watching.circumstances import Circumstances, Experience, groups_of
+from sweep.watching.circumstances import Circumstances, Experience, Groups, groups_of
 from sweep.watching.closures import has_closure, listening
 from sweep.watching.families import Call, Family
-from sweep.watching.findings import Explanation, Findings, Leak, Record
+from sweep.watching.findings import Cause, Findings, Leak, Record
 from sweep.watching.guard import Guard
 from sweep.watching.marks import Marks, Moves
 from sweep.watching.meant import Wish
 from sweep.watching.movement import Movement, movement
 from sweep.watching.parts import one_part, parts
-from sweep.watching.rehearsals import Rehearsals
+from sweep.watching.rehearsals import NOT_ASKED, Doubtful, Rehearsals
 from sweep.watching.roster import Roster, Subject
 from sweep.watching.states import UNREACHED, Grads, State
 
@@ -74,6 +74,11 @@ class Case:
         return self.subject.parameter
 
     @property
+    def found(self) -> State:
+        """What the step finds in what is to keep still, or else in the whole grad."""
+        return min(self.quiet, key=list(State).index) if self.quiet else self.state
+
+    @property
     def matters(self) -> bool:
         """Whether a movement is told of: a leak, or one on zeros that came."""
         return self.subject.in_model and (self.still or self.state is State.ZEROS_CAME)
@@ -105,6 +110,8 @@ class Stepping:
         self._experience = Experience()
         self._rehearsals = Rehearsals()
         self._cases: dict[int, Case] | None = None
+        self._groups: Groups = {}
+        self._so_far = Moves()  # what the step at hand had moved when its closure had run
         self._looked_at = 0  # on the clock of the arrivals
         self._copies: dict[int, tuple[Tensor, ...]] = {}
         self._steps_that_counted = 0
@@ -120,7 +127,14 @@ class Stepping:
 
     def let_go(self) -> None:
         """Lets go of every tensor."""
-        self._copies, self._cases, self.held = {}, None, []
+        self._copies, self._cases, self.held, self._groups = {}, None, [], {}
+        self._rehearsals.forget()
+
+    def note_outside(self, moved: set[int]) -> None:
+        """Notes that something else than this family's steps moved those tensors."""
+        for subject in self.held:
+            if id(subject.parameter) in moved:
+                self._record(subject).outside += 1
 
     def begins(self) -> None:
         """Notes what has moved since the step before."""
@@ -132,8 +146,12 @@ class Stepping:
         def look(with_call: Call) -> None:
             self._shared.guard.step(lambda: self._look(inner, with_call), self.held)
 
+        def look_late(with_call: Call) -> None:
+            self._shared.guard.step(self._note_moves, self.held)
+            look(with_call)
+
         if has_closure(*call):
-            return listening(*call, look)
+            return listening(*call, look_late)
         look(call)
         return None
 
@@ -145,37 +163,49 @@ class Stepping:
     def _begin(self) -> None:
         self._shared.refresh()
         self._meet()
-        self._cases = None
-        moves = self._mark(trusted=self._trusted)
-        for subject in self.held:
-            if id(subject.parameter) in moves.moved:
-                self._record(subject).outside += 1
+        self._cases, self._so_far = None, Moves()
+        self.note_outside(set(self._mark(trusted=self._trusted).moved))
 
     def _look(self, inner: Optimizer, call: Call) -> None:
         """Finds the state of each grad, and copies and rehearses what may move by a leak."""
-        states = self._states([subject for subject in self.held if not subject.not_judged])
-        groups, arrivals = groups_of(inner), self._shared.arrivals
-        cases = {}
+        states = self._states(self.held)
+        self._groups, self._looked_at = groups_of(inner), self._shared.arrivals.clock
+        self._cases = {}
         for subject in self.held:
-            parameter = subject.parameter
-            if id(parameter) in states:
-                case = cases[id(parameter)] = self._case(subject, states[id(parameter)])
-                if case.matters and id(parameter) in groups:
-                    fed = arrivals.of(parameter).time > 0
-                    case.circumstances = Circumstances.of(
-                        parameter, case.quiet, inner, groups, fed=fed
-                    )
-        self._cases, self._looked_at = cases, arrivals.clock
+            if id(subject.parameter) in states:
+                take_up = partial(self._take_up, subject, states[id(subject.parameter)], inner)
+                self._shared.guard.one(subject.parameter, take_up)
         if self._shared.question.causes:
-            self._rehearsals.rehearse(inner, call, list(filter(self._is_unsure, cases.values())))
-        self._copies = {
-            key: _copy(case.parameter, self._copies.get(key))
-            for key, case in cases.items()
-            if self._may_move(case)
-        }
+            self._rehearsals.rehearse(inner, call, self._doubtful(self._cases.values()))
+        held, self._copies = self._copies, {}
+        for key, case in self._cases.items():
+            if self._may_move(case):
+                copy = partial(self._copy, case.parameter, held.get(key))
+                self._shared.guard.one(case.parameter, copy)
+
+    def _take_up(self, subject: Subject, state: State, inner: Optimizer) -> None:
+        """Makes a case of a parameter, unless this process holds nothing of it."""
+        parameter = subject.parameter
+        if not any(part.numel() for part in parts(parameter)):
+            return
+        case = self._case(subject, state)
+        if case.matters and id(parameter) in self._groups:
+            fed = self._shared.arrivals.of(parameter).time > 0
+            case.circumstances = Circumstances.of(
+                parameter, case.quiet, inner, self._groups, fed=fed
+            )
+        if self._cases is not None:
+            self._cases[id(parameter)] = case
+
+    def _copy(self, parameter: Tensor, held: tuple[Tensor, ...] | None) -> None:
+        self._copies[id(parameter)] = _copy_of(parameter, held)
+
+    def _note_moves(self) -> None:
+        """Notes what a step has moved before its closure brought the gradients."""
+        self._so_far = self._mark(trusted=self._trusted)
 
     def _end(self, *, worked: bool) -> None:
-        moves = self._mark(trusted=self._trusted)
+        moves = self._so_far.joined(self._mark(trusted=self._trusted))
         if not worked and not moves.moved:
             return  # a wrapper that had nothing to do, as between accumulated batches
         if self._cases is None:
@@ -186,6 +216,7 @@ class Stepping:
         for case in explained_first:
             self._shared.guard.one(case.parameter, partial(self._judge, case, moves))
         self._leave_grads()
+        self._rehearsals.forget()
         self._copies = {
             key: copy
             for key, copy in self._copies.items()
@@ -201,7 +232,8 @@ class Stepping:
             return Case(subject, state, still=True, quiet=frozenset({state}))
         if subject.name in frozen.masks:
             where = frozen.masks[subject.name]
-            return Case(subject, state, still=True, where=where, quiet=frozenset({state}))
+            found = frozenset({self._grads.state_in(parameter, where, state)})
+            return Case(subject, state, still=True, where=where, quiet=found)
         if not question.rows or one_part(parameter) is None or not parameter.dim():
             return Case(subject, state, still=quiet, quiet=frozenset({state}))
         where, found = self._quiet_rows(parameter, state)
@@ -227,11 +259,15 @@ class Stepping:
             return case
         return replace(self._case(case.subject, state), circumstances=case.circumstances)
 
-    def _is_unsure(self, case: Case) -> bool:
-        """Whether a rehearsal may tell what is not known of the case."""
-        if case.circumstances is None or self._record(case.subject).explanation is not None:
-            return False
-        return self._experience.moved(case.parameter, case.circumstances) is not False
+    def _doubtful(self, cases: Iterable[Case]) -> list[Doubtful]:
+        """Those of which a rehearsal may tell something that is not known."""
+        found = []
+        for case in cases:
+            if case.circumstances is None or self._is_explained(self._record(case.subject)):
+                continue
+            if self._experience.moved(case.parameter, case.circumstances) is not False:
+                found.append(Doubtful(case.parameter, case.where, case.circumstances))
+        return found
 
     def _may_move(self, case: Case) -> bool:
         """Whether a copy is wanted: it moved so before, or nothing says that it keeps still."""
@@ -249,6 +285,8 @@ class Stepping:
         moved = key in moves.moved or key in moves.remade
         record.states[case.state] += 1
         record.moves[case.state] += moved
+        if case.state is State.FRESH and not moved:
+            record.at_rate_zero += self._rate_is_zero(case.parameter)
         if not case.matters or case.circumstances is None:
             return
         found = self._movement(case, moved)
@@ -257,8 +295,9 @@ class Stepping:
         self._experience.note(case.parameter, case.circumstances, moved=moved)
         fared = record.still if case.still else record.zeros
         fared.add(self._step, moved=moved, change=None if found is None else found.change)
-        if record.grad is None or (case.still and moved and fared.moved == 1):
-            record.grad = case.state.grad
+        if record.state is None or (case.still and moved and fared.moved == 1):
+            record.state, record.in_part = case.found, case.where is not None
+            record.by_hand = case.state is State.LEFT_ZEROS and self._grads.came(case.parameter)
         if not moved:
             return
         explanation = self._explain(case, record)
@@ -266,7 +305,7 @@ class Stepping:
             self._keep_leak(case, record, found, explanation)
 
     def _keep_leak(
-        self, case: Case, record: Record, found: Movement | None, explanation: Explanation | None
+        self, case: Case, record: Record, found: Movement | None, explanation: Cause | None
     ) -> None:
         rows = None if found is None else found.rows
         leak = Leak(
@@ -274,7 +313,7 @@ class Stepping:
             optimizer=self._index,
             step=self._step,
             change=None if found is None else found.change,
-            state=case.state,
+            state=case.found,
             moved_rows=rows,
             explanation=explanation,
         )
@@ -285,21 +324,32 @@ class Stepping:
     def _movement(self, case: Case, moved: bool) -> Movement | None:
         """How far it moved; None where that was not measured."""
         copy = self._copies.get(id(case.parameter))
-        if copy is None or not moved:
+        if copy is None or not moved or id(case.parameter) in self._so_far.moved:
             return None
         by_row = self._shared.question.rows or case.where is not None
         return movement(copy, parts(case.parameter), case.where, by_row=by_row)
 
-    def _explain(self, case: Case, record: Record) -> Explanation | None:
+    def _explain(self, case: Case, record: Record) -> Cause | None:
         """Why it moved; None where that has been said already."""
-        if record.explanation is not None and record.explanation.causes is not None:
+        if self._is_explained(record):
             return None
-        first = record.explanation is None
-        found = self._rehearsals.explain(case, causes=self._shared.question.causes)
-        if found.causes is not None or first:
+        found = Cause(None, NOT_ASKED)
+        if self._shared.question.causes:
+            found = self._rehearsals.explain(case.parameter)
+        if found.causes is None:
+            found = replace(found, despite_none=case.state is State.NONE)
+        if found.causes is not None or record.explanation is None:
             record.explanation = found
             return found
         return None
+
+    @staticmethod
+    def _is_explained(record: Record) -> bool:
+        return record.explanation is not None and record.explanation.causes is not None
+
+    def _rate_is_zero(self, parameter: Tensor) -> bool:
+        found = self._groups.get(id(parameter))
+        return found is not None and not found[1].get("lr", True)
 
     def _states(self, subjects: Sequence[Subject]) -> dict[int, State]:
         return self._shared.guard.all(
@@ -337,7 +387,7 @@ class Stepping:
         self.held = [subject for subject in found if subject is not None]
 
 
-def _copy(parameter: Tensor, held: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+def _copy_of(parameter: Tensor, held: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
     """A copy of the parameter's parts, made in ``held`` where that fits."""
     now = parts(parameter)
     if held is None or [(c.shape, c.dtype) for c in held] != [(p.shape, p.dtype) for p in now]:

@@ -5,7 +5,7 @@ import pytest
 
 from analysis import export as module
 from analysis.exceptions import MissingLibraryError, NoTrialsError, UnknownChoiceError
-from analysis.export import MOST_ROWS, export_tables
+from analysis.export import MOST_READ, export_tables
 from analysis.formats import FileFormat
 from analysis.load import load_trials
 from analysis.schema import TRIAL_COLUMNS
@@ -64,10 +64,10 @@ def test_a_table_without_rows_has_no_file_and_the_one_from_before_goes(database,
 
 
 def test_a_long_table_is_for_programs_and_not_for_readers(database, tmp_path):
-    url = database(s=[{"lr": 1.0 + n} for n in range(MOST_ROWS + 1)])
+    url = database(s=[{"lr": 1.0 + n} for n in range(MOST_READ + 1)])
     files = export_tables(url, tmp_path, formats=["csv", "latex"])
     left = {file.path.name: file.reason for file in files if file.reason}
-    assert left["by_setting.tex"] == f"its {MOST_ROWS + 1} rows are too many to read"
+    assert left["by_setting.tex"] == f"its {MOST_READ + 1} rows are too many to read"
     assert {"by_setting.csv", "results.tex"} <= set(names(files))
     every = export_tables(url, tmp_path, formats=["latex"], every=True)
     assert "by_setting.tex" in names(every)

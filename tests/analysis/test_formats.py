@@ -54,7 +54,7 @@ def test_what_is_the_same_in_every_row_stands_once_in_the_caption():
     table = readers(rows)
     assert table.columns == ("optimizer",)
     assert table.caption == f"{CAPTION} In every row: lr 0.1."
-    assert readers(rows.iloc[:1]).columns == ("sweep", "lr", "optimizer")
+    assert readers(rows.iloc[:1]).columns == ("lr", "optimizer")
 
 
 def test_markdown_is_rounded_and_escaped():

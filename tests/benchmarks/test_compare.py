@@ -37,17 +37,21 @@ def test_the_page_is_what_the_tools_do_today(compare, groups):
     assert page == compare.replaced(page, compare.tables(groups))
 
 
-def test_watch_finds_every_fault_of_every_step_where_it_catches_any(groups):
+def test_watch_finds_every_fault_of_every_step_where_it_catches_any(groups, parts):
+    means = parts["training"].means
     rows = [row for rows in groups.values() for row in rows]
-    caught = [row for row in rows if row.verdicts["`watch`"].word == "caught"]
-    assert len(caught) > 10
-    for row in caught:
-        assert row.verdicts["`watch`"].answer.found == row.truth.faults
+    for name in ("`watch`", "`watch` with options"):
+        caught = [row for row in rows if row.verdicts[name].word == "caught"]
+        assert len(caught) > 10
+        for row in caught:
+            found = row.verdicts[name].answer.found
+            assert all(any(means(each, fault) for each in found) for fault in row.truth.faults)
 
 
 def test_each_tool_says_its_own_words_about_a_case(compare, groups):
     said = compare.messages(groups["Leaks"][0])
     assert "cause: history" in said
+    assert "`watch` with options, caught" in said
     assert "pytest-torch, missed:\n    (nothing)" in said
     assert "torcheck, caught:\n    The following errors are detected" in said
 
@@ -62,12 +66,24 @@ def test_a_page_without_markers_is_refused(compare):
         compare.replaced("# A page", "made")
 
 
+def test_what_the_account_alone_has_is_told(compare, parts):
+    judge, training = parts["judge"], parts["training"]
+    fact = training.Truth(frozenset({(0, "a")}), ask_at=0)
+    case = replace(compare.LEAKS[0], causes=frozenset({"buffer"}))
+    said = {"a": frozenset({"buffer"}), "b": frozenset({"own code"})}
+    verdict = judge.judge(case, fact, judge.Answer(told=said))
+    assert (verdict.word, verdict.named, verdict.mistaken) == ("told", ("buffer",), ())
+    assert judge.judge(case, fact, judge.Answer(told={"b": said["a"]})).word == "missed"
+
+
 @pytest.mark.parametrize(
     ("faults", "found", "word"),
     [
         ({(3, "a")}, {(3, "a")}, "caught"),
         ({(3, "a")}, {(None, "a")}, "caught"),
         ({(None, "a")}, {(2, "a")}, "caught"),
+        ({(3, "a[0,1]")}, {(3, "a[0]")}, "caught"),
+        ({(3, "a[0,1]")}, {(3, "a[1]")}, "false alarm"),
         ({(3, "a")}, set(), "missed"),
         ({(3, "a")}, {(2, "a")}, "false alarm"),
         ({(3, "a")}, {(3, "a"), (3, "b")}, "false alarm"),

@@ -35,9 +35,9 @@ START = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The URLs of a database with a sweep, and of a storage with its study."""
+    """A database with a sweep, and a journal with its study."""
     folder = tmp_path_factory.mktemp("dashboard")
-    url, storage = f"sqlite:///{folder / 'sweep.db'}", f"sqlite:///{folder / 'optuna.db'}"
+    url, storage = f"sqlite:///{folder / 'sweep.db'}", str(folder / "optuna.log")
     with Store.open(url) as store:
         grid = Grid(from_toml(SPEC, source="the test", name=NAME))
         run_sweep(store, grid, Runner(1))
@@ -90,8 +90,8 @@ def test_the_dashboard_shows_the_study_and_its_trials(page, address, published, 
     rows = recorded_rows(published[0], NAME)
     worst = max(rows, key=lambda row: row["drift_ratio"])
     page.goto(address)
-    page.get_by_text(f"1. {NAME}").click()
-    assert f"{NAME} (id=1)" in body("Hyperparameter Importance")  # the name is text, not markup
+    page.get_by_text(f"0. {NAME}").click()
+    assert f"{NAME} (id=0)" in body("Hyperparameter Importance")  # the name is text, not markup
     page.goto(f"{page.url.partition('?')[0].rstrip('/')}/trials?numbers={rows.index(worst)}")
     trials = body(f"{len(rows)} Trials")
     assert f"Best Trial\nTrial {rows.index(worst) + 1}" in trials

@@ -124,11 +124,29 @@ def test_a_script_that_got_into_the_page_would_not_run(opened):
 
 def test_the_filter_acts_on_figures_tables_and_rules(opened):
     counts = opened.locator("[data-figure$=leak_rate_by_axis] .mark-text.role-mark text")
-    assert counts.all_text_contents() == ["0 / 2", "3 / 3", "3 / 3"]
+    assert counts.all_text_contents() == ["0% → 100%  (2)", "0% → 100%  (2)"]
     choose(opened, "SGD")
-    assert counts.all_text_contents() == ["0 / 1", "1 / 1", "1 / 1"]
+    assert counts.all_text_contents() == ["0% → 100%  (1)", "0% → 100%  (1)"]
+    assert all("SGD" in cell for cell in column(table(opened, "results"), 1))
     assert set(column(table(opened, "by_optimizer"), 1)) == {"SGD"}
     assert set(opened.locator(".rules dt span:visible").all_text_contents()) == {"SGD"}
+
+
+def test_titles_that_the_filter_does_not_change_say_that_they_are_over_all(opened):
+    notes = opened.locator("figure h4 .overall")
+    assert not any(note.is_visible() for note in notes.all())
+    choose(opened, "SGD")
+    assert notes.count() == 5
+    assert all(note.is_visible() for note in notes.all())
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_rules_and_the_heat_map_are_on_the_first_screen(opened, width):
+    height = {1280: 900, 390: 844}[width]
+    opened.set_viewport_size({"width": width, "height": height})
+    for place in (".rules dd", "[data-figure$=leak_rate_heatmap] svg"):
+        box = opened.locator(place).first.bounding_box()
+        assert box["y"] + min(box["height"], 100) <= height, place
 
 
 def test_a_figure_without_a_chosen_optimizer_says_so(opened):
@@ -171,7 +189,7 @@ def test_each_table_can_be_kept_as_csv(opened):
     names = links.evaluate_all("links => links.map(link => link.getAttribute('download'))")
     assert names == [f"{name}.csv" for name in SUMMARIES]
     text = unquote(links.first.get_attribute("href"))
-    assert text.startswith("data:text/csv;charset=utf-8,sweep,optimizer,trials,leaks")
+    assert text.startswith("data:text/csv;charset=utf-8,sweep,optimizers,lr,weight_decay")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

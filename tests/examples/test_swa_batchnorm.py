@@ -46,9 +46,9 @@ def test_watch_shows_the_step_and_that_the_grads_were_stale(example):
     example.train(example.Classifier(batch_norm=True), [example.averaging(), watching])
     table = watching.leaks.table()
     last = watching.leaks.findings.steps[0] - 1
-    assert set(table["parameter"]) == {
-        *(f"net.{layer}.{kind}" for layer in (0, 1, 3) for kind in ("weight", "bias"))
-    }
+    moved = {f"net.{layer}.{kind}" for layer in (0, 1, 3) for kind in ("weight", "bias")}
+    of_rounding = {"net.0.bias"}  # BatchNorm takes it out again: its gradient is rounding alone
+    assert set(table["parameter"]) | of_rounding == moved
     assert set(table["step"]) == {last}
     assert set(table["grad"]) == {"nonzero"}
 

@@ -99,6 +99,14 @@ class Aborts(Faulty):
         os.abort()
 
 
+class Naps(torch.optim.SGD):
+    """SGD whose trials take ``lr`` seconds and a little."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay=weight_decay)
+        time.sleep(lr)
+
+
 class Prints(Faulty):
     """Prints four megabytes to stdout and as many to stderr."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweep.running.source import LazyTrials
 from sweep.running.task import RunTrial, trained
+from sweep.values.words import Backend
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Here:
 
     run_trial: RunTrial | None = None
     device: str = "cpu"
+    backend: Backend = Backend.PROCESSES
 
     def run(self, trials):
         """The outcome of each of ``trials``, in their order."""

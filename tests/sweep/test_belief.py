@@ -21,7 +21,7 @@ from sweep.running.runner import Runner
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Verdict, ZeroGrad
+from sweep.values.words import Backend, Verdict, ZeroGrad
 
 GRID = """
 workload = "small"
@@ -95,6 +95,8 @@ def expected(grid, tmp_path_factory):
 class InAnotherOrder:
     """A runner that runs its trials in another order."""
 
+    device, backend, run_trial = "cpu", Backend.PROCESSES, None
+
     def __init__(self, reorder):
         self.reorder = reorder
 
@@ -107,6 +109,8 @@ class InAnotherOrder:
 
 class StopsAfter:
     """A runner that is interrupted after some trials."""
+
+    device, backend, run_trial = "cpu", Backend.PROCESSES, None
 
     def __init__(self, finished):
         self.finished = finished

@@ -13,9 +13,11 @@ from sweep.errors import SweepMismatchError
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
 from sweep.running.runner import Runner
+from sweep.store.presence import is_running
 from sweep.store.store import Store
+from sweep.store.url import parse_url
 from sweep.values.outcome import Environment, Measurement, Outcome
-from sweep.values.words import Verdict
+from sweep.values.words import Backend, Verdict
 
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux x86_64", "cpu", 1, "0.1.0")
 HELD = Measurement(10, 0, None, 0.0, 0.0, 4.0, 0.0, 1.1, 0.9, False)
@@ -281,3 +283,34 @@ def test_what_an_observer_has_seen_does_not_change(store):
     seen = []
     run(store, grid(range(3)), observe=seen.append)
     assert [progress.finished for progress in seen] == [0, 1, 2, 3]
+
+
+def test_what_another_sweep_has_trained_here_is_taken_over_and_the_rest_is_run(store, rows):
+    run_sweep(store, replace_spec(grid(range(3)), name="other"), Here())
+    progress = run_sweep(store, grid(range(5)), Here())
+    assert (progress.recorded, progress.taken, progress.finished) == (3, 3, 2)
+    assert rows("SELECT sweep_id, count(*) FROM trial GROUP BY 1") == [(1, 3), (2, 5)]
+    columns = "fingerprint, verdict, total_drift, final_loss, finished_at"
+    one, two = (
+        rows(f"SELECT {columns} FROM trial WHERE sweep_id = {number} AND seed < 3 ORDER BY seed")
+        for number in (1, 2)
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    "runner", [Here(run_trial=Trainer()), Here(backend=Backend.DASK)], ids=["own", "cluster"]
+)
+def test_nothing_is_taken_over_where_it_is_not_known_what_would_run_where(store, runner):
+    run_sweep(store, replace_spec(grid(range(2)), name="other"), Here())
+    assert run_sweep(store, grid(range(2)), runner).taken == 0
+
+
+def test_while_a_sweep_runs_it_says_so(store, tmp_path):
+    url = parse_url(tmp_path / "sweep.db")
+    seen = []
+    run_sweep(
+        store, grid(range(2)), Here(Trainer()), observe=lambda _: seen.append(is_running(url, 1))
+    )
+    assert set(seen) == {True}
+    assert is_running(url, 1) is False

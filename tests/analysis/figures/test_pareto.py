@@ -34,19 +34,25 @@ def drawn(chart):
 
 def test_the_title_states_the_ends_of_the_front():
     title, subtitle = heading(pareto_front(points(*FRONT), LOSS, DRIFT))
-    assert title == "From drift_ratio 2 at final_loss 1 to 1 at 0.5"
-    assert subtitle == "2 trials on the front"
+    assert title == "The search's front: from drift_ratio 2 at final_loss 1 to 1 at 0.5"
+    assert subtitle == "2 trials on the front of the search"
 
 
 def test_a_front_of_one_trial_is_said_to_be_one():
     title, subtitle = heading(pareto_front(points(FRONT[0]), LOSS, DRIFT))
-    assert title == "One trial has both the most extreme drift_ratio and final_loss"
-    assert subtitle == "1 trial on the front"
+    assert title == "One trial of the search has both the most extreme drift_ratio and final_loss"
+    assert subtitle == "1 trial on the front of the search"
 
 
 def test_the_grid_lies_below_and_the_front_above():
     chart = pareto_front(points(*FRONT, (0.9, 0.8, "searched"), (0.8, 0.9, "grid")), LOSS, DRIFT)
     assert [kind for _, kind in drawn(chart)] == ["grid", "searched", "front", "front"]
+
+
+def test_a_grid_that_beats_the_front_is_told_so():
+    grid = [(2.5, 0.9, "grid"), (0.5, 0.9, "grid"), (2.0, 1.0, "grid")]
+    chart = pareto_front(points(*FRONT, *grid), LOSS, DRIFT)
+    assert "1 trial of the grid beat some of it" in heading(chart)[1]
 
 
 def test_what_is_far_from_the_front_is_left_out_and_counted():

@@ -11,10 +11,11 @@ from analysis.exceptions import DatabaseMissingError, NoTrialsError, SweepMissin
 from analysis.report import page as page_module
 from analysis.report.content import sections
 from analysis.report.page import page, report
-from analysis.report.run_facts import MOST_VALUES, spec_toml
+from analysis.report.run_facts import MOST_SPELLED, spec_toml
 from analysis.tables import SUMMARIES
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml, load_preset
+from sweep.store.store import Store
 
 HOSTILE = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 LEAK = {"verdict": "leaks", "by_history": True, "max_drift": 2.0, "drift_ratio": 1.5}
@@ -80,17 +81,23 @@ def test_the_policy_lets_no_other_script_run(text):
     assert re.fullmatch(r"script-src( 'sha256-[\w+/=]{44}'){2}", scripts)
 
 
-def test_verdicts_are_counted_and_findings_are_said(database):
+def test_the_answer_comes_first_rules_in_words_and_the_heat_map(database, text):
     (section,) = sections(database(s=ROWS))
-    assert dict(section.verdicts) == {"leaks": 2, "holds": 1, "inert": 1, "failed": 1}
-    assert section.headline == (
-        "2 of 3 trials leak.",
-        "What moves the layer, alone, at the first leak: the optimizer's history in 2; "
-        "weight decay in 1.",
-    )
+    assert section.verdicts == (("leaks", 2), ("holds", 1), ("inert", 1), ("failed", 1))
     (rule,) = section.rules
     assert rule.rule == "leaks when zero_grad in {zero, never}"
     assert (rule.optimizers, rule.remark) == (("SGD",), "")
+    assert section.answer.name == "leak_rate_heatmap"
+    assert section.tables[0].shown.name == "results"
+    places = [text.index(word) for word in ("leaks when", "leak_rate_heatmap", "What was run")]
+    assert places == sorted(places)
+
+
+def test_no_share_is_taken_over_axes_that_decide(database):
+    """A headline such as "67% of trials leak" would be about the grid, not about leaks."""
+    (section,) = sections(database(s=ROWS))
+    words = " ".join([*section.lead, section.unfinished])
+    assert "%" not in words
 
 
 def test_optimizers_with_one_rule_share_it_and_a_broken_one_says_so(database):
@@ -103,9 +110,82 @@ def test_optimizers_with_one_rule_share_it_and_a_broken_one_says_so(database):
 
 def test_a_sweep_that_proves_nothing_says_so(database):
     (section,) = sections(database(s=[{"verdict": "failed", "error": "x"}]))
-    assert section.headline == ("No trial leaks or holds: nothing can be said.",)
-    assert section.figures == ()
+    assert section.lead == ("No trial leaks or holds: nothing can be said.",)
+    assert (section.answer, section.figures) == (None, ())
     assert len(section.left_out) == 5
+
+
+def test_a_sweep_that_is_not_complete_has_a_banner(database, outcome):
+    url = database(s=ROWS)
+    assert sections(url)[0].unfinished == ""
+    with Store.open(url) as store:
+        store.write(store.record_sweep("half", "{}", 10).id, [outcome(**ROWS[0])])
+    (half,) = sections(url, "half")
+    assert half.unfinished == (
+        "Not complete: 1 of 10 trials are recorded, and what follows is of those."
+    )
+    assert "Not complete" in page([half])
+
+
+def test_no_text_for_readers_names_an_option_of_the_command_line(database):
+    made = sections(database(s=ROWS))
+    section = made[0]
+    words = [*section.lead, *section.left_out, *(f.caption for f in section.figures)]
+    assert not [word for word in words if "--" in word]
+
+
+SEARCH = {
+    "kind": "search",
+    "grid": [],
+    "search": {"ranges": [], "objectives": ["max_drift", "drift_ratio"], "sampler": "nsgaii",
+               "seed": 0},
+}  # fmt: skip
+SEARCHED = [
+    LEAK | {"lr": 1.0 + n, "max_drift": float(n), "drift_ratio": float(9 - n)} for n in range(10)
+]
+
+
+def test_a_search_has_its_front_and_its_worst_settings_and_no_row_a_trial(database):
+    (section,) = sections(database(s=SEARCHED, specs={"s": json.dumps(SEARCH)}))
+    assert section.lead == (
+        "Settings were proposed by nsgaii, which looked for the largest max_drift and the largest "
+        "drift_ratio.",
+    )
+    assert section.answer.title.startswith("The search's front: from max_drift 9 at drift_ratio 0")
+    names = [table.shown.name for table in section.tables]
+    assert names[:3] == ["front", "worst", "results"]
+    assert "by_setting" not in names
+    assert [row[0] for row in section.tables[1].shown.rows[:2]] == ["9", "8"]
+    assert "search repeat.toml" in section.repeat.commands[0]
+
+
+def test_a_search_for_edges_has_a_row_for_each(database):
+    rows = [{"lr": 0.1 * n, "verdict": "leaks" if n > 3 else "holds"} for n in range(1, 8)]
+    spec = {"kind": "search", "search": {"edge": "lr=0.1:1", "points": 7, "tolerance": 0.1}}
+    (section,) = sections(database(s=rows, specs={"s": json.dumps(spec)}))
+    assert section.lead == ("Along lr, the verdict changes in 1 place.",)
+    (row,) = section.tables[0].shown.rows
+    told = dict(zip(section.tables[0].shown.columns, row, strict=True))
+    assert (float(told["below"]), float(told["above"])) == pytest.approx((0.3, 0.4))
+    assert (told["verdict_below"], told["verdict_above"]) == ("holds", "leaks")
+
+
+def test_a_watch_has_a_row_a_parameter_and_nothing_that_a_grid_would_say(database):
+    rows = [
+        LEAK | {"options": '{"optimizer":0,"parameter":"a.weight"}', "causes": "decay, history"},
+        {"options": '{"optimizer":1,"parameter":"b"}', "zero_grad": "none"},
+    ]
+    url = database(w=rows, specs={"w": '{"kind":"watch","frozen":[]}'})
+    (section,) = sections(url)
+    assert section.lead == ("1 of 2 parameters moved on a step to keep still on.",)
+    assert (section.rules, section.answer, section.figures) == ((), None, ())
+    assert (section.repeat, section.verdicts) == (None, ())
+    (table,) = section.tables
+    moved = dict(zip(table.shown.columns, table.shown.rows[0], strict=True))
+    assert moved["parameter"] == "a.weight"
+    assert (moved["moved"], moved["causes"]) == ("9", "decay, history")
+    assert moved["remedy"].startswith("let its grad be None, not zeros")
+    assert "always leaks" not in page([section])
 
 
 def test_each_table_is_there_with_the_whole_of_its_csv(database):
@@ -124,8 +204,7 @@ def test_each_table_is_there_with_the_whole_of_its_csv(database):
 
 def test_what_was_run_is_said_by_axis_and_environment(database):
     (section,) = sections(database(s=[*ROWS, {"momentum": None}]))
-    run = {fact.name: fact.value for fact in section.run}
-    grid = {fact.name: fact.value for fact in section.grid}
+    run = grid = {fact.name: fact.value for fact in section.facts}
     assert run["trials"] == "6 recorded of 6 planned"
     assert run["torch"] == "2.13.0"
     assert run["finished"] == "2026-11-23 05:30 UTC"
@@ -134,9 +213,9 @@ def test_what_was_run_is_said_by_axis_and_environment(database):
 
 
 def test_a_long_list_of_values_is_counted(database):
-    many = [{"seed": seed} for seed in range(MOST_VALUES + 2)]
+    many = [{"seed": seed} for seed in range(MOST_SPELLED + 2)]
     (section,) = sections(database(s=many))
-    assert section.grid[-1].value.endswith("15 and 2 others")
+    assert section.facts[-1].value == "18 values from 0 to 17"
 
 
 def test_every_sweep_has_its_section_and_empty_ones_none(database):

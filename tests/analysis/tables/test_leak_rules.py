@@ -170,7 +170,7 @@ def test_a_number_with_many_values_has_a_threshold_in_few_digits(trials):
 @pytest.mark.parametrize("seed", range(3))
 def test_flipped_verdicts_are_exceptions_to_a_short_sentence(trials, seed):
     row = table_of(trials, searched(1000, 20, seed))
-    assert row["rule"].startswith("no short rule: right about 98")
+    assert row["rule"].startswith("no short rule found: right about 98")
     assert "of 1,000 trials by the best found of 1 term: leaks when zero_grad" in row["rule"]
     assert len(row["rule"]) < 200
     assert row[["exact", "minimal"]].tolist() == [False, False]

@@ -2,6 +2,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,11 +41,16 @@ def test_every_example_runs(leaksweep, url, tmp_path, monkeypatch, example):
     if words[0] == "edge":
         words += ["--workload", "small", "--steps", "2", "--points", "2", "--jobs", "1"]
         words += ["--set", "optimizer=SGD", "--tolerance", "0.5"]
+    if words[0] == "sweep":  # on copies: it changes what is there
+        shutil.copy(url.removeprefix("sqlite:///"), tmp_path / "other.db")
+        words += ["--db", "new.db" if words[1] == "merge" else "other.db"]
+        if words[1] in ("rename", "delete"):
+            words[2] = "held"
     if words[0] == "adopt":
         leaksweep("publish", "held", "--storage", words[words.index("--storage") + 1])
     ended = leaksweep(*words)
     assert ended.code == 0, ended.err
-    assert ended.out or words[0] in ("publish", "adopt")
+    assert ended.out or words[0] in ("publish", "adopt", "sweep")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +103,17 @@ def test_an_interruption_is_one_message_and_130(leaksweep, url, monkeypatch):
     assert (ended.code, ended.out) == (130, "")
     assert ended.err.startswith("Interrupted.")
     assert "Traceback" not in ended.err
+
+
+def test_a_thread_that_the_system_refuses_is_one_message(leaksweep, url, monkeypatch):
+    def refused(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("sweep.store.query.sweep_status", refused)
+    ended = leaksweep("status", "--db", url)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("No thread could be started: can't start new thread. ")
+    assert len(ended.err.splitlines()) == 1
 
 
 def test_no_color_keeps_colours_off(url):

@@ -22,6 +22,11 @@ BASES = {
     ("status",): (),
     ("sql",): ("SELECT 1",),
     ("table",): ("by_optimizer",),
+    ("sweep",): ("list",),
+    ("sweep", "list"): (),
+    ("sweep", "rename"): ("a", "b"),
+    ("sweep", "delete"): ("a",),
+    ("sweep", "merge"): ("none.db",),
     ("export",): (),
     ("report",): (),
     ("why",): ("1",),
@@ -38,6 +43,9 @@ BASES = {
     ("show", "schema"): (),
 }
 """Each command, with words that end it at once, as there is no database."""
+
+MAKES_ITS_DATABASE = {"search", "edge"}
+"""Any word is the name of a file, which these commands make, whatever else they are told."""
 
 WORDS = (
     "",
@@ -118,7 +126,9 @@ def slots():
     for names, command in commands().items():
         yield names, ()
         for parameter in command.params:
-            if parameter.param_type_name == "option" and not parameter.is_flag:
+            takes_a_word = parameter.param_type_name == "option" and not parameter.is_flag
+            is_made = parameter.opts == ["--db"] and names[0] in MAKES_ITS_DATABASE
+            if takes_a_word and not is_made:
                 yield names, (parameter.opts[0],)
 
 

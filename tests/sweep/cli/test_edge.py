@@ -145,7 +145,7 @@ def test_a_trial_over_the_limit_is_stopped_and_has_failed(leaksweep, db, spec):
     slow = ("--set", "optimizer=faulty:Hangs", "--points", 2, "--steps", 40)
     ended = leaksweep("edge", *along(spec), *slow, "--trial-timeout", 3, "--jobs", 1)
     assert ended.code == 1
-    assert "2 of them failed. The table `failures`" in ended.err
+    assert "2 of them failed. `leaksweep table failures` says why" in ended.err
     assert [s.failed for s in sweep_status(db)] == [2]
 
 

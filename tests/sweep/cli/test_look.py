@@ -1,8 +1,13 @@
+import csv
+import io
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
+
+from sweep.store.store import Store
 
 
 def trials(database):
@@ -10,14 +15,35 @@ def trials(database):
         return connection.execute("SELECT * FROM trial").fetchall()
 
 
-def test_status_counts_each_sweep(leaksweep, url):
+def test_status_counts_each_sweep_and_says_how_it_goes(leaksweep, url):
     ended = leaksweep("status", "--format", "csv")
     assert ended.code == 0
-    assert ended.out.splitlines() == [
-        "sweep,planned,done,failed,remaining,leaks,holds,inert",
-        "held,8,8,0,0,2,6,0",
-        "with failures,8,4,4,0,1,3,0",
+    held, failing = csv.DictReader(io.StringIO(ended.out))
+    counts = ("sweep", "planned", "done", "failed", "remaining", "leaks", "holds", "inert")
+    assert [held[name] for name in counts] == ["held", "8", "8", "0", "0", "2", "6", "0"]
+    assert [failing[name] for name in counts] == [
+        "with failures",
+        "8",
+        "4",
+        "4",
+        "0",
+        "1",
+        "3",
+        "0",
     ]
+    assert (held["running"], held["seconds_left"]) == ("no", "")
+    assert float(held["trials_a_second"]) > 0
+    today = f"{datetime.now(UTC):%Y-%m}"
+    assert held["begun"].startswith(today)
+    assert held["last_finished"].startswith(today)
+
+
+def test_status_tells_that_somebody_is_running_it_and_what_is_left(leaksweep, url, database):
+    with Store.open(url) as store, store.running(store.sweep("held").id):
+        (row,) = csv.DictReader(io.StringIO(leaksweep("status", "held", "--format", "csv").out))
+        assert row["running"] == "yes"
+    (row,) = csv.DictReader(io.StringIO(leaksweep("status", "held", "--format", "csv").out))
+    assert row["running"] == "no"
 
 
 def test_status_of_one_sweep(leaksweep, url):

@@ -120,7 +120,7 @@ def test_failed_trials_end_with_1(leaksweep, db, tmp_path):
     assert ended.code == 1
     (status,) = sweep_status(db)
     assert status.failed >= 2
-    assert f"{status.failed} of them failed. The table `failures`" in ended.err
+    assert f"{status.failed} of them failed. `leaksweep table failures" in ended.err
 
 
 def test_nothing_new_ends_early(leaksweep, db, spec):

@@ -1,5 +1,8 @@
 """`leaksweep why`: what it prints, and the code it ends with."""
 
+import subprocess
+import sys
+
 import pytest
 
 from sweep.store.query import run_query
@@ -88,6 +91,7 @@ def test_code_that_a_database_names_runs_only_when_allowed(leaksweep, database):
     [
         (("optimizer=SGD",), 2, "zero_grad could be none, zero, never"),
         (("optimizer=Adma", "zero_grad=zero"), 2, "Did you mean Adam"),
+        (("optimzer=Adam",), 2, "Unknown axis 'optimzer'. Did you mean optimizer"),
         (("nonsense",), 2, "A setting needs at least optimizer=NAME"),
         (("1", "--steps", "5"), 2, "A recorded trial has its own workload and steps"),
         (("1", "--db", "sqlite:///nowhere/at-all.db"), 1, "nowhere/at-all.db"),
@@ -98,6 +102,21 @@ def test_a_mistake_has_one_message_and_no_traceback(leaksweep, arguments, code, 
     assert (done.code, done.out) == (code, "")
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_typo_is_answered_before_torch_is_imported():
+    code = """
+import sys
+from sweep.cli.app import main
+
+sys.argv = ["leaksweep", "why", "optimizer=Adma", "zero_grad=zero"]
+try:
+    main()
+finally:
+    print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "False\n")
 
 
 def test_an_unknown_trial_is_not_there(leaksweep, database):

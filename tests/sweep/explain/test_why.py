@@ -8,9 +8,10 @@ import planted_workloads
 import pytest
 
 from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError
-from sweep.explain import explain, in_words
 from sweep.explain.asked import asked_trial
+from sweep.explain.derive import explain
 from sweep.explain.explanation import MetGrad
+from sweep.explain.prose import in_words
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.store.store import Store

@@ -1,5 +1,7 @@
 import json
+import random
 import sys
+import time
 from dataclasses import replace
 from itertools import islice
 
@@ -12,6 +14,7 @@ from sweep.grid import MAX_TRIALS, Grid, refusal
 from sweep.grid.spec import Spec
 from sweep.optimizers import registry
 from sweep.optimizers.entry import FirstArgument, OptimizerEntry
+from sweep.values import schedule
 from sweep.values.words import Axis, Freeze, ZeroGrad
 
 OPTIMIZERS = ["SGD", "Adam", "Adagrad", "Rprop", "LBFGS", "SparseAdam"]
@@ -196,6 +199,7 @@ ROW = OptimizerEntry("mine", "mine:Mine", collection="own", distribution="")
         (replace(ROW, param_groups=False), Freeze.LR_ZERO, "small", "no parameter groups"),
         (replace(ROW, param_groups=False), Freeze.OWN_OPTIMIZER, "small", None),
         (replace(ROW, lr=None), Freeze.LR_ZERO, "small", "no learning rate"),
+        (replace(ROW, rate_key=None), Freeze.LR_ZERO, "small", "no learning rate in its parameter"),
         (replace(ROW, sparse=True), Freeze.DETACH, "small", "sparse gradients only"),
         (replace(ROW, sparse=True), Freeze.DETACH, "mine:sparse", None),
         (
@@ -247,6 +251,68 @@ def test_many_overlapping_grids_are_counted_without_enumerating():
     ]
     grid = grid_of(*grids)
     assert grid.size == len(list(grid))
+
+
+def test_a_thousand_overlapping_grids_are_planned_in_seconds_and_counted_as_enumerated():
+    rng = random.Random(0)
+    grids = [
+        {
+            "optimizer": ["SGD", "Adam"],
+            "lr": rng.sample([n / 8 for n in range(1, 10)], 4),
+            "seed": rng.sample(range(10), 3),
+            "momentum": rng.sample([0, 0.1, 0.5], 2),
+            "zero_grad": rng.sample([str(word) for word in ZeroGrad], 2),
+        }
+        for _ in range(1000)
+    ]
+    started = time.monotonic()
+    grid = grid_of(*grids)
+    assert grid.size == len({(t.setting, t.fingerprint) for t in grid})
+    assert sum(grid.counts()[Axis.LR].values()) == grid.size
+    assert time.monotonic() - started < 30  # half a second where nothing else runs
+
+
+def test_grids_that_overlap_in_too_many_ways_are_refused(monkeypatch):
+    monkeypatch.setattr("sweep.grid.box.MOST_LOOKS", 10)
+    grids = [{"optimizer": ["SGD"], "lr": [n, n + 1], "seed": [n, n + 2]} for n in range(9)]
+    with pytest.raises(SpecError, match=r"grid: The grids overlap in too many ways .* Write fewer"):
+        grid_of(*grids)
+
+
+SHORT = {"workload": "small", "steps": 20}
+
+
+def test_schedules_that_freeze_the_same_steps_are_one():
+    names = ["after:1", "every:20", "every:30", "alternate", "every:2"]
+    grid = grid_of({"optimizer": ["SGD"], "zero_grad": ["none"], "schedule": names}, **SHORT)
+    assert [trial.setting.schedule for trial in grid] == ["after:1", "alternate"]
+    assert (grid.size, grid.collapsed) == (2, 2)  # every:2 has been alternate since it was read
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["every", "after"]),
+    st.integers(1, 40),
+    st.sampled_from(["every", "after"]),
+    st.integers(1, 40),
+    st.integers(1, 30),
+)
+def test_two_schedules_have_one_name_exactly_when_they_freeze_the_same(one, n, two, m, steps):
+    texts = f"{one}:{n}", f"{two}:{m}"
+    frozen = [[schedule.parse(text).frozen(step) for step in range(steps)] for text in texts]
+    names = [schedule.known_by(text, steps) for text in texts]
+    assert (names[0] == names[1]) == (frozen[0] == frozen[1])
+    assert [schedule.parse(names[0]).frozen(step) for step in range(steps)] == frozen[0]
+
+
+def test_a_sweep_recorded_with_several_names_of_one_schedule_is_extended_to_the_one_name():
+    spec = {"optimizer": ["SGD"], "zero_grad": ["none"]}
+    recorded = json.loads(grid_of(spec | {"schedule": ["after:1"]}, **SHORT).canonical())
+    recorded["grid"][0]["schedule"] = ["after:1", "every:20", "every:30"]
+    for name in ("after:1", "every:30"):
+        grid = grid_of(spec | {"schedule": [name]}, **SHORT)
+        assert grid.difference(json.dumps(recorded)) is None
+        assert grid.is_part_of(json.dumps(recorded))
 
 
 BASE = {"optimizer": ["SGD"], "lr": [1.0], "seed": [0, 1]}

@@ -75,7 +75,15 @@ def storage(tmp_path):
     return f"sqlite:///{tmp_path / 'folder' / 'optuna.db'}"
 
 
-@pytest.fixture(params=["storage", "postgres_url"], ids=["sqlite", "postgresql"])
+@pytest.fixture
+def journal(tmp_path):
+    """The path of a journal that is not there yet."""
+    return str(tmp_path / "folder" / "optuna.log")
+
+
+@pytest.fixture(
+    params=["storage", "journal", "postgres_url"], ids=["sqlite", "journal", "postgresql"]
+)
 def any_storage(request):
     """The URL of an empty storage of each kind."""
     return request.getfixturevalue(request.param)

@@ -11,7 +11,14 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError, SweepMismatchError
+from sweep.errors import (
+    DatabaseError,
+    LeaksweepError,
+    MisuseError,
+    NotThereError,
+    SpecError,
+    SweepMismatchError,
+)
 from sweep.publishing.adopt import adopt_published, compared, planned_spec, read_study
 from sweep.publishing.publish import publish
 from sweep.searching.objective import Objective
@@ -256,9 +263,89 @@ def test_which_study_must_be_said_where_there_are_several(theirs):
     assert read_study(url, "'\"<b>").trials[0].values == (math.inf,)
 
 
-def test_a_study_that_optuna_cannot_read_is_told_in_one_line(published):
-    changed(published, "trial_user_attributes", "steps", "{")
-    with pytest.raises(MisuseError, match="Optuna cannot read that study: JSONDecodeError"):
+HOSTILE = {
+    "broken JSON": "UPDATE trial_user_attributes SET value_json = '{'",
+    "deep JSON": "UPDATE trial_user_attributes SET value_json = '" + "[" * 100_000 + "'",
+    "a state that is none": "UPDATE trials SET state = 'SLEEPING'",
+    "a date that is none": "UPDATE trials SET datetime_start = 'noon'",
+    "bytes for a date": "UPDATE trials SET datetime_complete = x'00ff'",
+    "bytes for a value": "UPDATE trial_values SET value = x'00ff'",
+    "text for a number": "UPDATE trials SET number = 'first'",
+    "a distribution that is none": "UPDATE trial_params SET distribution_json = '{\"name\": 1}'",
+    "a choice that is none": "UPDATE trial_params SET param_value = 99 WHERE param_name = 'freeze'",
+    "a direction that is none": "UPDATE study_directions SET direction = 'SIDEWAYS'",
+    "two trials of one number": "UPDATE trials SET number = 0",
+    "a fingerprint that is a list": "UPDATE trial_user_attributes SET value_json = '[1]'",
+    "no values": "DELETE FROM trial_values",
+    "a lost study": "UPDATE studies SET study_id = 99",
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_whatever_is_in_a_storage_there_is_one_message(published, empty, url, case):
+    with closing(sqlite3.connect(published.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(HOSTILE[case])
+    said = [
+        refusal(lambda: adopt_published(read_study(published), empty)),
+        refusal(lambda: publish(url, "s", published, objectives=DRIFT)),
+    ]
+    assert all("\n" not in text and len(text) < 700 for text in said)
+
+
+def refusal(use):
+    """The message that it was refused with; empty where it was not."""
+    try:
+        use()
+    except LeaksweepError as refused:
+        return str(refused)
+    return ""
+
+
+JOURNALS = {
+    "no JSON": '{"op_code": 0\n{}\n',
+    "no operation": '{"op_code": 99, "worker_id": "w"}\n',
+    "no study": '{"op_code": 4, "worker_id": "w", "study_id": 7}\n',
+    "deep": "{" + '"a":[' * 50_000 + "\n",
+    "not UTF-8": b"{\xff\xfe}\n".decode("latin-1"),
+    "a list": "{}\n[1]\n",
+    "cut short": '{"op_code": 0',
+}
+
+
+@pytest.mark.parametrize("case", JOURNALS)
+def test_whatever_is_in_a_journal_there_is_one_message(journal, url, case):
+    path = Path(journal)
+    path.parent.mkdir()
+    path.write_text(JOURNALS[case], encoding="latin-1")
+    said = [refusal(lambda: read_study(journal))]
+    assert path.read_text(encoding="latin-1") == JOURNALS[case]
+    said.append(refusal(lambda: publish(url, "s", journal, objectives=DRIFT)))
+    if case == "cut short":
+        assert "ends in the middle of an entry" in said[1]
+        assert path.read_text(encoding="latin-1") == JOURNALS[case]
+    assert said[0]
+    assert all("\n" not in text and len(text) < 700 for text in said)
+
+
+def test_a_storage_is_only_read(published):
+    path = Path(published.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM version_info")  # which Optuna would write
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError, match="cannot be written to"):
+        read_study(published)
+    assert path.read_bytes() == before
+
+
+def test_views_in_the_place_of_tables_are_no_storage(published):
+    with closing(sqlite3.connect(published.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("ALTER TABLE trials RENAME TO others")
+        connection.execute(
+            "CREATE VIEW trials AS WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x FROM a) "
+            "SELECT * FROM others, a"
+        )
+    with pytest.raises(DatabaseError, match="is no Optuna storage"):
         read_study(published)
 
 

@@ -31,8 +31,12 @@ def study_of():
     """Opens the study `s` of a storage, anew every time."""
     storages = []
 
-    def open_study(url):
-        storages.append(optuna.storages.RDBStorage(url))
+    def open_study(where):
+        if where.endswith(".log"):
+            backend = optuna.storages.journal.JournalFileBackend(where)
+            journal = optuna.storages.JournalStorage(backend)
+            return optuna.load_study(study_name="s", storage=journal)
+        storages.append(optuna.storages.RDBStorage(where))
         return optuna.load_study(study_name="s", storage=storages[-1])
 
     yield open_study
@@ -86,14 +90,34 @@ def test_publishing_again_adds_only_what_is_new(url, any_storage, make, record, 
     publish(url, "s", any_storage, objectives=DRIFT)
     before = study_of(any_storage).trials
     assert publish(url, "s", any_storage, objectives=DRIFT).added == 0
+    record(url, [make(2, optimizer="Adagrad", lr=0.01, weight_decay=0.5)])
+    done = publish(url, "s", any_storage, objectives=DRIFT)
+    assert (done.added, done.there, done.anew) == (1, len(before), False)
+    after = study_of(any_storage).trials
+    assert after[:-1] == before
+    assert after[-1].params["lr"] == 0.01
+
+
+def test_a_sweep_with_new_values_is_published_anew(url, any_storage, make, record, study_of):
+    publish(url, "s", any_storage, objectives=DRIFT)
+    before = study_of(any_storage).trials
     record(url, [make(20, optimizer="ASGD", lr=7.0)])
     done = publish(url, "s", any_storage, objectives=DRIFT)
-    assert (done.added, done.there) == (1, len(before))
+    assert (done.added, done.there, done.anew) == (len(before) + 1, 0, True)
     after = study_of(any_storage).trials
     assert [trial.params for trial in after[:-1]] == [trial.params for trial in before]
     assert after[-1].params["optimizer"] == "ASGD"
     for name in Axis:  # the old ones have the new values in their distributions, too
         assert len({t.distributions[name] for t in after if name in t.params}) == 1
+
+
+def test_what_others_have_added_to_a_study_is_not_lost(url, any_storage, make, record, study_of):
+    publish(url, "s", any_storage, objectives=DRIFT)
+    study_of(any_storage).add_trial(optuna.trial.create_trial(value=1.0))
+    record(url, [make(20, optimizer="ASGD", lr=7.0)])
+    with pytest.raises(MisuseError, match=r"made anew; 1 trials in it are others'. Use another"):
+        publish(url, "s", any_storage, objectives=DRIFT)
+    assert len(study_of(any_storage).trials) == 8
 
 
 def test_a_failed_trial_that_was_run_again_is_a_new_trial(url, storage, make, record, study_of):
@@ -104,23 +128,58 @@ def test_a_failed_trial_that_was_run_again_is_a_new_trial(url, storage, make, re
     assert [trial.state for trial in again] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
+@pytest.mark.parametrize(("where", "kept"), [("storage", 3), ("journal", 0)])
 def test_a_publish_that_is_killed_leaves_a_study_that_the_next_one_completes(
-    url, storage, monkeypatch, study_of
+    url, request, monkeypatch, study_of, where, kept
 ):
     def killed(row, *others):
         if row["seed"] == 3:
             raise KeyboardInterrupt
         return whole(row, *others)
 
-    whole = publishing._frozen
-    monkeypatch.setattr(publishing, "_frozen", killed)
-    monkeypatch.setattr("sweep.publishing.storage.CHUNK", 2)
+    storage = request.getfixturevalue(where)
+    whole = publishing._published
+    monkeypatch.setattr(publishing, "_published", killed)
     with pytest.raises(KeyboardInterrupt):
         publish(url, "s", storage, objectives=DRIFT)
-    monkeypatch.setattr(publishing, "_frozen", whole)
-    assert optuna.get_all_study_names(storage) == []
-    assert publish(url, "s", storage, objectives=DRIFT).added == 7
+    monkeypatch.setattr(publishing, "_published", whole)
+    assert len(study_of(storage).trials) == kept
+    done = publish(url, "s", storage, objectives=DRIFT)
+    assert (done.added, done.there) == (7 - kept, kept)
     assert len(study_of(storage).trials) == 7
+
+
+def test_two_who_publish_into_one_journal_do_not_meet(url, journal, record, tmp_path, study_of):
+    other = record(f"sqlite:///{tmp_path / 'other.db'}", name="t")
+    publish(other, "t", journal, objectives=DRIFT)
+
+    def meanwhile(trials, at_once):
+        assert (trials, at_once) == (7, True)
+        extended = record(f"sqlite:///{tmp_path / 'third.db'}", name="u")
+        publish(extended, "u", journal, objectives=DRIFT)
+
+    publish(url, "s", journal, objectives=DRIFT, observe=meanwhile)
+    backend = optuna.storages.journal.JournalFileBackend(journal)
+    studies = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
+    assert {study.study_name: study.n_trials for study in studies} == {"s": 7, "t": 7, "u": 7}
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(url, journal, monkeypatch, record, tmp_path):
+    publish(record(f"sqlite:///{tmp_path / 'n.db'}", name="t"), "t", journal, objectives=DRIFT)
+
+    def full(backend, logs):
+        if len(logs) < 7:
+            return whole(backend, logs)
+        with open(journal, "ab") as file:
+            file.write(b'{"half an entry')
+        raise OSError(28, "No space left on device")
+
+    whole = optuna.storages.journal.JournalFileBackend.append_logs
+    monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", full)
+    with pytest.raises(DatabaseError, match=r"cannot use .*optuna\.log: .*No space left"):
+        publish(url, "s", journal, objectives=DRIFT)
+    monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", whole)
+    assert publish(url, "s", journal, objectives=DRIFT).added == 7
 
 
 def test_several_objectives_have_a_direction_each(url, storage, study_of):
@@ -186,14 +245,15 @@ def test_a_storage_of_another_schema_is_refused(url, storage):
     publish(url, "s", storage, objectives=DRIFT)
     with closing(sqlite3.connect(storage.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'v3.0.0.d'")
-    with pytest.raises(DatabaseError, match=r"Cannot open .*optuna storage upgrade"):
+    with pytest.raises(DatabaseError, match=r"Optuna cannot use .*optuna storage upgrade"):
         publish(url, "s", storage, objectives=DRIFT)
 
 
 def test_a_file_that_is_no_database_is_told(url, tmp_path):
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(DatabaseError, match="that file is no SQLite database"):
-        publish(url, "s", f"sqlite:///{tmp_path / 'text'}", objectives=DRIFT)
+    for where in (f"sqlite:///{tmp_path / 'text'}", str(tmp_path / "text")):
+        with pytest.raises(DatabaseError, match="that file is no SQLite database"):
+            publish(url, "s", where, objectives=DRIFT)
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"])

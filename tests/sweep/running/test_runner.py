@@ -163,6 +163,34 @@ def test_trials_are_read_a_few_ahead(jobs):
     assert ahead < 200
 
 
+def test_short_trials_wait_for_no_long_one_that_another_worker_runs():
+    def run_trial(trial):
+        time.sleep(600 if trial.setting.seed == 40 else 0.001)
+        return hold(trial)
+
+    outcomes = Runner(2, run_trial=run_trial).run(map(planned, range(100)))
+    got = [next(outcomes) for _ in range(99)]
+    outcomes.close()
+    assert seeds(got) == [seed for seed in range(100) if seed != 40]
+
+
+def test_of_two_workers_one_that_is_killed_costs_a_second_run_of_one_trial(tmp_path):
+    def run_trial(trial):
+        with (tmp_path / str(trial.setting.seed)).open("a") as notes:
+            notes.write(f"{os.getpid()}\n")
+        time.sleep(0.005)
+        return hold(trial)
+
+    outcomes = Runner(2, run_trial=run_trial).run(map(planned, range(400)))
+    first = [next(outcomes) for _ in range(100)]
+    workers()[0].kill()
+    rest = list(outcomes)
+    assert seeds([*first, *rest]) == list(range(400))
+    assert {outcome.verdict for outcome in rest} == {Verdict.HOLDS}
+    runs = sum(len(notes.read_text().splitlines()) for notes in tmp_path.iterdir())
+    assert runs <= 401
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_closing_the_iterator_stops_the_workers(jobs):
     endless = map(planned, iter(int, 1))

@@ -88,7 +88,9 @@ def test_every_view_says_what_it_said(kept, opened):
 
 
 def as_today(row):
-    """A row of a view as it was: `despite None` is a column now, and no cause."""
+    """A row of a view as it was: `despite None` is no cause now, and drift is that of leaks."""
+    if row.get("leaks") == 0:
+        row = row | {"max_drift": None}
     causes = row.get("causes")
     return row if causes is None else row | {"causes": causes.removesuffix(", despite None")}
 
@@ -124,15 +126,16 @@ def test_it_can_be_read_without_being_migrated(kept, tmp_path):
 
 
 @kept_databases
-def test_unmigrated_it_has_todays_columns_and_views(kept):
+def test_unmigrated_it_has_todays_columns_and_views(kept, tmp_path):
+    path = shutil.copy(kept, tmp_path / "sweep.db")
     for table in describe_schema():
-        with run_query(str(kept), f"SELECT * FROM {table.name}") as result:
+        with run_query(str(path), f"SELECT * FROM {table.name}") as result:
             names = [column.name for column in table.columns]
             assert set(result.columns) - {"platform"} == set(names), table.name
             found = [dict(zip(result.columns, row, strict=True)) for row in result]
         if table.is_view:
             assert len(found) == len(rows(kept, table.name))
-    with run_query(str(kept), "SELECT DISTINCT causes FROM leak ORDER BY 1") as result:
+    with run_query(str(path), "SELECT DISTINCT causes FROM leak ORDER BY 1") as result:
         assert list(result) == [("history",)]
 
 

@@ -1,10 +1,12 @@
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
-from sweep.errors import NotThereError
+from sweep.errors import DatabaseError, NotThereError
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 
@@ -69,3 +71,23 @@ def test_reading_imports_nothing_that_is_slow(two_sweeps):
 def test_a_query_reads(two_sweeps):
     with run_query(two_sweeps, "SELECT name FROM sweep ORDER BY name") as result:
         assert (result.columns, list(result)) == (("name",), [("article",), ("remedies",)])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("planned = 1e999", r"sweep\.planned is inf"),
+        ("planned = x'00'", r"sweep\.planned is b'\\x00'"),
+        ("created_at = 5", r"sweep\.created_at is 5"),
+        ("created_at = x'00'", r"sweep\.created_at is b"),
+        ("name = x'00'", r"sweep\.name is b"),
+    ],
+)
+def test_a_status_of_what_this_program_does_not_write_is_one_message(url, change, message):
+    with Store.open(url) as store:
+        store.record_sweep("mine", "{}", 1)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(f"UPDATE sweep SET {change}")
+        connection.commit()
+    with pytest.raises(DatabaseError, match=f"does not write: {message}"):
+        sweep_status(url)

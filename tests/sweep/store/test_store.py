@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, event, text
 
 from sweep.errors import DatabaseError
+from sweep.store.inserting import ROWS_A_STATEMENT
 from sweep.store.query import run_query
-from sweep.store.store import CHUNK, Store
+from sweep.store.store import Store
 from sweep.values.outcome import CAUSE_FLAGS, Measurement, StepRecord
 from sweep.values.words import GradState, Verdict
 
@@ -90,13 +91,13 @@ class TestMissing:
             taken = 0
 
             def __iter__(self):
-                for seed in range(3 * CHUNK):
+                for seed in range(3 * ROWS_A_STATEMENT):
                     self.taken += 1
                     yield make.planned(seed)
 
         planned = Planned()
         next(iter(store.missing(sweep.id, planned)))
-        assert planned.taken == CHUNK
+        assert planned.taken == ROWS_A_STATEMENT
 
     def test_how_many_are_recorded_is_said_of_the_planned_ones_alone(self, store, sweep, make):
         store.write(sweep.id, [make.outcome(seed) for seed in range(5)])

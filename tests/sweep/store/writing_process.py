@@ -4,6 +4,7 @@ Usage: writing_process.py URL SWEEP FIRST_SEED TRIALS. Prints a line for each co
 """
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sweep.store.store import Store
@@ -21,6 +22,11 @@ def planned(seed=0, **changes):
     """A planned trial that differs by its seed."""
     setting = {"optimizer": "SGD", "lr": 1.0, "weight_decay": 0.0, "momentum": 0.9} | changes
     return PlannedTrial(Setting(seed=seed, **setting), "small", 20)
+
+
+def environment(device):
+    """An environment that differs by its device."""
+    return replace(ENVIRONMENT, device=device)
 
 
 def outcome(seed=0, verdict=Verdict.LEAKS, **changes):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sweep.errors import WorkloadError
+from sweep.errors import MisuseError, WorkloadError
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.trial.freezing import WAYS, attached_forward
@@ -168,7 +168,7 @@ def gradients(workload, freeze):
     """Which parameters a gradient reaches on a frozen step."""
     way, frozen = WAYS[freeze], workload.frozen_parameters().values()
     optimizer = torch.optim.SGD(workload.model.parameters(), lr=0.1)
-    way.begin(frozen, optimizer, True)
+    way.begin(frozen, optimizer, "lr", True)
     way.forward(workload, 1).backward()
     way.before_step(frozen)
     return {n for n, p in workload.model.named_parameters() if p.grad is not None and p.grad.any()}
@@ -292,6 +292,20 @@ class TestOptimizers:
         training = self.training(Freeze.LR_ZERO, step)
         assert [group["lr"] for group in training.main.param_groups] == [0.1, lr]
         assert training.main.param_groups[1]["params"] == [training.workload.model.layer1.weight]
+
+    def test_lr_zero_takes_the_rate_by_the_key_that_the_row_names(self):
+        setting = Setting("pytorch_optimizer.alig", 0.1, None, 0.0, freeze=Freeze.LR_ZERO)
+        training = Training(PlannedTrial(setting, "small", 4))
+        for step, rate in ((0, 0.1), (1, 0.0), (2, 0.1)):
+            training.begin(step)
+            assert [group["max_lr"] for group in training.main.param_groups] == [0.1, rate]
+
+    def test_a_class_that_keeps_no_rate_in_its_groups_is_told_so(self):
+        training = self.training(Freeze.LR_ZERO, 0)
+        for group in training.main.param_groups:
+            del group["lr"]
+        with pytest.raises(MisuseError, match="SGD keeps no 'lr' in its parameter groups"):
+            training.begin(1)
 
     def test_own_optimizer_holds_the_layer_and_the_other_one_does_not(self):
         training = self.training(Freeze.OWN_OPTIMIZER, 1)

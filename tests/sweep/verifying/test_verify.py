@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -215,6 +216,17 @@ def test_a_trial_that_two_sweeps_have_is_compared_for_both_and_run_once(url):
     assert len(comparisons) == 5
     assert all(each.agrees for each in comparisons)
     assert [each.setting for each in ran].count(LEAKING) == 1
+
+
+@pytest.mark.parametrize("name", ["every:30", "every:20", "after:1"])
+def test_a_schedule_with_another_name_than_todays_is_replayed_by_its_own(tmp_path, name):
+    """Until 0.1 several names of the same frozen steps were several trials: those stay."""
+    url = f"sqlite:///{tmp_path}/sweep.db"
+    planned = PlannedTrial(replace(LEAKING, schedule=name), "small", 20)
+    with Store.open(url) as store:
+        store.write(store.record_sweep("old", "{}", 1).id, [run_trial(planned)])
+    (comparison,) = verified(url, runner=Runner(1))
+    assert (comparison.refusal, comparison.bits) == (None, ())
 
 
 def test_the_database_is_left_byte_for_byte_as_it_was(url, tmp_path):

@@ -53,6 +53,20 @@ def bits(parameter):
     return local.detach().reshape(-1).view(torch.uint8).clone()
 
 
+def rows_left_alone(before, parameter):
+    """Whether a row of this rank's shard moved that has zeros, or nothing, for a gradient."""
+    rows = parameter.to_local().shape[0] if hasattr(parameter, "to_local") else len(parameter)
+    if not before.numel():
+        return False
+    grad = parameter.grad
+    grad = grad.to_local() if hasattr(grad, "to_local") else grad
+    reached = torch.zeros(rows, dtype=torch.bool)
+    if grad is not None:
+        reached = (grad != 0).reshape(rows, -1).any(dim=1)
+    moved = (before != bits(parameter)).reshape(rows, -1).any(dim=1)
+    return bool((moved & ~reached).any())
+
+
 def train(how, ranks, *, to_none, watched, options):
     """What is true of this rank's own shards, what was told (None if unwatched), and the bits."""
     model = Net()
@@ -67,11 +81,12 @@ def train(how, ranks, *, to_none, watched, options):
             before = {name: bits(p) for name, p in model.named_parameters()}
             optimizer.step()
             for name, parameter in model.named_parameters():
-                if (
-                    step % 2
-                    and name.startswith("first")
-                    and not torch.equal(before[name], bits(parameter))
-                ):
+                if options["granularity"] == "row":
+                    leaked = rows_left_alone(before[name], parameter)
+                else:
+                    moved = not torch.equal(before[name], bits(parameter))
+                    leaked = moved and step % 2 == 1 and name.startswith("first")
+                if leaked:
                     true.add((name, step))
             optimizer.zero_grad(set_to_none=to_none)
     return {

@@ -156,6 +156,10 @@ def test_what_moved_on_zeros_that_came_has_a_line_of_its_own_and_no_clean_bill()
     assert "lora_a.weight" in said
     assert "zeros" in said
     assert "decay" in said
+    advice = [line for line in said.splitlines() if "->" in line]
+    assert advice == [
+        "    -> if they stand for no gradient: .grad = None between backward() and step()"
+    ]
 
 
 @pytest.mark.parametrize("build", [optim.SGD, partial(optim.Adam, betas=(0.0, 0.9)), optim.Adagrad])

@@ -128,3 +128,33 @@ def test_no_tensor_is_left_when_a_watch_has_ended():
     second = watched()
     assert tensors() <= before
     assert first.held_bytes == second.held_bytes == 0
+
+
+class Counting(optim.SGD):
+    """Counts every step that is taken, rehearsals' too."""
+
+    steps = 0
+
+    def step(self, closure=None):
+        Counting.steps += 1
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("grads", ["None", "zeros"])
+def test_rehearsals_are_as_many_for_many_parameters_as_for_few(grads):
+    """One for each kind of circumstances, not one for each parameter."""
+
+    def taken(count):
+        model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(count // 2)))
+        optimizer = Counting(model.parameters(), lr=0.1, weight_decay=0.1)
+        if grads == "zeros":
+            for parameter in model.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+        Counting.steps = 0
+        with watch(model, optimizer) as leaks:
+            for _ in range(3):
+                optimizer.step()
+        assert len(leaks.leaks) == (3 * count if grads == "zeros" else 0)
+        return Counting.steps
+
+    assert taken(200) == taken(20)

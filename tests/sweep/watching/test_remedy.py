@@ -55,8 +55,8 @@ def test_a_grad_that_was_left_over_was_still_there(model):
     assert "its grad was still there" in leaks.summary()
 
 
-def test_rows_are_advised_as_what_they_may_be():
+def test_rows_that_decay_are_advised_a_group_without_decay():
     model = nn.Sequential(nn.Embedding(6, 3))
     said = trained(model, lambda m, step: m(torch.tensor([step])).sum(), granularity="row")
-    assert "sparse=True" in said
-    assert "mask pruned rows anew after each step" in said
+    assert "give it a parameter group with weight_decay=0" in said
+    assert "sparse" not in said

@@ -27,7 +27,7 @@ def test_rows_that_were_in_an_earlier_batch_move_under_adam(to_none):
     assert found(leaks) == {1: (0,), 2: (0, 1, 2)}
     assert str(leaks.leaks[0].explanation) == "history"
     assert leaks.table().loc[1, "rows"] == 3
-    assert "weight [rows 0]: 2 of 3 steps" in leaks.summary()
+    assert "weight [rows 0, 1, 2]: 2 of 3 steps" in leaks.summary()
     assert "nn.Embedding(sparse=True)" in leaks.summary()
 
 

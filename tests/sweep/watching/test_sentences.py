@@ -108,6 +108,60 @@ def test_no_parameter_of_the_model_is_left_in_the_optimizer_and_it_says_so():
     assert "in no optimizer" in said
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_checkpoint_that_is_loaded_by_assignment_leaves_the_optimizer_behind(at):
+    """``load_state_dict(assign=True)`` gives the model other parameters, which nobody steps."""
+    model = Net()
+    optimizer = ADAMW(model.parameters())
+    checkpoint = {name: value.clone() for name, value in model.state_dict().items()}
+    with watch(model, optimizer) as leaks:
+        for step in range(5):
+            model(torch.randn(4, 3), other=True).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if step == at:
+                model.load_state_dict(checkpoint, assign=True)
+    said = leaks.summary()
+    assert "6 parameters are in no optimizer" in said
+    assert "no longer in the model" in said
+    account = leaks.account()
+    mine = account[account["place"] == "no optimizer"]
+    assert sorted(mine["parameter"]) == sorted(name for name, _ in model.named_parameters())
+    assert (mine["gradients"] > 0).all()
+    left = account[account["place"] == "left the model"]
+    assert (left["steps_fresh"] == at + 1).all()
+    assert (left["steps_none"] == 4 - at).all()
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_never_a_gradient_is_not_said_of_what_got_one_for_another_optimizer_s_step(frozen):
+    """Its grad was None at the steps of the second optimizer alone."""
+    model = nn.Sequential(nn.Linear(3, 2))
+    one, two = MOMENTUM(model.parameters()), ADAMW(model.parameters())
+    with watch(model, one, two) as leaks:
+        for _ in range(3):
+            model(torch.randn(4, 3)).sum().backward()
+            one.step()
+            one.zero_grad()
+            two.step()
+        model.requires_grad_(not frozen)
+    assert "never got a gradient" not in leaks.summary()
+
+
+def test_never_a_gradient_is_not_said_of_one_whose_gradient_was_dropped_before_each_step():
+    model = Net()
+    optimizer = ADAMW(model.parameters())
+    with watch(model, optimizer) as leaks:
+        for _ in range(3):
+            model(torch.randn(4, 3), other=True).sum().backward()
+            model.backbone.zero_grad(set_to_none=True)
+            optimizer.step()
+            optimizer.zero_grad()
+    said = leaks.summary()
+    assert leaks.leaks == ()
+    assert "never got a gradient" not in said
+
+
 def test_three_hundred_parameters_that_leak_are_told_on_a_screen():
     model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(150)))
     optimizer = optim.AdamW(model.parameters(), 1e-3)

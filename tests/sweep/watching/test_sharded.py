@@ -96,7 +96,7 @@ def test_the_training_has_the_same_bits_whoever_watches(one, two, how, grads):
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_by_row_the_same_parameters_leak(one, two, how):
+def test_by_row_each_rank_tells_of_the_rows_of_its_own_shard(one, two, how):
     for found in all_of(one, two):
         result = found[f"{how}, zeros, all, row"]
         assert "error" not in result, result

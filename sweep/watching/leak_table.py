@@ -18,7 +18,7 @@ _DTYPES = {
 }
 
 
-def table(leaks: Sequence[Leak], *, with_rows: bool) -> pd.DataFrame:
+def leak_table(leaks: Sequence[Leak], *, with_rows: bool) -> pd.DataFrame:
     """One row a leak, in order; the columns are `sweep.watching.session.Watch.table`'s."""
     columns = {
         "parameter": [leak.parameter for leak in leaks],

@@ -1,0 +1,91 @@
+"""Many parameters told as a few: those of one module, and of modules that repeat, are one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sweep.watching.account import Entry
+
+MOST = 8
+"""Lines, or names in a line, up to which each parameter is told by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Some rows of the account under one name.
+
+    Attributes:
+        name: the parameter's, or one in which ``*`` stands for numbers, or for all of a module.
+        entries: the rows.
+        matching: how many of the rows at hand have names like that.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+    matching: int
+
+    @property
+    def label(self) -> str:
+        """The name, with how many parameters it stands for."""
+        number = len(self.entries)
+        if number == 1:
+            return self.name
+        share = f"{number} of {self.matching}" if number < self.matching else f"{number}"
+        return f"{self.name}: {share} parameters"
+
+
+def by_likeness(
+    entries: Sequence[Entry],
+    among: Iterable[Entry],
+    *,
+    by: Callable[[Entry], Hashable] = lambda _: None,
+    most: int = MOST,
+) -> list[Alike]:
+    """The entries as at most ``most`` groups of like names, where that is possible.
+
+    Those of one group agree in ``by``. ``among`` is everything that a name with ``*`` could
+    mean. In the order of the first of each.
+    """
+    deepest = max((entry.parameter.count(".") for entry in entries), default=0) + 1
+    names = [entry.parameter for entry in among]
+    shapes: list[Callable[[str], str]] = [str, _numberless, _module]
+    shapes += [partial(_module, depth=depth) for depth in range(deepest - 1, 0, -1)]
+    for shape in shapes:
+        found: dict[tuple[str, Hashable], list[Entry]] = {}
+        for entry in entries:
+            found.setdefault((shape(entry.parameter), by(entry)), []).append(entry)
+        if len(found) <= most:
+            break
+    matching: dict[str, int] = {}
+    for name in dict.fromkeys(names):
+        matching[shape(name)] = matching.get(shape(name), 0) + 1
+    return [
+        Alike(
+            name if len(held) > 1 else held[0].parameter, tuple(held), matching.get(name, len(held))
+        )
+        for (name, _), held in found.items()
+    ]
+
+
+def _numberless(name: str) -> str:
+    """The name with ``*`` for each number in it.
+
+    >>> _numberless("blocks.3.attn.q.weight")
+    'blocks.*.attn.q.weight'
+    """
+    return ".".join("*" if piece.isdigit() else piece for piece in name.split("."))
+
+
+def _module(name: str, depth: int | None = None) -> str:
+    """The module that has the parameter, or the one so many levels down, numbers as ``*``.
+
+    >>> _module("blocks.3.attn.q.weight")
+    'blocks.*.attn.q'
+    >>> _module("blocks.3.attn.q.weight", depth=2)
+    'blocks.*'
+    """
+    pieces = _numberless(name).split(".")
+    kept = pieces[:-1] if depth is None else pieces[: min(depth, len(pieces) - 1)]
+    return ".".join(kept) or name

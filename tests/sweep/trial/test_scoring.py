@@ -1,0 +1,63 @@
+"""A score is taken after training, and nothing of the training can tell."""
+
+import pytest
+import torch
+from torch import nn
+
+from sweep.errors import WorkloadError
+from sweep.trial.groups import grouped
+from sweep.trial.scoring import score_of
+from sweep.trial.trial import run_stack, run_trial
+from sweep.values.setting import PlannedTrial, Setting
+from sweep.values.words import ZeroGrad
+from sweep.workloads.workload import Workload
+
+
+def digits(seed, workload="digits"):
+    setting = Setting("Adam", 0.01, 0.1, 0.9, ZeroGrad.ZERO, "after:5", seed=seed)
+    return PlannedTrial(setting, workload, 12)
+
+
+def scored_by(score):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2))
+    return Workload(
+        model, torch.ones(3, 2), lambda model, data, step: None, ("0.weight",), None, score
+    )
+
+
+@pytest.mark.parametrize("workload", ["digits", "digits-pretrained"])
+def test_seeds_that_are_run_as_a_group_have_the_outcomes_of_each_alone(workload):
+    trials = [digits(seed, workload) for seed in range(3)]
+    stacked = [outcome for group in grouped(trials) for outcome in run_stack(group)]
+    alone = [run_trial(planned) for planned in trials]
+    assert [it.measurement for it in stacked] == [it.measurement for it in alone]
+    assert [it.causes for it in stacked] == [it.causes for it in alone]
+    assert all(0 < it.measurement.score <= 1 for it in stacked)
+
+
+def test_a_workload_without_a_score_has_none():
+    assert score_of(scored_by(None)) is None
+    assert score_of(scored_by(lambda model, data: float("nan"))) is None
+
+
+def test_the_score_meets_a_model_that_is_evaluated_and_leaves_it_as_it_was():
+    seen = []
+
+    def score(model, data):
+        seen.append((model.training, model[1].training, torch.is_grad_enabled()))
+        torch.rand(5)
+        return model(data).sum()
+
+    workload = scored_by(score)
+    workload.model[1].eval()
+    before = torch.get_rng_state()
+    assert isinstance(score_of(workload), float)
+    assert seen == [(False, False, False)]
+    assert workload.model.training
+    assert not workload.model[1].training
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_score_that_is_no_number_is_told():
+    with pytest.raises(WorkloadError, match="score returned str"):
+        score_of(scored_by(lambda model, data: "good"))
