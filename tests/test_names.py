@@ -30,7 +30,6 @@ SHARED_NAMES = {
     "REMEDIES": _TO_BE_RENAMED,
     "ROWS": _OF_EACH,
     "WatchLeaks": _TO_BE_RENAMED,
-    "facts_of": _TO_BE_RENAMED,
     "logger": "what a module's logger is called everywhere",
     "remedies": _TO_BE_RENAMED,
 }

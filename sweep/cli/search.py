@@ -58,7 +58,7 @@ def search(
         typer.Option(
             metavar="NAME",
             help=f"What is looked for, one of {', '.join(Objective)}: the largest drift, the "
-            "smallest loss. Several for a Pareto front.",
+            "smallest loss, what a leak takes from the score. Several for a Pareto front.",
             show_default="drift_ratio",
         ),
     ] = None,
@@ -183,12 +183,14 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
     from sweep.searching.samplers import check_sampler
     from sweep.searching.search import claim_search, rebuilt
     from sweep.searching.study import quiet_optuna
+    from sweep.searching.twins import check_scored
     from sweep.store.store import Store
 
     with quiet_optuna():
         search = question.search()
         space = search.space()
         check_sampler(search.sampler, search.objectives, space)
+        check_scored(search.spec.workload, search.objectives)
         with Store.open(db) as store:
             claim_search(store, search)
             study = rebuilt(db, search, space)
@@ -215,7 +217,7 @@ def _searched(
             return run_search(store, search, space, study, runner, trials=trials, observe=observe)
         except KeyboardInterrupt:
             there = store.tally(claim_search(store, search).id).total()
-            ran = there - len(study.rows)
+            ran = (there - len(study.rows)) // (2 if search.twins else 1)
             raise KeyboardInterrupt(
                 f"{ran:,} of {trials:,} trials had finished; {there:,} are recorded in all. "
                 f"--trials {trials - ran} runs the rest."

@@ -36,7 +36,7 @@ def print_found(grid: Spec, search: Search, found: Loaded, db: str, out: Path | 
     chosen = front(found.study, found.rows, objectives) if several else worst(ours, objectives[0])
     shown = chosen[: FRONT_SHOWN if several else WORST_SHOWN]
     lines = [("found", each) for each in shown] + list(_of_grid(theirs, search))
-    what = "Pareto front" if several else f"worst {objectives[0]}"
+    what = "Pareto front" if several else f"worst {objectives[0].column}"
     _print(lines, search, f"{search.spec.name}: {what} of {len(found.rows):,} trials")
     if len(shown) < len(chosen) and several:
         say(f"{len(chosen):,} trials are on the front; --out DIR writes them all.")
@@ -55,7 +55,7 @@ def _of_grid(theirs: GridTrials | None, search: Search) -> Iterator[tuple[str, R
 
 
 def _print(lines: Sequence[tuple[str, Ranked]], search: Search, title: str) -> None:
-    heads = ("", *search.objectives, *Axis, "options", "verdict", "trial")
+    heads = ("", *_columns(search), *Axis, "options", "verdict", "trial")
     rows = [
         (
             whose,
@@ -86,7 +86,7 @@ def _say_which_is_worse(
         grids = worst(theirs.trials, objective, place)[0].values[place]
         word = "smallest" if objective.direction == "minimize" else "largest"
         say(
-            f"The {word} {objective} found is {ours:.6g}; the grid's is {grids:.6g} "
+            f"The {word} {objective.column} found is {ours:.6g}; the grid's is {grids:.6g} "
             f"({len(theirs.trials):,} trials, {theirs.where})."
         )
 
@@ -114,7 +114,7 @@ def _write(
     with whole_file(written[0]) as unfinished:
         safe.to_csv(unfinished, index=False)
     if len(search.objectives) > 1:
-        y, x = (DrawnObjective(o.value, o.direction == "maximize") for o in search.objectives[:2])
+        y, x = (DrawnObjective(o.column, o.direction == "maximize") for o in search.objectives[:2])
         try:
             figure = pareto_front(_points(search, chosen, ours, theirs), x, y)
             written += write_figure(figure, out / "front")
@@ -134,16 +134,20 @@ def _points(
     records = [
         record | {"kind": kind} for kind, trials in kinds for record in _records(trials, search)
     ]
-    return pd.DataFrame(records, columns=[*search.objectives, *Axis, "verdict", "options", "kind"])
+    return pd.DataFrame(records, columns=[*_columns(search), *Axis, "verdict", "options", "kind"])
 
 
 def _records(trials: Sequence[Ranked], search: Search) -> list[dict[str, Any]]:
     names = (*Axis, "verdict", "options")
     return [
-        dict(zip(search.objectives, each.values, strict=True))
+        dict(zip(_columns(search), each.values, strict=True))
         | {name: each.row[name] for name in names}
         for each in trials
     ]
+
+
+def _columns(search: Search) -> list[str]:
+    return [objective.column for objective in search.objectives]
 
 
 def _options(text: str) -> str:

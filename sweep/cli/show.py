@@ -146,6 +146,5 @@ def _remarks(entry: OptimizerEntry) -> str:
         ("no parameter groups: not for freeze = lr_zero", not entry.param_groups),
         ("differentiates twice", entry.create_graph),
         (", ".join(f"{key} = {value}" for key, value in entry.options.items()), entry.options),
-        (entry.note, entry.note),
     )
     return "; ".join(fact for fact, true in facts if true)

@@ -71,7 +71,6 @@ class OptimizerEntry:
             is built: what the library needs around it. See `sweep.optimizers.surroundings`.
         always_there: its package is one that this program cannot run without.
         cannot: why it cannot be built here at all; None where it can.
-        note: a remark for `leaksweep show optimizers`.
     """
 
     name: str
@@ -100,7 +99,6 @@ class OptimizerEntry:
     surroundings: str | None = None
     always_there: bool = False
     cannot: str | None = None
-    note: str = ""
 
     def address(self, axis: str) -> str | None:
         """The address that ``axis`` (lr, weight_decay or momentum) turns; None if it has none."""

@@ -20,6 +20,7 @@ from sweep.searching.study import (
     frozen_trial,
     recorded_rows,
 )
+from sweep.searching.twins import with_score_change
 from sweep.store.checked import checked, not_ours
 from sweep.store.models import EnvironmentRow
 from sweep.store.query import run_query, sweep_status
@@ -80,7 +81,7 @@ def publish(
     `run_query` do.
     """
     name = _chosen(url, sweep)
-    rows = recorded_rows(url, name)
+    rows = with_score_change(recorded_rows(url, name), objectives)
     if not rows:
         raise MisuseError(f"The sweep {name!r} has no trials yet; `leaksweep run` records some.")
     number, mark = _mark(url, name, objectives)

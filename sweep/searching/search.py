@@ -27,13 +27,14 @@ from sweep.errors import DatabaseError, MisuseError
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.running.runner import Runner
-from sweep.searching.objective import Objective, values
+from sweep.searching.objective import SCORE_CHANGE, Objective, values
 from sweep.searching.proposals import MOST_REPEATS, Proposal, StudyInMemory
 from sweep.searching.ranges import Range
 from sweep.searching.samplers import Sampler, make_sampler
 from sweep.searching.space import Space
 from sweep.searching.study import frozen_trial, rows_so_far
 from sweep.searching.told_samplers import give_state
+from sweep.searching.twins import score_change, twin_of, with_score_change
 from sweep.store.store import RecordedSweep, Store
 from sweep.store.writer import Writer
 from sweep.values.outcome import Outcome
@@ -65,6 +66,15 @@ class Search:
     def space(self) -> Space:
         """The settings that may be proposed. Raises SpecError as `Space` does."""
         return Space(self.spec, self.ranges, apart=self.sampler is Sampler.TPE)
+
+    @property
+    def twins(self) -> bool:
+        """Whether each proposed trial has a twin beside it."""
+        return Objective.SCORE in self.objectives
+
+    def proposed(self, row: Mapping[str, Any]) -> bool:
+        """Whether the trial of ``row`` was proposed: a twin that was not has no proposal."""
+        return not self.twins or row["proposal"] is not None
 
     def canonical(self) -> str:
         """The sweep's spec, as the database records it: the grid's, and how it is searched."""
@@ -112,9 +122,9 @@ def rebuilt(url: str, search: Search, space: Space) -> Loaded:
     the search, and what `rows_so_far` raises.
     """
     started = time.monotonic()
-    rows = rows_so_far(url, search.spec.name)
+    rows = with_score_change(rows_so_far(url, search.spec.name), search.objectives)
     try:
-        pairs = [_proposed(row, search, space) for row in rows]
+        pairs = [_proposed(row, search, space) for row in rows if search.proposed(row)]
         if search.sampler is Sampler.CMAES:
             sampler = make_sampler(search.sampler, space, seed=search.seed, proposal=0)
             give_state((trial for trial, _ in pairs), sampler, search.objectives[0].direction)
@@ -184,20 +194,20 @@ def run_search(
     trials: int,
     observe: Callable[[Progress], None] = lambda _: None,
 ) -> Searched:
-    """Runs ``trials`` more trials of the search; commits as it goes.
+    """Runs ``trials`` more trials of the search, and their twins; commits as it goes.
 
     ``study`` is told of each as it finishes. Raises as `sweep.driver.run_sweep` does; what
     was finished by then, or by an interruption, is kept.
     """
     sweep = claim_search(store, search)
     there = len(study.rows)
-    store.record_sweep(sweep.name, sweep.spec, there + trials)
+    most = there + trials * (2 if search.twins else 1)
+    store.record_sweep(sweep.name, sweep.spec, most)
     started, ran = time.monotonic(), Counter[Verdict]()
-    known = {row["fingerprint"] for row in study.rows}
-    dialogue = _Dialogue(search, space, study.in_memory, known)
+    dialogue = _Dialogue.of(search, space, study)
 
     def progress() -> Progress:
-        return Progress(there + trials, there, ran, time.monotonic() - started)
+        return Progress(most, there, ran, time.monotonic() - started)
 
     observe(progress())
     with (
@@ -205,11 +215,11 @@ def run_search(
         closing(runner.run(dialogue.proposals(trials))) as outcomes,
     ):
         for outcome in outcomes:
-            writer.put(replace(outcome, proposal=dialogue.tell(outcome)))
+            writer.put(replace(outcome, proposal=dialogue.hear(outcome)))
             ran[outcome.verdict] += 1
             observe(progress())
-    if dialogue.exhausted:
-        store.record_sweep(sweep.name, sweep.spec, there + sum(ran.values()))
+    if most > there + ran.total():
+        store.record_sweep(sweep.name, sweep.spec, there + ran.total())
     return Searched(progress(), dialogue.exhausted)
 
 
@@ -218,34 +228,74 @@ class _Dialogue:
     """Asks the study for settings and tells it what they came to.
 
     Attributes:
-        known: the fingerprints of the settings that were proposed, now or before.
+        shown: what each trial that has finished showed, by fingerprint.
+        known: the fingerprints of the settings that were proposed, or run as twins.
+        proposed: how many proposals there were, now or before.
         exhausted: whether it gave up to find another.
     """
 
     search: Search
     space: Space
     in_memory: StudyInMemory
+    shown: dict[str, Mapping[str, Any]]
     known: set[str]
+    proposed: int
     exhausted: bool = False
     _open: dict[str, tuple[Trial, Proposal]] = field(default_factory=dict)
+    _waiting: dict[str, list[PlannedTrial]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, search: Search, space: Space, loaded: Loaded) -> _Dialogue:
+        """The one that goes on from what was recorded."""
+        shown = {row["fingerprint"]: row for row in loaded.rows}
+        proposed = sum(map(search.proposed, loaded.rows))
+        return cls(search, space, loaded.in_memory, shown, set(shown), proposed)
 
     def proposals(self, count: int) -> Iterator[PlannedTrial]:
-        """``count`` new settings, each chosen when it is asked for; fewer where there are none."""
+        """``count`` new settings, each chosen when it is asked for; fewer where there are none.
+
+        A twin comes before its setting, so that after an interruption none is without it.
+        """
         for _ in range(count):
             planned = self._new()
             if planned is None:
                 self.exhausted = True
                 return
+            twin = twin_of(planned) if self.search.twins else None
+            if twin is not None and twin.fingerprint not in self.known:
+                self.known.add(twin.fingerprint)
+                yield twin
             yield planned
 
-    def tell(self, outcome: Outcome) -> str:
-        """Tells the study of the trial of a proposed setting; what is to be kept of it, as JSON."""
-        trial, proposal = self._open.pop(outcome.planned.fingerprint)
-        found = values(_row(outcome), self.search.objectives)
-        failed = outcome.verdict is Verdict.FAILED
-        unranked = TrialState.FAIL if failed else TrialState.PRUNED
+    def hear(self, outcome: Outcome) -> str | None:
+        """Tells the study what it can; what is to be kept of the trial's proposal, as JSON.
+
+        None for a twin, which was not proposed.
+        """
+        planned = outcome.planned
+        self.shown[planned.fingerprint] = _row(outcome)
+        for waiting in self._waiting.pop(planned.fingerprint, ()):
+            self._tell(waiting)
+        if planned.fingerprint not in self._open:
+            return None
+        kept = self._open[planned.fingerprint][1]
+        twin = twin_of(planned) if self.search.twins else None
+        if twin is None or twin.fingerprint in self.shown:
+            self._tell(planned)
+        else:
+            self._waiting.setdefault(twin.fingerprint, []).append(planned)
+        return canonical_json(kept.model_dump(exclude_defaults=True))
+
+    def _tell(self, planned: PlannedTrial) -> None:
+        trial, _ = self._open.pop(planned.fingerprint)
+        row = self.shown[planned.fingerprint]
+        if self.search.twins:
+            twin = twin_of(planned)
+            beside = None if twin is None else self.shown.get(twin.fingerprint)
+            row = {**row, SCORE_CHANGE: score_change(row, beside)}
+        found = values(row, self.search.objectives)
+        unranked = TrialState.FAIL if row["verdict"] == Verdict.FAILED else TrialState.PRUNED
         self.in_memory.study.tell(trial, found, state=unranked if found is None else None)
-        return canonical_json(proposal.model_dump(exclude_defaults=True))
 
     def _new(self) -> PlannedTrial | None:
         study = self.in_memory.study
@@ -254,12 +304,13 @@ class _Dialogue:
                 self.search.sampler,
                 self.space,
                 seed=self.search.seed,
-                proposal=len(self.known),
+                proposal=self.proposed,
                 attempt=attempt,
             )
             trial, planned = self._asked(study)
             if planned.fingerprint not in self.known:
                 self.known.add(planned.fingerprint)
+                self.proposed += 1
                 kept = self.in_memory.proposal(trial.number)
                 self._open[planned.fingerprint] = (trial, kept)
                 return planned
@@ -282,7 +333,7 @@ class _Dialogue:
 def _row(outcome: Outcome) -> dict[str, Any]:
     """What `sweep.searching.objective.values` asks of a row of ``trial``."""
     if outcome.measurement is None:
-        return {"verdict": outcome.verdict}
+        return {"verdict": outcome.verdict, Objective.SCORE.value: None}
     measured = {each.value: getattr(outcome.measurement, each.value) for each in Objective}
     return measured | {"verdict": outcome.verdict, "diverged": outcome.measurement.diverged}
 

@@ -54,7 +54,16 @@ class Dimension:
     distribution: BaseDistribution
 
     def recorded(self, row: Mapping[str, Any]) -> Any:
-        """Its value in a row of ``trial``. Raises KeyError or ValueError where it has none."""
+        """Its value in a row of ``trial``. Raises KeyError or ValueError where it has none.
+
+        Of several, it is the very one that is proposed: a word, where the row has its text.
+        """
+        found = self._recorded(row)
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.choices[self.distribution.choices.index(found)]
+        return found
+
+    def _recorded(self, row: Mapping[str, Any]) -> Any:
         if self.target == PERIOD:
             return schedule.parse(row["schedule"]).every
         if self.target in POINT_AXES:

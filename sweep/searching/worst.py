@@ -15,6 +15,7 @@ from sweep.grid.recorded_spec import no_grid
 from sweep.grid.spec import Spec
 from sweep.searching.objective import Objective, values
 from sweep.searching.study import recorded_rows
+from sweep.searching.twins import with_score_change
 from sweep.store.query import run_query
 from sweep.values.words import Axis
 
@@ -85,7 +86,8 @@ def grid_trials(
         (f"results/reference/{grid.name}", _committed(grid.name)),
     )
     for where, rows in sources:
-        found = ranked([row for row in rows if _is_of(grid, row)], objectives)
+        told = with_score_change([row for row in rows if _is_of(grid, row)], objectives)
+        found = ranked(told, objectives)
         if found:
             return GridTrials(where, found)
     return None
@@ -122,7 +124,7 @@ def _typed(rows: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
     for row in rows:
         typed: dict[str, Any] = {name: text or None for name, text in row.items()}
         for name in _NUMBERS:
-            typed[name] = None if typed[name] is None else float(typed[name])
+            typed[name] = None if typed.get(name) is None else float(typed[name])
         typed |= {name: int(typed[name]) for name in ("steps", "seed")}
         typed["diverged"] = typed["diverged"] == "True"
         yield typed

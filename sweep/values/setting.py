@@ -23,7 +23,10 @@ FINGERPRINT_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One point of the grid: a row an axis, None where it cannot apply to the optimizer."""
+    """One point of the grid: a row an axis, None where it cannot apply to the optimizer.
+
+    Raises ValueError for a ``zero_grad`` or ``freeze`` that is no word of theirs.
+    """
 
     optimizer: str = row(
         values="a registry name, a pattern such as heavyball.*, or package.module:Class",
@@ -84,6 +87,16 @@ class Setting:
         default=(0,),
         without=0,
     )
+
+    def __post_init__(self) -> None:
+        """Makes words of plain text: whoever trains asks what a word is, not how it is spelled.
+
+        Raises ValueError for text that is none.
+        """
+        if type(self.zero_grad) is not ZeroGrad:
+            object.__setattr__(self, "zero_grad", ZeroGrad(self.zero_grad))
+        if type(self.freeze) is not Freeze:
+            object.__setattr__(self, "freeze", Freeze(self.freeze))
 
 
 AXIS_FACTS = facts_of(Setting)

@@ -72,6 +72,13 @@ def url(tmp_path):
 
 
 @pytest.fixture
+def other(tmp_path):
+    found = f"sqlite:///{tmp_path / 'other.db'}"
+    Store.open(found).close()
+    return found
+
+
+@pytest.fixture
 def spec_of():
     """Makes a spec of the small workload, of some optimizers."""
     return _spec_of

@@ -43,21 +43,19 @@ def change(url, statement):
         connection.execute(statement)
 
 
-@pytest.fixture
-def other(tmp_path):
-    found = f"sqlite:///{tmp_path / 'other.db'}"
-    Store.open(found).close()
-    return found
-
-
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_a_search_that_is_resumed_is_the_search_that_was_not(url, other, run, search_for, sampler):
+def test_a_search_that_is_resumed_is_the_search_that_was_not(
+    url, other, run, search_for, sampler, monkeypatch
+):
+    monkeypatch.setattr("sweep.searching.samplers.POPULATION", 3)
     search = search_for(sampler=sampler, ranges=["lr", "eps"], optimizers=["Adam", "Adagrad"])
     run(url, search, 8)
     run(url, search, 6)
     run(other, search, 14)
     assert len(settings(url)) == 14
     assert settings(url) == settings(other)
+    for each in replayed(open_trials(url), range(1, 15), HERE):  # each trained as it says
+        assert each.agrees
 
 
 @pytest.mark.parametrize("sampler", [Sampler.QMC, Sampler.NSGAII, Sampler.CMAES, Sampler.RANDOM])

@@ -11,6 +11,7 @@ from sweep.grid.spec_file import with_overrides
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.space import Space
 from sweep.searching.study import quiet_optuna
+from sweep.values.words import ZeroGrad
 
 
 @pytest.fixture
@@ -147,3 +148,11 @@ def test_a_search_without_a_range_is_a_sweep(spec_of):
 def test_a_search_without_a_setting_is_none(space_of):
     with pytest.raises(SpecError, match="No setting is left to search: LBFGS: takes no parameter"):
         space_of("lr", values=["optimizer=LBFGS", "freeze=lr_zero"])
+
+
+def test_a_recorded_word_is_the_one_that_is_proposed(space_of):
+    space = space_of("lr=0.1:1", optimizers=["SGD"])
+    recorded = {"optimizer": "SGD", "lr": 0.5, "zero_grad": "zero", "options": "{}"}
+    assert space.parameters(recorded)["zero_grad"] is ZeroGrad.ZERO
+    with pytest.raises(ValueError, match="not in"):
+        space.parameters(recorded | {"zero_grad": "sometimes"})

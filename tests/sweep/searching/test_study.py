@@ -92,6 +92,7 @@ def test_drift_is_looked_for_upwards_and_loss_downwards():
         "max_drift": "maximize",
         "leaked_steps": "maximize",
         "final_loss": "minimize",
+        "score": "minimize",
     }
 
 

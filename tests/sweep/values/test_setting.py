@@ -91,3 +91,13 @@ def test_a_number_that_json_lacks_is_refused(number):
 def test_the_order_of_keys_does_not_matter(value):
     turned = dict(reversed(list(value.items())))
     assert canonical_json(turned) == canonical_json(value)
+
+
+def test_a_word_given_as_text_is_the_word_itself():
+    setting = Setting("SGD", 0.1, 0.0, 0.0, zero_grad="none", freeze="grad_none")
+    assert setting.zero_grad is ZeroGrad.NONE
+    assert setting.freeze is Freeze.GRAD_NONE
+    with pytest.raises(ValueError, match="'sometimes' is not a valid ZeroGrad"):
+        Setting("SGD", 0.1, 0.0, 0.0, zero_grad="sometimes")
+    with pytest.raises(ValueError, match="'ice' is not a valid Freeze"):
+        Setting("SGD", 0.1, 0.0, 0.0, ZeroGrad.NONE, freeze="ice")
