@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sweep.explain.explanation import Explanation, MetGrad, ReplayedStep
 from sweep.explain.variants import risks, tried_remedies
 from sweep.trial.causes import Movements, Parameters, difference, movements, tried
 from sweep.trial.modes import fresh_modes
+from sweep.trial.moment import cloned
 from sweep.trial.probe import Change
 from sweep.trial.reach import Reach
 from sweep.trial.replay import Replay, Reruns, fill
@@ -70,10 +71,11 @@ class _Lived:
         training = self._reach.before(self._step)
         self.layer = tuple(training.frozen_parameters)
         before, left = copies(training.frozen_parameters), _grads(training)
-        found: list[list[Tensor | None]] = []
-        training.interfere = lambda: found.append(_grads(training))
-        training.run(self._step)
-        stale = all(map(_same_grad, left, found[-1]))
+        found: dict[nn.Parameter, Tensor | None] = {}
+        training.ready(self._step)
+        training.change_grads(lambda p: found.update({p: cloned(p.grad)}))
+        training.step()
+        stale = all(map(_same_grad, left, found.values()))
         as_it_was = difference(before, copies(training.frozen_parameters))
         moved, unexplained = self._movements(Witness.of(training, before))
         (state,), attached = training.grads, None
@@ -117,7 +119,7 @@ class _Lived:
 
 def _grads(training: Training) -> list[Tensor | None]:
     frozen = training.frozen_parameters.values()
-    return [None if p.grad is None else p.grad.detach().clone() for p in frozen]
+    return [cloned(parameter.grad) for parameter in frozen]
 
 
 def _same_grad(one: Tensor | None, other: Tensor | None) -> bool:

@@ -31,6 +31,7 @@ def hindsight(reach: Reach, diary: Diary, first_leaks: Sequence[int | None]) -> 
     if diary.followed:
         found, _ = tried(lambda: moves_others(reach, diary.followed))
         sideways = found or [None] * len(first_leaks)
+        diary.followed.clear()  # copies of the frozen parameters, before there are others
     reruns = {step: Reruns(reach, seen) for step, seen in diary.witnesses.items()}
     for number, leak in enumerate(first_leaks):
         causes = unexplained = None

@@ -25,6 +25,16 @@ class Moment:
     put_back_generators: Callable[[], None]
 
     @classmethod
+    def last_of(cls, model: nn.Module) -> Self:
+        """The present moment in the very tensors of ``model``, which is trained no more."""
+        return cls(
+            parameters={name: p.detach() for name, p in model.named_parameters()},
+            buffers=dict(model.named_buffers()),
+            grads={name: p.grad for name, p in model.named_parameters()},
+            put_back_generators=generators_now(),
+        )
+
+    @classmethod
     def of(cls, model: nn.Module) -> Self:
         """The present moment, in copies."""
         return cls(

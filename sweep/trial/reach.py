@@ -34,8 +34,7 @@ class Snapshot:
     @classmethod
     def of(cls, training: Training) -> Self | None:
         """A snapshot of ``training``, whose step is about to act; None where none can be made."""
-        size = sum(p.nbytes for p in training.workload.model.parameters())
-        if size > COPIED_BYTES or training.acts_in_backward():
+        if not is_small(training) or training.acts_in_backward():
             return None
         try:
             return cls(copied(training), generators_now())
@@ -108,6 +107,11 @@ class Reach:
         """Trains from the start from now on; whether there was another way."""
         had, self._snapshot = self._snapshot is not None, None
         return had
+
+
+def is_small(training: Training) -> bool:
+    """Whether copies of its parameters may be kept; see `COPIED_BYTES`."""
+    return sum(p.nbytes for p in training.workload.model.parameters()) <= COPIED_BYTES
 
 
 def copied(training: Training) -> Training:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sweep.trial.causes import NOT_REPEATED, Parameters, Sources, UnexplainedError, difference
 from sweep.trial.moment import Moment
-from sweep.trial.reach import Reach
+from sweep.trial.reach import Reach, is_small
 from sweep.trial.stack import apart, digests
 from sweep.trial.training import Training
 from sweep.trial.witness import Witness, copies
@@ -79,9 +79,12 @@ class Reruns:
 
     def without(self, off: Sources) -> Parameters:
         """After the step without the sources ``off``."""
-        if off not in self._done:
-            self._done[off] = self._run(off)
-        return self._done[off]
+        if off in self._done:
+            return self._done[off]
+        after = self._run(off)
+        if off == NOTHING_OFF or Source.HISTORY in off or len(self.witness.grads) > 1:
+            self._done[off] = after  # of one trial alone, the others are asked for once
+        return after
 
     def without_grad(self) -> Parameters:
         """After the step as it was, but with the grads set to None."""
@@ -139,7 +142,8 @@ class Reruns:
 
     def _repeated(self) -> Parameters:
         training = self._kept()
-        self._moment = Moment.of(training.workload.model)
+        if is_small(training):
+            self._moment = Moment.of(training.workload.model)
         after = self._after(training, leave)
         self._ends[NOTHING_OFF] = end = self._end_of(training)
         if self._reach.has_copy and (end != self.witness.after or not self._reach.begins_alike()):
@@ -161,7 +165,9 @@ class Reruns:
         """
         self.without(NOTHING_OFF)
         planned = self._reach.planned
-        training = self._reach.start(planned if decay else _without_decay(planned), self._moment)
+        # Of a large model no second set of parameters is kept: the moment is reached once more.
+        moment = self._moment or Moment.last_of(self._kept().workload.model)
+        training = self._reach.start(planned if decay else _without_decay(planned), moment)
         if training.acts_in_backward():
             raise UnexplainedError(IN_BACKWARD)
         training.begin(self.witness.step)

@@ -8,15 +8,14 @@ state that the step leaves behind, on one of the next few.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
-from torch import nn
 
 from sweep.trial.causes import NOT_REPEATED, UnexplainedError
 from sweep.trial.diary import Followed
 from sweep.trial.moment import cloned
 from sweep.trial.reach import Reach
+from sweep.trial.replay import drop
 from sweep.trial.stack import digests
 from sweep.trial.training import Training
 
@@ -44,7 +43,7 @@ def _differ(reach: Reach, followed: Sequence[Followed], *, without_grads: bool) 
     """
     training = reach.at(followed[0].step)
     if without_grads:
-        training.change_grads(partial(_drop_if, training))
+        training.change_grads(drop)
     differ = [False] * training.replicates
     for lived in followed:
         if lived is not followed[0]:
@@ -59,11 +58,6 @@ def _differ(reach: Reach, followed: Sequence[Followed], *, without_grads: bool) 
         training.clear_grads()
         lived.put_back_generators()
     return differ
-
-
-def _drop_if(training: Training, parameter: nn.Parameter) -> None:
-    if training.frozen:
-        parameter.grad = None
 
 
 def _align(training: Training, lived: Followed) -> None:

@@ -41,7 +41,6 @@ class Training:
         losses: the loss of each forward pass of the current step; of a stack, the sum.
         grads: what the frozen parameters' grads were just before ``step()`` acted on them, for
             each trial.
-        interfere: called after every backward pass; nothing unless set.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Training:
         self.way = WAYS[setting.freeze]
         self.losses: list[float] = []
         self.grads = (GradState.NONE,) * self.replicates
-        self.interfere: Callable[[], None] = _nothing
+        self._change: Callable[[nn.Parameter], None] | None = None
         if at is not None:
             at.put_into(self.workload.model)
         seed_everything(setting.seed)
@@ -126,18 +125,19 @@ class Training:
         self.backward()
 
     def change_grads(self, change: Callable[[nn.Parameter], None]) -> None:
-        """Does ``change`` to each frozen parameter, on whose grad ``step()`` is about to act.
+        """Does ``change`` to each frozen parameter, on whose grad a frozen step is about to act.
 
-        It is done again after every later backward pass: a closure brings grads of its own.
+        It is done again after every later backward pass of a frozen step: a closure brings
+        grads of its own.
         """
-
-        def interfere() -> None:
-            for parameter in self.frozen_parameters.values():
-                change(parameter)
-
-        self.interfere = interfere
+        self._change = change
         if not self.entry.needs_closure or self.entry.backward_first:
-            interfere()
+            self._change_grads()
+
+    def _change_grads(self) -> None:
+        if self.frozen and self._change is not None:
+            for parameter in self.frozen_parameters.values():
+                self._change(parameter)
 
     def run(self, step: int) -> None:
         """One whole step but for clearing the grads after it."""
@@ -199,7 +199,7 @@ class Training:
         self.losses.append(loss.item())
         if self.frozen:
             self.way.before_step(self.frozen_parameters.values())
-        self.interfere()
+        self._change_grads()
         self.grads = grad_states(self.frozen_parameters.values(), self.replicates)
         return loss
 
@@ -234,7 +234,3 @@ def _have_nonzero(grad: Tensor, replicates: int) -> list[bool]:
         return found
     values = grad.coalesce().values() if grad.is_sparse else grad
     return [bool(values.any())]
-
-
-def _nothing() -> None:
-    pass
