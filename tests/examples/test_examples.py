@@ -19,7 +19,7 @@ def example(name):
     ("name", "leaking", "causes"),
     [
         ("gan", {"generator", "discriminator"}, {"history"}),
-        ("gradual_unfreezing", {"block1", "block2"}, {"history, decay"}),
+        ("gradual_unfreezing", {"block1", "block2"}, {"decay, history"}),
     ],
 )
 def test_what_is_frozen_moves_on_zeros_for_the_causes_told(name, leaking, causes):
