@@ -22,6 +22,12 @@ momentum = [0.0, 0.9]
 SWEEPS = {"held": ["SGD", "Adam"], "with failures": ["SGD", "faulty:RaisesAtStep7"]}
 
 
+@pytest.fixture(autouse=True)
+def of_no_width(monkeypatch):
+    """No width of a terminal's: pytest-xdist gives its workers one, and tables lie as it says."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory):
     path = tmp_path_factory.mktemp("cli") / "sweep.db"
