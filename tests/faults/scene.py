@@ -28,7 +28,7 @@ zero_grad = ["zero"]
 seed = {seeds}
 """
 HERE = Path(__file__).parent
-_PROGRESS = re.compile(r"mine: .*\d+.*")
+_PROGRESS = re.compile(r"mine: .*\d+.*|Next: `leaksweep .*")
 _FORKED = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(["quick_imports"])
 
