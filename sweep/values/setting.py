@@ -16,7 +16,7 @@ from typing import Any
 
 from sweep.values.axes import facts_of, row
 from sweep.values.schedule import FORMS
-from sweep.values.words import Axis, Freeze, ZeroGrad
+from sweep.values.words import OWN_LOOP, Axis, Freeze, ZeroGrad
 
 FINGERPRINT_BYTES = 16
 
@@ -25,7 +25,8 @@ FINGERPRINT_BYTES = 16
 class Setting:
     """One point of the grid: a row an axis, None where it cannot apply to the optimizer.
 
-    Raises ValueError for a ``zero_grad`` or ``freeze`` that is no word of theirs.
+    Raises ValueError for a ``zero_grad`` or ``freeze`` that is no word of theirs; ``freeze`` may
+    be `OWN_LOOP`, too.
     """
 
     optimizer: str = row(
@@ -95,7 +96,7 @@ class Setting:
         """
         if type(self.zero_grad) is not ZeroGrad:
             object.__setattr__(self, "zero_grad", ZeroGrad(self.zero_grad))
-        if type(self.freeze) is not Freeze:
+        if type(self.freeze) is not Freeze and self.freeze != OWN_LOOP:
             object.__setattr__(self, "freeze", Freeze(self.freeze))
 
 

@@ -79,3 +79,7 @@ class Device(StrEnum):
 
     CPU = "cpu"
     CUDA = "cuda"
+
+
+OWN_LOOP = "own"
+"""What `watch` records as the schedule and the way of freezing: the training loop's own."""

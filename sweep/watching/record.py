@@ -19,14 +19,13 @@ from sweep.trial.machine import environment
 from sweep.trial.tally import null_if_nan
 from sweep.values.outcome import Environment, Outcome, StepRecord
 from sweep.values.setting import PlannedTrial, Setting, canonical_json
-from sweep.values.words import Freeze, GradState, Verdict, ZeroGrad
+from sweep.values.words import OWN_LOOP, Freeze, GradState, Verdict, ZeroGrad
 from sweep.watching.account import rows_of
 from sweep.watching.findings import Record
 from sweep.watching.hyperparameters import Facts
 from sweep.watching.observation import Observation
 
 WORKLOAD = "watch"
-OWN = "own"
 
 _ZERO_GRAD = {
     GradState.NONE: ZeroGrad.NONE,
@@ -114,8 +113,8 @@ def _setting(facts: Facts, record: Record) -> Setting:
         weight_decay=facts.weight_decay,
         momentum=facts.momentum,
         zero_grad=_ZERO_GRAD[found],
-        schedule=OWN,
-        freeze=cast("Freeze", OWN),  # no way of freezing that a grid could have
+        schedule=OWN_LOOP,
+        freeze=cast("Freeze", OWN_LOOP),  # no way of freezing that a grid could have
         seed=0,
     )
 

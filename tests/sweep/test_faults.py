@@ -15,7 +15,7 @@ import pytest
 
 SPEC = """
 workload = "small"
-steps = 40
+steps = 600
 
 [[grid]]
 optimizer = ["SGD"]
