@@ -17,8 +17,10 @@ help: ## list what there is
 sweep: .venv/.run ## run the article's sweep into results/sweep.db and print its table
 	$(BIN)/leaksweep run --preset article
 
+# Threads of several processes that wait for one another on two cores took a tenth of a second's
+# work to a minute.
 test: lint types ## run linters, types and the whole test suite
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/.dev ## kill, fill, lock and move away: 50 faults, and what became of the trials
 	$(BIN)/python tests/faults/loop.py 50

@@ -236,6 +236,7 @@ def test_a_single_instruction_that_takes_for_ever_is_left_at_its_timeout(filled)
 INTERRUPTED = """
 import os, signal, sys, threading, time
 from sweep.store.query import run_query
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     list(run_query(sys.argv[1], sys.argv[2]))
