@@ -43,6 +43,10 @@ SECOND_AFTER_S = 0.5  # what comes sooner is the same keystroke, or a service's
 _NO_THREAD = "can't start new thread"  # Python's own words, whichever library asked for it
 
 
+class _ToldInterruption(SystemExit):
+    """The end of an interrupted command that has said so: typer ends others without a word."""
+
+
 class _Program(WordedGroup):
     """Runs a command and gives what it raises an exit code; misuse of options is typer's."""
 
@@ -56,7 +60,7 @@ class _Program(WordedGroup):
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interruption:
             say(" ".join(("Interrupted.", *map(str, interruption.args))))
-            sys.exit(EXIT_INTERRUPTED)
+            raise _ToldInterruption(EXIT_INTERRUPTED) from interruption
         except BrokenPipeError as error:  # whoever read our output has seen enough
             _print_no_more()
             raise typer.Exit from error
@@ -112,6 +116,8 @@ def main() -> NoReturn:
         app(prog_name="leaksweep")
     except SystemExit as end:
         code = end.code
+        if code == EXIT_INTERRUPTED and not isinstance(end, _ToldInterruption):
+            say("Interrupted.")  # while typer was reading the words
     except KeyboardInterrupt:  # before a command was at work
         say("Interrupted.")
         code = EXIT_INTERRUPTED

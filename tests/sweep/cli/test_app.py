@@ -105,6 +105,15 @@ def test_an_interruption_is_one_message_and_130(leaksweep, url, monkeypatch):
     assert "Traceback" not in ended.err
 
 
+def test_an_interruption_while_the_words_are_read_is_told_too(leaksweep, url, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweep.cli.app._Program.parse_args", interrupted)
+    ended = leaksweep("status")
+    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "Interrupted.")
+
+
 def test_a_thread_that_the_system_refuses_is_one_message(leaksweep, url, monkeypatch):
     def refused(*_, **__):
         raise RuntimeError("can't start new thread")
