@@ -84,6 +84,10 @@ class Reads(Protocol):
         """The one verdict that it is about; None for all."""
 
     @property
+    def scored(self) -> bool:
+        """Whether it is about trials that have a score alone."""
+
+    @property
     def kinds(self) -> frozenset[SweepKind]:
         """The kinds of sweep that it is about."""
 
@@ -111,7 +115,11 @@ class Readings:
         """
         if not FOLDABLE.issuperset(want.needs):
             return load_trials(
-                *self._place, columns=want.needs, verdict=want.only, kinds=want.kinds
+                *self._place,
+                columns=want.needs,
+                verdict=want.only,
+                scored=want.scored,
+                kinds=want.kinds,
             )
         reading = (_has_drifts(want), want.kinds)
         if reading not in self._folded:

@@ -46,6 +46,7 @@ def load_trials(
     columns: Sequence[str] | None = None,
     verdict: str | None = None,
     traced: bool = False,
+    scored: bool = False,
     kinds: frozenset[SweepKind] = _ALL_KINDS,
 ) -> pd.DataFrame:
     """One row a trial, in the order of their ids, of one sweep or of all.
@@ -57,6 +58,7 @@ def load_trials(
             for ``sweep`` and all of ``trial``.
         verdict: a verdict, for the trials that have it alone.
         traced: for the trials that have a row a step alone.
+        scored: for the trials that have a score alone.
         kinds: for the trials of sweeps of these kinds alone.
 
     Returns:
@@ -81,6 +83,8 @@ def load_trials(
             query = query.join(ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
         if verdict is not None:
             query = query.where(TRIALS.c.verdict == verdict)
+        if scored:
+            query = query.where(TRIALS.c.score.is_not(None))
         if traced:
             query = query.where(TRIALS.c.id.in_(select(_STEP.c.trial_id)))
         return read_rows(connection, query, names, sweep, kinds)

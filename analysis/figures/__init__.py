@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
 from analysis.figures.axis_changes import leak_rate_by_axis
+from analysis.figures.cost_by_drift import cost_by_drift
 from analysis.figures.drift_ratios import drift_ratio_by_cause
 from analysis.figures.heatmap import leak_rate_heatmap
 from analysis.figures.remedy_matrix import remedies_matrix
@@ -24,6 +25,7 @@ from analysis.folded import Readings
 from analysis.runs import load_steps
 from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
 from analysis.tables.cause_counts import CAUSED
+from analysis.tables.cost_pairs import COSTED
 from analysis.tables.rates import MEASURED
 
 
@@ -44,6 +46,7 @@ class Figure:
         rows: what the frame has a row for.
         needs: the columns of the frame that it reads.
         caption: what is drawn and how to read it, in a sentence or two.
+        scored: whether it is about the trials that have a score alone.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Figure:
     caption: str
     only: None = None
     kinds: frozenset[SweepKind] = frozenset({SweepKind.GRID})
+    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,15 @@ _ALL = (
         "Percent of leaks that a remedy stops, and how many of how many. A remedy changes one "
         "axis of a leaking trial; all remedies of a panel are tried on leaks of a layer frozen "
         "as the panel says. No cell where it was not tried.",
+    ),
+    Figure(
+        "cost_by_drift",
+        cost_by_drift,
+        DrawnFrom.TRIALS,
+        COSTED,
+        "What leaks cost, each leaking setting beside its remedied twin, against how far they move "
+        "the layer, by what moves it. The dashed line is no change of score.",
+        scored=True,
     ),
     Figure(
         "article_trace",

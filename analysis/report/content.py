@@ -113,6 +113,7 @@ class _Source:
     readings: Readings
     needs: tuple[str, ...] = ("sweep", *SETTING_AXES, "workload", "steps", "seed", "verdict")
     only: None = None
+    scored: bool = False
     kinds: frozenset[SweepKind] = frozenset(SweepKind)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 

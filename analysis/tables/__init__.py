@@ -20,6 +20,7 @@ from analysis.sweeps import load_sweeps
 from analysis.tables import rates
 from analysis.tables.axis_shares import importance
 from analysis.tables.cause_counts import CAUSED, causes
+from analysis.tables.cost_pairs import COSTED, cost
 from analysis.tables.did_it_move import results
 from analysis.tables.failed_trials import failures
 from analysis.tables.leak_rules import rules
@@ -40,6 +41,7 @@ class Summary:
         needs: the columns of the trials that it reads.
         caption: what it shows, as one sentence.
         only: the one verdict whose trials it is about; None where it is about all.
+        scored: whether it is about the trials that have a score alone.
         kinds: the kinds of sweep that it says something of.
     """
 
@@ -49,6 +51,7 @@ class Summary:
     caption: str
     only: str | None = None
     kinds: frozenset[SweepKind] = _SETTINGS
+    scored: bool = False
 
     def table(self, database: str, sweep: str | None = None) -> pd.DataFrame:
         """The table, of one sweep or of all; raises as `analysis.load.load_trials` does."""
@@ -147,7 +150,15 @@ _ALL = (
         ("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
         "How much each axis matters for whether the layer leaks and for the worst drift.",
     ),
-    # The table `cost` has its place here: what a leak costs, where trials have a score.
+    Summary(
+        "cost",
+        cost,
+        COSTED,
+        "What a leak costs: leaking settings beside their twins that hold, by seed. A change of "
+        "score below 0 is a cost; intervals are 95%, and the finding is corrected for as many "
+        "comparisons as the column of that name says.",
+        scored=True,
+    ),
     Summary(
         "failures",
         failures,

@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.schema import SETTING_KEYS
 
-NEEDS = (
+COSTED = (
     "sweep",
     *SETTING_KEYS,
     "seed",
@@ -27,9 +27,10 @@ NEEDS = (
     "total_drift",
     "frozen_norm",
 )
+"""The columns of trials that the table reads."""
 
-REMEDIES = (("zero_grad", "none"), ("freeze", "grad_none"), ("freeze", "own_optimizer"))
-"""Where a twin is looked for, in this order; it counts if no trial of it leaks or fails."""
+TWINS = (("zero_grad", "none"), ("freeze", "grad_none"), ("freeze", "own_optimizer"))
+"""Where a twin is looked for, in this order; one of which a trial with a score leaks is none."""
 
 ALPHA = 0.05
 FEWEST_SEEDS = 4
@@ -42,7 +43,7 @@ _Numbers = npt.NDArray[np.float64]
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each setting that leaks, has a score and has a twin that holds.
+    """One row for each setting that leaks and has a twin that holds, from trials with scores.
 
     Differences are the leaking trial's number less its twin's of the same seed, so that a
     negative ``score_change`` is a cost. Columns, after those of the setting:
@@ -64,7 +65,7 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
     1 in 512, whatever it sees, which no correction for hundreds of comparisons would let pass.
     S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
-    scored = frame[frame["score"].notna() | (frame["verdict"] == "leaks")]
+    scored = frame[frame["score"].notna()]
     rows = [row for _, sweep in scored.groupby("sweep", observed=True) for row in _rows(sweep)]
     if not rows:
         return pd.DataFrame(columns=_COLUMNS)
@@ -121,15 +122,15 @@ def _beside_a_twin(
     trials: pd.DataFrame,
     settings: dict[tuple[object, ...], pd.DataFrame],
 ) -> _Sides | None:
-    for axis, value in REMEDIES:
+    for axis, value in TWINS:
         other = list(key)
         other[SETTING_KEYS.index(axis)] = value
         twin = settings.get(tuple(other))
         if twin is None or tuple(other) == key or not (twin["verdict"] == "holds").all():
             continue
         seeds = trials.index.intersection(twin.index)
-        sides = _Sides(trials.loc[seeds], twin.loc[seeds], f"{axis} = {value}")
-        return sides if len(sides.change("score")) else None
+        if len(seeds):
+            return _Sides(trials.loc[seeds], twin.loc[seeds], f"{axis} = {value}")
     return None
 
 

@@ -70,6 +70,8 @@ def outcome():
             initial_loss=1.1,
             final_loss=float("inf") if row["diverged"] else 0.9,
             diverged=row["diverged"],
+            score=row.get("score"),
+            frozen_norm=row.get("frozen_norm"),
         )
         flags = {cause: bool(row[cause]) for cause in CAUSE_FLAGS}
         causes = Causes(**flags, sets=row["causes"])

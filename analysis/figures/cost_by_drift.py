@@ -1,0 +1,84 @@
+"""What leaks cost against how far they move the layer, by what moves it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.exceptions import NothingToDrawError
+from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, log_axis, titled
+from analysis.figures.phrases import counted
+from analysis.tables.cost_pairs import cost
+
+MOST_CAUSES = 5  # sets of causes with a panel of their own; the rarer ones share the last
+_OTHERS = "any other"
+_DRIFT = "relative drift: total_drift / frozen_norm"
+_CHANGE = "change of score"
+_FINDINGS = ("worse", "better", "no difference shown")
+_TOLD = (
+    *("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedule"),
+    *("score_change", "score_low", "score_high", "relative_drift", "seeds", "finding"),
+)
+
+
+def cost_by_drift(frame: pd.DataFrame) -> alt.TopLevelMixin:
+    """A point for each leaking setting with a twin: its change of score against its drift.
+
+    Raises NothingToDrawError where no leaking setting has a score, a twin that holds and a
+    relative drift above 0.
+    """
+    table = cost(frame)
+    placed = table[table["relative_drift"] > 0] if len(table) else table
+    if not len(placed):
+        raise NothingToDrawError("no leaking setting has a score and a twin that holds")
+    shown = _shown(placed)
+    header = alt.Header(title=None, labelLimit=170)
+    words = list(dict.fromkeys(shown["causes"].value_counts().index))
+    chart = _panel(shown).facet(
+        alt.Facet("causes:N", sort=words, header=header),
+        data=inline(shown),
+        columns=2 if len(words) > 1 else 1,
+        spacing=12,
+    )
+    bars = "A point is one setting, the bar its 95% interval; below the line the leak costs score"
+    return titled(chart.transform_filter(IS_CHOSEN), _title(table), bars)
+
+
+def _title(table: pd.DataFrame) -> str:
+    worse, better = ((table["finding"] == word).sum() for word in ("worse", "better"))
+    return (
+        f"Of {counted(len(table), 'leaking setting')}, {worse:,} end worse than their remedied "
+        f"twin, {better:,} better; of the others no difference can be shown"
+    )
+
+
+def _shown(placed: pd.DataFrame) -> pd.DataFrame:
+    causes = placed["causes"].astype("string").fillna("unexplained")
+    counts = causes.value_counts()
+    rare = counts.index[MOST_CAUSES - 1 :] if len(counts) > MOST_CAUSES else []
+    told = placed["finding"].where(placed["finding"].isin(_FINDINGS[:2]), _FINDINGS[2])
+    return placed.assign(causes=causes.mask(causes.isin(rare), _OTHERS), finding=told)[
+        [*_TOLD, "causes"]
+    ]
+
+
+def _panel(shown: pd.DataFrame) -> Any:
+    x = alt.X("relative_drift:Q", title=_DRIFT, **log_axis(shown["relative_drift"]))
+    base = alt.Chart().encode(x=x)
+    color = alt.Color(
+        "finding:N",
+        title=None,
+        scale=alt.Scale(domain=list(_FINDINGS), range=[HUES[1], HUES[2], HUES[0]]),
+        legend=alt.Legend(orient="bottom"),
+    )
+    low = alt.Y("score_low:Q", title=_CHANGE)
+    told = [alt.Tooltip(name, type="nominal") for name in _TOLD]
+    bars = base.mark_rule(opacity=0.35).encode(y=low, y2="score_high:Q", color=color)
+    points = base.mark_point(filled=True, size=18, opacity=0.7).encode(
+        y=alt.Y("score_change:Q", title=_CHANGE), color=color, tooltip=told
+    )
+    zero = alt.Chart().mark_rule(color=FAINT, strokeDash=[4, 3])
+    level = zero.encode(y=alt.datum(0.0, type="quantitative"))
+    return alt.layer(level, bars, points).properties(width=155, height=120)
