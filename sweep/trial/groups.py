@@ -13,7 +13,7 @@ from sweep.workloads.sizes import BUILT_IN
 
 Group = tuple[PlannedTrial, ...]
 
-STACKED = ("article", "small")
+STACKED = ("article", "small", "digits", "digits-pretrained")
 """The workloads that `sweep.trial.stack` knows how to stack."""
 
 STACK_BYTES = 2**18

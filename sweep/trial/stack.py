@@ -7,9 +7,10 @@ as those of `torch.nn.functional.linear` are, so that each replicate's bits come
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 from sweep.trial.probe import bits
 from sweep.workloads.built_in import build_workload
+from sweep.workloads.digits import Digits
 from sweep.workloads.kept import KeptProduct, product
 from sweep.workloads.workload import Workload
 
@@ -99,29 +101,69 @@ def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workloa
     )
 
 
+def replicates_alone(
+    stack: Workload, name: str, seeds: Sequence[int], device: str = "cpu"
+) -> Iterator[Workload]:
+    """Each replicate of ``stack`` as the workload that it would be alone, with its weights as now.
+
+    Of one seed it is ``stack`` itself.
+    """
+    if len(seeds) == 1:
+        yield stack
+        return
+    for number, seed in enumerate(seeds):
+        alone = build_workload(name, seed, device)
+        weights = {key: each[number] for key, each in stack.model.state_dict().items()}
+        alone.model.load_state_dict(weights)
+        yield alone
+
+
+@dataclass(slots=True)
+class _StackedData:
+    """What each replicate trains on, a step at a time.
+
+    A full batch is stacked once and stays one tensor, by which its products are known.
+    """
+
+    alone: tuple[Any, ...]
+    _step: int = -1
+    _batch: _Examples | None = None
+
+    def batch(self, step: int) -> _Examples:
+        """``x``, ``(replicates, examples, features)``, and classes, ``(replicates, examples)``."""
+        in_batches = isinstance(self.alone[0], Digits)
+        if self._batch is None or (in_batches and step != self._step):
+            pairs = [each.batch(step) if in_batches else each for each in self.alone]
+            x, y = (torch.stack([pair[i] for pair in pairs]) for i in (0, 1))
+            self._step, self._batch = step, (x, y)
+        return self._batch
+
+
 @lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
 def _replicates(
     name: str, seeds: tuple[int, ...], device: str
-) -> tuple[_Examples, tuple[Tensor, Tensor, KeptProduct]]:
+) -> tuple[_StackedData, tuple[Tensor, Tensor, KeptProduct]]:
     alone = [build_workload(name, seed, device) for seed in seeds]
-    x, y = (torch.stack([workload.data[i] for workload in alone]) for i in (0, 1))
     weights = [
         torch.stack([parameter.detach() for parameter in parameters])
         for parameters in zip(*(workload.model.parameters() for workload in alone), strict=True)
     ]
-    return (x, y), (weights[0], weights[1], KeptProduct())
+    data = _StackedData(tuple(workload.data for workload in alone))
+    return data, (weights[0], weights[1], KeptProduct())
 
 
-def _loss(model: nn.Module, data: _Examples, step: int) -> Tensor:
-    return _summed_loss(model(data[0]), data[1])
+def _loss(model: nn.Module, data: _StackedData, step: int) -> Tensor:
+    x, y = data.batch(step)
+    return _summed_loss(model(x), y)
 
 
-def _detached_loss(model: nn.Module, data: _Examples, step: int) -> Tensor:
-    return _summed_loss(model(data[0], detach_layer1=True), data[1])
+def _detached_loss(model: nn.Module, data: _StackedData, step: int) -> Tensor:
+    x, y = data.batch(step)
+    return _summed_loss(model(x, detach_layer1=True), y)
 
 
-def _each_loss(model: nn.Module, data: _Examples, step: int) -> list[float]:
-    return cast("StackedNet", model).losses(data[1])
+def _each_loss(model: nn.Module, data: _StackedData, step: int) -> list[float]:
+    return cast("StackedNet", model).losses(data.batch(step)[1])
 
 
 def _summed_loss(log_probabilities: Tensor, y: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from sweep.optimizers.build import build_optimizer
 from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
 from sweep.trial.scoring import score_of
-from sweep.trial.stack import apart, build_stack
+from sweep.trial.stack import apart, build_stack, replicates_alone
 from sweep.values import schedule
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, ZeroGrad
@@ -62,7 +62,8 @@ class Training:
         self.planned = planned
         self.entry = registry.lookup(setting.optimizer)
         self.schedule = schedule.parse(setting.schedule)
-        self.take(build_stack(planned.workload, seeds or (setting.seed,), device))
+        self._seeds, self._device = tuple(seeds) or (setting.seed,), device
+        self.take(build_stack(planned.workload, self._seeds, device))
         self.way = WAYS[setting.freeze]
         self.losses: list[float] = []
         self.grads = (GradState.NONE,) * self.replicates
@@ -170,9 +171,11 @@ class Training:
         each = zip(*(apart(it, self.replicates) for it in finite), strict=True)
         return [all(bool(it.all()) for it in parts) for parts in each]
 
-    def score(self) -> float | None:
-        """What `score_of` says of the model as it stands; None for a stack."""
-        return score_of(self.workload)
+    def scores_of_each(self) -> list[float | None]:
+        """What `score_of` says of each trial's model as it stands."""
+        name = self.planned.workload
+        each = replicates_alone(self.workload, name, self._seeds, self._device)
+        return [score_of(alone) for alone in each]
 
     def _build(self, groups: list[dict[str, nn.Parameter]]) -> Optimizer:
         optimizer = build_optimizer(

@@ -85,7 +85,7 @@ def _train(
         diary.after_step(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)
-    finite, score = training.finite_of_each(), training.score()
+    finite, scores = training.finite_of_each(), training.scores_of_each()
     del training, probe  # the replays have parameters and states of their own
     reach = Reach(planned, start, diary.snapshot, diary.first_end)
     known = hindsight(reach, diary, [tally.first_leak_step for tally in tallies])
@@ -106,8 +106,8 @@ def _train(
             steps=tuple(tally.steps),
             unexplained=found.unexplained,
         )
-        for each, tally, is_finite, norm, found in zip(
-            trials, tallies, finite, diary.frozen_norms, known, strict=True
+        for each, tally, is_finite, score, norm, found in zip(
+            trials, tallies, finite, scores, diary.frozen_norms, known, strict=True
         )
     ]
 

@@ -26,9 +26,10 @@ def scored_by(score):
 
 
 @pytest.mark.parametrize("workload", ["digits", "digits-pretrained"])
-def test_seeds_that_are_run_as_a_group_have_the_outcomes_of_each_alone(workload):
+def test_a_stack_of_seeds_has_the_outcomes_of_each_alone(workload):
     trials = [digits(seed, workload) for seed in range(3)]
-    stacked = [outcome for group in grouped(trials) for outcome in run_stack(group)]
+    (group,) = grouped(trials)
+    stacked = list(run_stack(group))
     alone = [run_trial(planned) for planned in trials]
     assert [it.measurement for it in stacked] == [it.measurement for it in alone]
     assert [it.causes for it in stacked] == [it.causes for it in alone]
