@@ -11,7 +11,7 @@ from importlib import resources
 
 from sweep.errors import UnknownNameError
 
-_ORDER = ("article", "full", "remedies", "atlas")
+_ORDER = ("article", "full", "remedies", "atlas", "cost")
 
 
 @dataclass(frozen=True, slots=True)
