@@ -150,6 +150,8 @@ def _typed(column: pd.Series) -> pd.Series:
     name = str(column.name)
     if READABLE[name] is Kind.WORD:
         words = in_order(name, column.dropna().astype(str).unique())
+        if isinstance(column.dtype, pd.CategoricalDtype):  # the same words in another order are
+            return column.cat.set_categories(words)  # an equal dtype, to which astype does nothing
         return column.astype(pd.CategoricalDtype(words))
     return column.astype(READABLE[name].value)
 

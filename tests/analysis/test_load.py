@@ -17,6 +17,7 @@ from analysis.exceptions import (
 )
 from analysis.load import load_trials
 from analysis.schema import ENVIRONMENT_COLUMNS, READABLE, TRIAL_COLUMNS
+from analysis.tables import summary_table
 
 OLDER = sorted((Path(__file__).parents[1] / "data").glob("leaksweep_*.sqlite3"))[:2]
 LEAK = {"verdict": "leaks", "max_drift": 0.1, "drift_ratio": 1 / 3, "by_history": True}
@@ -206,3 +207,9 @@ def test_traced_trials_can_be_had_alone(database):
         connection.execute("INSERT INTO step VALUES (2, 0, 1, 1.0, 'none', 0, 0.0)")
         connection.commit()
     assert load_trials(url, columns=["id"], traced=True)["id"].tolist() == [2]
+
+
+def test_words_come_in_the_order_that_readers_expect(database):
+    url = database(s=[{"zero_grad": word} for word in ("never", "zero", "none")])
+    assert list(load_trials(url, "s")["zero_grad"].cat.categories) == ["none", "zero", "never"]
+    assert summary_table("by_zero_grad", url)["zero_grad"].tolist() == ["none", "zero", "never"]
