@@ -208,7 +208,7 @@ def _in_words(row: object) -> str:
         getattr(row, name) for name in ("score_low", "score_high", "p_corrected", "seeds")
     )
     if np.isnan(corrected):
-        return f"{seeds} seeds are too few to tell"
+        return f"{seeds} seed{'s' * (seeds != 1)} cannot tell"
     if corrected < ALPHA and (high < 0 or low > 0):
         return _WORDS[low > 0]
     return f"no difference that {seeds} seeds can show"

@@ -213,8 +213,8 @@ def _counted(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _left_texts(left: pd.DataFrame) -> pd.DataFrame:
-    """What is left in each group: the first few spelled out, the others counted."""
-    distinct = left.drop_duplicates([*_KEYS, "label"])
+    """What is left in each group, in the order of settings: the first few, the others counted."""
+    distinct = left.sort_values("setting", kind="stable").drop_duplicates([*_KEYS, "label"])
     texts = distinct.groupby(_KEYS, observed=True)["label"].agg(
         lambda own: first_few(list(own)) or ""
     )

@@ -175,7 +175,8 @@ def test_what_is_read_alike_is_read_once(database, reads):
         made = summary.make(readings.of(summary))
         pd.testing.assert_frame_equal(made, summary_table(summary.name, url, "s"))
     shared = len(reads) - len(SUMMARIES)  # each of the tables that were made alone is one
-    assert shared == 3  # with drifts, without them, and the failures trial by trial
+    # With drifts, without them, and trial by trial the failures and those with a score.
+    assert shared == 4
 
 
 def test_a_table_about_one_verdict_reads_its_trials_alone(database):

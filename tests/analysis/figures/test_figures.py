@@ -15,7 +15,7 @@ from analysis.figures.drawn_files import export_figures
 from analysis.figures.drift_ratios import drift_ratio_by_cause
 from analysis.figures.look import CHOSEN, inline
 from analysis.figures.remedy_matrix import remedies_matrix
-from analysis.folded import load_folded
+from analysis.folded import FOLDABLE, load_folded
 from analysis.load import load_trials
 from analysis.runs import load_steps
 from analysis.tables.axis_shares import importance
@@ -34,6 +34,7 @@ LEAK = {
 NONE, ZERO, NEVER = ({"zero_grad": word} for word in ("none", "zero", "never"))
 ROWS = [LEAK | ZERO, LEAK | NEVER, NONE, LEAK | ZERO | {"optimizer": "Adam"}, NONE]
 ROWS[-1] = NONE | {"optimizer": "Adam"}
+ROWS = [row | {"score": 0.9, "total_drift": 0.3, "frozen_norm": 2.0} for row in ROWS]
 
 
 def title(chart):
@@ -334,7 +335,7 @@ def test_steps_are_those_of_the_sweep_with_their_trials_axes(database, outcome):
     assert load_steps(url, "s").empty
 
 
-@pytest.mark.parametrize("name", [n for n, f in FIGURES.items() if f.rows is DrawnFrom.TRIALS])
+@pytest.mark.parametrize("name", [n for n, f in FIGURES.items() if FOLDABLE.issuperset(f.needs)])
 def test_a_figure_is_the_same_of_folded_trials(database, name):
     figure, seeds = FIGURES[name], [{"seed": 1}, {"seed": 2}]
     others = [{"verdict": "inert"}, {"momentum": 0.9}, {"verdict": "failed", "error": "x"}]

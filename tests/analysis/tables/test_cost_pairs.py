@@ -66,7 +66,7 @@ def test_the_correction_is_holms():
 
 def test_three_seeds_are_too_few(trials):
     (row,) = cost(trials(*pair((-0.3, -0.3, -0.31)))).itertuples()
-    assert row.finding == "3 seeds are too few to tell"
+    assert row.finding == "3 seeds cannot tell"
     assert np.isnan(row.score_low)
 
 
