@@ -22,6 +22,7 @@ FIGURES_OF_PRESET = {
     "full": ("leak_rate_heatmap", "leak_rate_by_axis", "drift_ratio_by_cause"),
     "remedies": ("remedies_matrix", "leak_rate_by_axis"),
     "atlas": ("leak_rate_heatmap", "drift_ratio_by_cause"),
+    "cost": ("cost_by_drift",),
 }
 """The figures that say most of each preset."""
 

@@ -16,7 +16,7 @@ from analysis.load import load_trials
 from analysis.schema import ENVIRONMENT_COLUMNS, SETTING_AXES, TRIAL_COLUMNS
 
 HERE = Path(__file__).parent
-PRESETS = ("article", "full", "remedies", "atlas")
+PRESETS = ("article", "full", "remedies", "atlas", "cost")
 NOT_OF_A_TRIAL = {"id", "sweep_id", "environment_id", "train_seconds", "finished_at"}
 
 

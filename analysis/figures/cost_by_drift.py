@@ -14,7 +14,8 @@ from analysis.tables.cost_pairs import cost
 
 MOST_CAUSES = 5  # sets of causes with a panel of their own; the rarer ones share the last
 _OTHERS = "any other"
-_DRIFT = "relative drift: total_drift / frozen_norm"
+_NEVER = "grads never cleared"
+_DRIFT = "total_drift / frozen_norm"
 _CHANGE = "change of score"
 _FINDINGS = ("worse", "better", "no difference shown")
 _TOLD = (
@@ -26,6 +27,9 @@ _TOLD = (
 def cost_by_drift(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """A point for each leaking setting with a twin: its change of score against its drift.
 
+    Where grads are never cleared, the other layers' learning differs from the twin's, too:
+    these settings have a panel of their own.
+
     Raises NothingToDrawError where no leaking setting has a score, a twin that holds and a
     relative drift above 0.
     """
@@ -35,33 +39,38 @@ def cost_by_drift(frame: pd.DataFrame) -> alt.TopLevelMixin:
         raise NothingToDrawError("no leaking setting has a score and a twin that holds")
     shown = _shown(placed)
     header = alt.Header(title=None, labelLimit=170)
-    words = list(dict.fromkeys(shown["causes"].value_counts().index))
+    words = list(shown["panel"].value_counts().index)
+    words.sort(key=lambda word: (word == _NEVER, word == _OTHERS))
     chart = _panel(shown).facet(
-        alt.Facet("causes:N", sort=words, header=header),
+        alt.Facet("panel:N", sort=words, header=header),
         data=inline(shown),
         columns=2 if len(words) > 1 else 1,
-        spacing=12,
+        spacing=16,
     )
+    chart = chart.resolve_scale(x="independent")
     bars = "A point is one setting, the bar its 95% interval; below the line the leak costs score"
     return titled(chart.transform_filter(IS_CHOSEN), _title(table), bars)
 
 
 def _title(table: pd.DataFrame) -> str:
-    worse, better = ((table["finding"] == word).sum() for word in ("worse", "better"))
+    """What the leak alone costs, where there are such settings."""
+    zeroed = table[table["zero_grad"].astype("string") == "zero"]
+    told, which = (zeroed, " with zeroed grads") if len(zeroed) else (table, "")
+    worse, better = ((told["finding"] == word).sum() for word in ("worse", "better"))
     return (
-        f"Of {counted(len(table), 'leaking setting')}, {worse:,} end worse than their remedied "
-        f"twin, {better:,} better; of the others no difference can be shown"
+        f"Of {counted(len(told), 'leaking setting')}{which}, {worse:,} end worse than their "
+        f"remedied twin, {better:,} better; of the others no difference can be shown"
     )
 
 
 def _shown(placed: pd.DataFrame) -> pd.DataFrame:
+    never = placed["zero_grad"].astype("string") == "never"
     causes = placed["causes"].astype("string").fillna("unexplained")
-    counts = causes.value_counts()
+    counts = causes[~never].value_counts()
     rare = counts.index[MOST_CAUSES - 1 :] if len(counts) > MOST_CAUSES else []
     told = placed["finding"].where(placed["finding"].isin(_FINDINGS[:2]), _FINDINGS[2])
-    return placed.assign(causes=causes.mask(causes.isin(rare), _OTHERS), finding=told)[
-        [*_TOLD, "causes"]
-    ]
+    panel = causes.mask(causes.isin(rare), _OTHERS).mask(never, _NEVER)
+    return placed.assign(panel=panel, finding=told)[[*_TOLD, "causes", "panel"]]
 
 
 def _panel(shown: pd.DataFrame) -> Any:

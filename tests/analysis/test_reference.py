@@ -14,7 +14,7 @@ NOT_COMPARED = {"failures"}  # it names ids, which are a database's own
 FLAGS = ["moved", *CAUSE_FLAGS, "sideways", "diverged"]
 
 
-@pytest.mark.parametrize("preset", ["article", "full", "remedies", "atlas"])
+@pytest.mark.parametrize("preset", ["article", "full", "remedies", "atlas", "cost"])
 def test_the_committed_tables_are_those_of_the_committed_trials(preset, tmp_path):
     trials = pd.read_csv(
         REFERENCE / preset / "trials.csv.gz",

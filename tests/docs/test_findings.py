@@ -20,7 +20,8 @@ def test_the_page_is_what_the_queries_answer_today():
 
 def answers(preset, part):
     """The rows behind the one finding of ``preset`` that has ``part`` in its sentence."""
-    (finding,) = (f for f in make_findings.FINDINGS if f.preset == preset and part in f.says)
+    findings = (*make_findings.FINDINGS, *make_findings.OF_COSTS)
+    (finding,) = (f for f in findings if f.preset == preset and part in f.says)
     return make_findings.database(preset).execute(finding.query).fetchall()
 
 
@@ -79,3 +80,48 @@ def test_the_copies_of_lbfgs_and_the_reference_muon_alone_move_despite_none():
         "pytorch_optimizer.lbfgs",
         "pytorch_optimizer.distributedmuon",
     }
+
+
+def test_the_counts_of_comparisons_are_those_of_the_table():
+    rows = answers("cost", "Most leaks cost nothing")
+    (zeroed,) = (row for row in rows if row[0] == "zero")
+    assert (zeroed[1], zeroed[4], zeroed[5]) == (342, 71, 9)
+    assert [sum(row[column] for row in rows) for column in (1, 2, 3)] == [720, 507, 357]
+
+
+def test_adam_erases_what_was_frozen_and_adamw_does_not():
+    rows = answers("cost", "Adam erases")
+    worse = {(name, decay): (lost, of) for name, decay, of, lost, _, _ in rows}
+    assert worse["Adam", 0.1] == worse["SGD", 0.1] == (6, 6)
+    assert [of for name, decay, of, _, _, loss in rows if name == "AdamW"] == [6] * 5
+    assert not any(lost for (name, _), (lost, _) in worse.items() if name == "AdamW")
+    assert not any(lost for (name, d), (lost, _) in worse.items() if name == "SGD" and d < 0.1)
+    assert [loss for name, decay, *_, loss in rows if (name, decay) == ("Adam", 0.1)] == [-0.743]
+
+
+def test_the_border_of_what_decay_costs():
+    rows = answers("cost", "The border")
+    assert sum(worse for decay, _, worse, _ in rows if decay <= 0.001) == 2
+    assert sum(of for decay, of, _, _ in rows if decay <= 0.001) == 192
+    assert {names for decay, _, worse, names in rows if decay <= 0.001 and worse} == {"Muon"}
+    large = [
+        (of, worse, len(names.split(","))) for decay, of, worse, names in rows if decay > 0.001
+    ]
+    assert [(of, worse) for of, worse, _ in large] == [(72, 16), (72, 53)]
+    assert large[0][2] == 9
+
+
+def test_three_optimizers_keep_what_was_frozen_under_heavy_decay():
+    worse = {name: lost for name, _, lost, _ in answers("cost", "five or six of the six")}
+    assert {name: worse.pop(name) for name in ("AdamW", "Adafactor", "Muon")} == {
+        "AdamW": 0,
+        "Adafactor": 0,
+        "Muon": 1,
+    }
+    assert set(worse.values()) == {5, 6}
+
+
+def test_history_alone_and_small_drifts_cost_almost_nothing():
+    (history,) = (row for row in answers("cost", "History alone") if row[0] == "history")
+    assert history[1:] == (48, 1, 3)
+    assert answers("cost", "less than half") == [(0, 243, 69), (1, 99, 2)]

@@ -117,6 +117,8 @@ def test_the_figure_says_how_many_cost_and_draws_each(trials):
     worse = pair((-0.3, -0.31, -0.29, -0.3, -0.32, -0.3, -0.28, -0.3))
     chart = cost_by_drift(trials(*worse, *pair((0.1, -0.1) * 4, lr=2.0))).to_dict()
     title = " ".join(chart["title"]["text"])
-    assert title.startswith("Of 2 leaking settings, 1 end worse than their remedied twin, 0 better")
+    assert title.startswith(
+        "Of 2 leaking settings with zeroed grads, 1 end worse than their remedied twin, 0"
+    )
     with pytest.raises(NothingToDrawError, match="has a score and a twin that holds"):
         cost_by_drift(trials(*rows(HELD, zero_grad="none")))
