@@ -13,6 +13,7 @@ discriminator's steps. Setting the gradients to None is the remedy.
 from __future__ import annotations
 
 from functools import cache
+from statistics import median
 
 import torch
 from sklearn.datasets import load_digits
@@ -59,23 +60,53 @@ def digits() -> Tensor:
     return torch.tensor(load_digits().data, dtype=torch.float32) / 16
 
 
+def score(model: nn.Module, images: Tensor) -> float:
+    """How near the mean of 500 made images comes to that of the real ones: larger is nearer.
+
+    Minus the squared distance of the two means, each of 64 pixels in 0..1; the noise is its own.
+    """
+    assert isinstance(model, Gan)
+    noise = torch.randn(500, NOISE, generator=torch.Generator().manual_seed(0))
+    return -float((model.generator(noise).mean(dim=0) - images.mean(dim=0)).square().sum())
+
+
 def train(*, set_to_none: bool, steps: int = STEPS) -> Watch:
     """Trains for ``steps`` steps, the discriminator first, and returns what watch found."""
-    torch.manual_seed(0)
-    gan, images = Gan(), digits()
-    optimizer = torch.optim.Adam(gan.parameters(), lr=2e-3, betas=(0.5, 0.999))
+    gan, optimizer = _begin(seed=0)
     with watch(gan, optimizer) as leaks:
-        for step in range(steps):
-            generators_turn = step % 2 == 1
-            gan.discriminator.requires_grad_(not generators_turn)
-            if generators_turn:
-                loss = gan.generator_loss(BATCH)
-            else:
-                loss = gan.discriminator_loss(_batch(images, step))
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=set_to_none)
+        _train(gan, optimizer, set_to_none, steps)
     return leaks
+
+
+@torch.no_grad()
+def scores(*, set_to_none: bool, seeds: int = 10) -> list[float]:
+    """The score of the generator that each of that many seeds ends with."""
+    found = []
+    for seed in range(seeds):
+        gan, optimizer = _begin(seed)
+        _train(gan, optimizer, set_to_none, STEPS)
+        found.append(score(gan, digits()))
+    return found
+
+
+def _begin(seed: int) -> tuple[Gan, torch.optim.Optimizer]:
+    torch.manual_seed(seed)
+    gan = Gan()
+    return gan, torch.optim.Adam(gan.parameters(), lr=2e-3, betas=(0.5, 0.999))
+
+
+@torch.enable_grad()
+def _train(gan: Gan, optimizer: torch.optim.Optimizer, set_to_none: bool, steps: int) -> None:
+    for step in range(steps):
+        generators_turn = step % 2 == 1
+        gan.discriminator.requires_grad_(not generators_turn)
+        if generators_turn:
+            loss = gan.generator_loss(BATCH)
+        else:
+            loss = gan.discriminator_loss(_batch(digits(), step))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=set_to_none)
 
 
 def _batch(images: Tensor, step: int) -> Tensor:
@@ -90,7 +121,7 @@ def build(seed: int) -> Workload:
     """
     gan = Gan()
     frozen = [f"discriminator.{name}" for name, _ in gan.discriminator.named_parameters()]
-    return Workload(gan, digits(), _loss, tuple(frozen))
+    return Workload(gan, digits(), _loss, tuple(frozen), score=score)
 
 
 def _loss(model: nn.Module, data: Tensor, step: int) -> Tensor:
@@ -101,7 +132,7 @@ def _loss(model: nn.Module, data: Tensor, step: int) -> Tensor:
 
 
 def main() -> None:
-    """Prints the table of leaks, then none with the remedy on."""
+    """Prints the table of leaks, then none with the remedy on, and what the leak costs."""
     for set_to_none in (False, True):
         leaks = train(set_to_none=set_to_none)
         print(f"optimizer.zero_grad(set_to_none={set_to_none})\n")
@@ -109,6 +140,9 @@ def main() -> None:
             table = leaks.table().drop_duplicates("parameter")  # the first leak of each
             print(table.to_string(index=False), end="\n\n")
         print(leaks.summary(), end="\n\n")
+    zeros, none = (median(scores(set_to_none=chosen)) for chosen in (False, True))
+    print("Distance of the made images' mean from the real ones', squared, median of ten seeds:")
+    print(f"{-zeros:.2f} with zeros, {-none:.2f} with None")
 
 
 if __name__ == "__main__":

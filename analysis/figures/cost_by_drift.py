@@ -67,7 +67,8 @@ def _shown(placed: pd.DataFrame) -> pd.DataFrame:
     never = placed["zero_grad"].astype("string") == "never"
     causes = placed["causes"].astype("string").fillna("unexplained")
     counts = causes[~never].value_counts()
-    rare = counts.index[MOST_CAUSES - 1 :] if len(counts) > MOST_CAUSES else []
+    kept = MOST_CAUSES - 1 if len(counts) > MOST_CAUSES else MOST_CAUSES
+    rare = list(counts.index[kept:])
     told = placed["finding"].where(placed["finding"].isin(_FINDINGS[:2]), _FINDINGS[2])
     panel = causes.mask(causes.isin(rare), _OTHERS).mask(never, _NEVER)
     return placed.assign(panel=panel, finding=told)[[*_TOLD, "causes", "panel"]]

@@ -60,6 +60,15 @@ def test_the_script_prints_the_table_and_then_none(name, capsys):
     assert "history" in before
     assert "-> let its grad be None, not zeros" in before
     assert "No leak" in after
+    assert "median of ten seeds" in after
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_leak_costs_is_told_by_the_workloads_own_score(name):
+    one, other = (example(name).scores(set_to_none=chosen, seeds=2) for chosen in (False, True))
+    assert one != other
+    assert example(name).scores(set_to_none=True, seeds=2) == other
+    assert example(name).build(0).score is example(name).score
 
 
 @pytest.mark.parametrize("name", NAMES)

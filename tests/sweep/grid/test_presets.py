@@ -1,6 +1,9 @@
 import json
 import re
+import runpy
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sweep.errors import UnknownNameError
@@ -9,6 +12,8 @@ from sweep.grid.spec import Spec
 from sweep.grid.spec_file import load_preset
 from sweep.optimizers import registry
 from sweep.values.words import Axis, Freeze, ZeroGrad
+
+ROOT = Path(__file__).parents[3]
 
 
 def distinct(grid, axis):
@@ -104,3 +109,11 @@ def test_every_preset_is_listed_with_one_line():
 def test_an_unknown_preset_is_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match=r"Unknown preset 'artcle'\. Did you mean article"):
         presets.text("artcle")
+
+
+def test_cost_has_the_rates_that_the_recorded_search_chose():
+    choose = runpy.run_path(str(ROOT / "results" / "choose_rates.py"))
+    chosen = choose["chosen"](pd.read_csv(choose["RATES_FILE"]))
+    spec = load_preset("cost")
+    assert {name: grid.lr for grid in spec.grid for name in grid.optimizer} == chosen
+    assert {seed for grid in spec.grid for seed in grid.seed}.isdisjoint({100, 101, 102})
