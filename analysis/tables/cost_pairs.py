@@ -95,10 +95,8 @@ class _Sides:
 
 def _rows(sweep: pd.DataFrame) -> Iterator[dict[str, object]]:
     settings = {
-        tuple(key): trials.set_index("seed")
-        for key, trials in sweep.groupby(
-            list(SETTING_KEYS), observed=True, dropna=False, sort=False
-        )
+        tuple(key): trials.set_index("seed").sort_index()  # intervals know the order
+        for key, trials in sweep.groupby(list(SETTING_KEYS), observed=True, dropna=False)
     }
     settings = {_plain(key): trials for key, trials in settings.items()}
     for key, trials in settings.items():
@@ -219,6 +217,7 @@ _COLUMNS = (
     *SETTING_KEYS,
     "remedy",
     "causes",
+    "finding",
     "seeds",
     "worse",
     "better",
@@ -234,5 +233,4 @@ _COLUMNS = (
     "p",
     "p_corrected",
     "comparisons",
-    "finding",
 )

@@ -122,3 +122,8 @@ def test_the_figure_says_how_many_cost_and_draws_each(trials):
     )
     with pytest.raises(NothingToDrawError, match="has a score and a twin that holds"):
         cost_by_drift(trials(*rows(HELD, zero_grad="none")))
+
+
+def test_the_order_of_trials_changes_no_interval(trials):
+    rows = pair((-0.3, -0.2, 0.1, -0.25, -0.32, 0.04, -0.28, -0.1))
+    pd.testing.assert_frame_equal(cost(trials(*rows)), cost(trials(*rows[::-1])))
