@@ -183,12 +183,16 @@ def test_of_two_workers_one_that_is_killed_costs_a_second_run_of_one_trial(tmp_p
 
     outcomes = Runner(2, run_trial=run_trial).run(map(planned, range(400)))
     first = [next(outcomes) for _ in range(100)]
-    workers()[0].kill()
+    killed = workers()[0]
+    killed.kill()
     rest = list(outcomes)
     assert seeds([*first, *rest]) == list(range(400))
     assert {outcome.verdict for outcome in rest} == {Verdict.HOLDS}
-    runs = sum(len(notes.read_text().splitlines()) for notes in tmp_path.iterdir())
-    assert runs <= 401
+    # At the end a worker with nothing to do takes what waits for the other, which may just have
+    # begun it: that second run is not the killed one's.
+    ran_by = [notes.read_text().split() for notes in tmp_path.iterdir()]
+    again = [pids for pids in ran_by if str(killed.pid) in pids and len(pids) > 1]
+    assert len(again) <= 1
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

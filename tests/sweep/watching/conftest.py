@@ -46,6 +46,7 @@ def train():
 
 @pytest.fixture(autouse=True)
 def no_watch_is_left_over():
+    gc.freeze()  # what is there by now, half a million objects of libraries, is not looked at
     yield
     gc.collect()
     from sweep.watching import session
