@@ -242,11 +242,10 @@ class Findings:
         """The record of that pair, empty at first."""
         return self.records.setdefault((optimizer, parameter), Record())
 
-    def rename(self, optimizer: int, parameter: str, name: str) -> None:
-        """Gives the record of that pair, if there is one, to ``name``."""
-        record = self.records.pop((optimizer, parameter), None)
-        if record is not None:
-            self.records[optimizer, name] = record
+    def rename(self, optimizer: int, names: Mapping[str, str]) -> None:
+        """Gives the records of that optimizer's parameters, by name, their new names."""
+        found = {new: self.records.pop((optimizer, old), None) for old, new in names.items()}
+        self.records |= {(optimizer, new): each for new, each in found.items() if each}
 
     def keep(self, record: Record, leak: Leak) -> None:
         """Keeps a leak if there is room for it; the first of a record always."""

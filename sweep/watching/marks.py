@@ -80,8 +80,8 @@ class Marks:
         """Lets go of every mark."""
         self._of.clear()
 
-    def update(self, tensors: Sequence[Tensor], *, trusted: bool) -> Moves:
-        """Marks the tensors anew and says which moved since they were marked.
+    def update(self, tensors: Sequence[Tensor], *, trusted: bool, anew: bool = True) -> Moves:
+        """Says which of the tensors moved since they were marked, and marks them ``anew``.
 
         One that has no mark yet has not moved. With ``trusted``, a large one whose sample and
         version counter are as they were is taken to have kept still.
@@ -93,7 +93,9 @@ class Marks:
         moved, unseen, remade = set(), set(), set()
         for key, each in now.items():
             old = self._of.get(key)
-            self._of[key] = new = each.mark(old)
+            new = each.mark(old)
+            if anew or old is None:
+                self._of[key] = new
             if old is None:
                 continue
             if old.layout != new.layout:

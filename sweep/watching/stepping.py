@@ -148,16 +148,24 @@ class Stepping:
 
         def look_late(with_call: Call) -> None:
             self._shared.guard.step(self._note_moves, self.held)
-            look(with_call)
+            if not self._so_far.moved or not self._wraps:
+                look(with_call)
 
         if has_closure(*call):
             return listening(*call, look_late)
         look(call)
         return None
 
-    def ends(self, *, worked: bool) -> None:
+    def reaches_inside(self, inner: Optimizer, call: Call) -> None:
+        """Looks at the grads again where a closure has brought others since, as SAM's does."""
+        is_current = self._cases is not None and self._looked_at == self._shared.arrivals.clock
+        if not is_current and not has_closure(*call):
+            self._shared.guard.step(self._note_moves, self.held)
+            self._shared.guard.step(lambda: self._look(inner, call), self.held)
+
+    def ends(self, *, worked: bool, late: bool) -> None:
         """Judges what has moved."""
-        self._shared.guard.step(lambda: self._end(worked=worked), self.held)
+        self._shared.guard.step(lambda: self._end(worked=worked, late=late), self.held)
         self._cases = None
 
     def _begin(self) -> None:
@@ -202,10 +210,12 @@ class Stepping:
 
     def _note_moves(self) -> None:
         """Notes what a step has moved before its closure brought the gradients."""
-        self._so_far = self._mark(trusted=self._trusted)
+        self._so_far = self._mark(trusted=self._trusted, anew=False)
 
-    def _end(self, *, worked: bool) -> None:
-        moves = self._so_far.joined(self._mark(trusted=self._trusted))
+    def _end(self, *, worked: bool, late: bool) -> None:
+        if late and self._cases is None:
+            return  # it raised before its grads could be looked at
+        moves = self._mark(trusted=self._trusted)
         if not worked and not moves.moved:
             return  # a wrapper that had nothing to do, as between accumulated batches
         if self._cases is None:
@@ -215,7 +225,7 @@ class Stepping:
         explained_first = sorted(cases, key=lambda each: not self._rehearsals.has(each.parameter))
         for case in explained_first:
             self._shared.guard.one(case.parameter, partial(self._judge, case, moves))
-        self._leave_grads()
+        self._leave_grads(self._looked_at if late else None)
         self._rehearsals.forget()
         self._copies = {
             key: copy
@@ -356,14 +366,19 @@ class Stepping:
             subjects, self._grads.states, lambda one, other: one | other, {}
         )
 
-    def _mark(self, *, trusted: bool) -> Moves:
-        marks = self._shared.marks
-        return self._shared.guard.all(
-            self.held, lambda tensors: marks.update(tensors, trusted=trusted), Moves.joined, Moves()
-        )
+    def _mark(self, *, trusted: bool, anew: bool = True) -> Moves:
+        def update(tensors: list[Tensor]) -> Moves:
+            return self._shared.marks.update(tensors, trusted=trusted, anew=anew)
 
-    def _leave_grads(self) -> None:
-        self._shared.guard.all(self.held, self._grads.leave, lambda one, _: one, None)
+        return self._shared.guard.all(self.held, update, Moves.joined, Moves())
+
+    def _leave_grads(self, ended: int | None) -> None:
+        leave = partial(self._grads.leave, ended=ended)
+        self._shared.guard.all(self.held, leave, lambda one, _: one, None)
+
+    @property
+    def _wraps(self) -> bool:
+        return len(self.family.hooked) > 1
 
     @property
     def _trusted(self) -> bool:
