@@ -127,7 +127,8 @@ def _each(
 
 def _nonzero_in_each(rows: Tensor) -> Tensor:
     if rows.dtype in _NORMED:  # several times as fast as to count, and that as any()
-        return torch.linalg.vector_norm(rows, ord=0, dim=1).bool()
+        elements: Tensor = torch.linalg.vector_norm(rows, ord=0, dim=1)
+        return elements.bool()
     return rows.count_nonzero(dim=1).bool()
 
 
