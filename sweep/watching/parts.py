@@ -36,6 +36,11 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     return (tensor.detach(),)
 
 
+def elements_here(tensor: Tensor) -> int:
+    """How many elements of the tensor this process holds."""
+    return tensor.numel() if tensor.is_meta else sum(part.numel() for part in parts(tensor))
+
+
 def values_of(tensor: Tensor) -> tuple[Tensor, ...]:
     """The same of a grad, without the indices of a sparse one."""
     found = parts(tensor)

@@ -19,7 +19,7 @@ from sweep.watching.guard import Guard
 from sweep.watching.marks import Marks, Moves
 from sweep.watching.meant import Wish
 from sweep.watching.movement import Movement, movement
-from sweep.watching.parts import one_part, parts
+from sweep.watching.parts import elements_here, one_part, parts
 from sweep.watching.rehearsals import NOT_ASKED, Doubtful, Rehearsals
 from sweep.watching.roster import Roster, Subject
 from sweep.watching.states import UNREACHED, Grads, State
@@ -194,7 +194,7 @@ class Stepping:
     def _take_up(self, subject: Subject, state: State, inner: Optimizer) -> None:
         """Makes a case of a parameter, unless this process holds nothing of it."""
         parameter = subject.parameter
-        if not any(part.numel() for part in parts(parameter)):
+        if not elements_here(parameter) and not parameter.is_meta:
             return
         case = self._case(subject, state)
         if case.matters and id(parameter) in self._groups:
@@ -304,7 +304,8 @@ class Stepping:
             moved = found.change.moved
         self._experience.note(case.parameter, case.circumstances, moved=moved)
         fared = record.still if case.still else record.zeros
-        fared.add(self._step, moved=moved, change=None if found is None else found.change)
+        change = None if found is None else found.change
+        fared.add(self._step, case.found, moved=moved, change=change)
         if record.state is None or (case.still and moved and fared.moved == 1):
             record.state, record.in_part = case.found, case.where is not None
             record.by_hand = case.state is State.LEFT_ZEROS and self._grads.came(case.parameter)
@@ -349,7 +350,7 @@ class Stepping:
         if found.causes is None:
             found = replace(found, despite_none=case.state is State.NONE)
         if found.causes is not None or record.explanation is None:
-            record.explanation = found
+            record.explanation, record.explained_step = found, self._step
             return found
         return None
 
