@@ -204,9 +204,9 @@ class _Plan:
             by_device.setdefault(each.device, []).append(index)
         host: dict[int, np.ndarray] = {}
         for indices in by_device.values():
-            together = torch.cat([found[index] for index in indices]).cpu().numpy()
-            ends = np.cumsum([len(found[index]) for index in indices])[:-1]
-            host |= zip(indices, np.split(together, ends), strict=True)
+            waiting = torch.cat([found[index] for index in indices]).cpu().numpy()
+            for index in indices:
+                host[index], waiting = waiting[: len(found[index])], waiting[len(found[index]) :]
         return [host[index] for index in range(len(found))]
 
 
