@@ -117,7 +117,9 @@ class Case:
     @property
     def found(self) -> State:
         """What the step finds in what is to keep still, or else in the whole grad."""
-        return min(self.quiet, key=list(State).index) if self.quiet else self.state
+        if len(self.quiet) > 1:
+            return min(self.quiet, key=list(State).index)
+        return next(iter(self.quiet), self.state)
 
     def put_in(self, circumstances: Circumstances) -> None:
         """Says what the circumstances are."""

@@ -5,7 +5,7 @@ Small parameters of one kind are copied and compared together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -28,13 +28,14 @@ class Copies:
     @property
     def held_bytes(self) -> int:
         """The size of the copies that are held now."""
-        stacks = {id(stack): stack for stack, _ in self._stacked.values()}
-        alone = sum(part.nbytes for copy in self._alone.values() for part in copy)
-        return alone + sum(stack.before.nbytes for stack in stacks.values())
+        stacked = sum(stack.before[index].nbytes for stack, index in self._stacked.values())
+        return stacked + sum(part.nbytes for copy in self._alone.values() for part in copy)
 
     def make(self, of: Iterable[Case], guard: Guard, *, by_row: bool) -> None:
         """Copies the parameters as they are now, and lets go of other copies."""
-        held, self._alone, self._stacked = self._alone, {}, {}
+        held, self._alone = self._alone, {}
+        stacks, self._stacked = {stack for stack, _ in self._stacked.values()}, {}
+        room = {stack.key: stack.before for stack in stacks}
         kinds: dict[object, list[Tensor]] = {}
         for case in of:
             parameter = case.parameter
@@ -45,13 +46,13 @@ class Copies:
             else:
                 guard.one(parameter, lambda p=parameter: self._copy(p, held))  # type: ignore[misc]
         for tensors in kinds.values():
-            stack = _Stack(tensors)
+            stack = _Stack(tensors, room)
             self._stacked |= {id(each): (stack, i) for i, each in enumerate(tensors)}
 
     def keep_only(self, moved: frozenset[int]) -> None:
         """Lets go of the copies of other parameters than those, which may serve again."""
         self._alone = {key: copy for key, copy in self._alone.items() if key in moved}
-        self._stacked = {}
+        self._stacked = {key: place for key, place in self._stacked.items() if key in moved}
 
     def let_go(self) -> None:
         """Lets go of every copy."""
@@ -85,15 +86,22 @@ class Copies:
 class _Stack:
     """A copy of small tensors of one shape, type and device; ``before[i]`` is one of them."""
 
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self.before = torch.stack(list(tensors))
+    def __init__(self, tensors: list[Tensor], room: Mapping[tuple[int, ...], Tensor]) -> None:
+        """Copies them into the ``room`` that the same ones had, if they did."""
+        self.key = tuple(map(id, tensors))
         self._tensors = tensors
+        out = room.get(self.key)
+        fits = out is not None and (out.dtype, out.shape[1:]) == (
+            tensors[0].dtype,
+            tensors[0].shape,
+        )
+        self.before = torch.stack(tensors, out=out if fits else None)
         self._changes: list[Change] | None = None
 
     def changes(self) -> list[Change] | None:
         """How far each has moved; None if they are not alike any more."""
         if self._changes is None and all(map(self._is_alike, self._tensors)):
-            self._changes = changes_along(self.before, torch.stack(list(self._tensors)))
+            self._changes = changes_along(self.before, torch.stack(self._tensors))
         return self._changes
 
     def _is_alike(self, tensor: Tensor) -> bool:
