@@ -95,7 +95,7 @@ class Observation:
             stepping.let_go()
         self._marks.forget_all()
         self._roster.let_go()
-        self._families = []
+        self._families, self._steppings = [], []
 
     def settle(self) -> None:
         """Judges a step that raised, which no hook tells of."""
