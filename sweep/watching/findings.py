@@ -206,6 +206,11 @@ class Record:
     explanation: Cause | None = None
     explained_step: int | None = None
 
+    @property
+    def is_explained(self) -> bool:
+        """Whether it is known why it moved."""
+        return self.explanation is not None and self.explanation.causes is not None
+
     def measurement(self, *, finite: bool) -> Measurement:
         """The sums as the database keeps them; steps with a gradient were not measured."""
         return Measurement(
@@ -240,7 +245,10 @@ class Findings:
 
     def record(self, optimizer: int, parameter: str) -> Record:
         """The record of that pair, empty at first."""
-        return self.records.setdefault((optimizer, parameter), Record())
+        found = self.records.get((optimizer, parameter))
+        if found is None:
+            found = self.records[optimizer, parameter] = Record()
+        return found
 
     def rename(self, optimizer: int, names: Mapping[str, str]) -> None:
         """Gives the records of that optimizer's parameters, by name, their new names."""

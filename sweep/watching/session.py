@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sweep.errors import LeakError, MisuseError, UnknownNameError
 from sweep.watching.advice import Loop
+from sweep.watching.cases import Question
 from sweep.watching.findings import Leak
 from sweep.watching.meant import Frozen, Wish
 from sweep.watching.observation import Observation, families_of
 from sweep.watching.roster import Roster, Watchable
 from sweep.watching.sentences import failure_message, summary
-from sweep.watching.stepping import Question
 
 if TYPE_CHECKING:
     import pandas as pd
