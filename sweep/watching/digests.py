@@ -150,7 +150,7 @@ def words(rows: Tensor) -> Tensor:
     plain = bits(_real(rows)).reshape(len(rows), -1).contiguous()
     size = plain.element_size()
     if plain.shape[1] * size % _WORD or plain.storage_offset() * size % _WORD:
-        return plain.to(torch.int64)
+        return plain.long()
     return plain.view(torch.int64)
 
 

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from sweep.errors import MisuseError
 from sweep.watching.advice import Loop
 from sweep.watching.arrivals import Arrivals
+from sweep.watching.cases import Question
 from sweep.watching.elsewhere import Elsewhere
 from sweep.watching.families import Family
 from sweep.watching.findings import Findings
@@ -24,7 +25,7 @@ from sweep.watching.ledger import Ledger
 from sweep.watching.marks import Marks
 from sweep.watching.roster import Roster, Subject
 from sweep.watching.sentences import Account
-from sweep.watching.stepping import Question, Shared, Stepping
+from sweep.watching.stepping import Shared, Stepping
 
 
 class Observation:
@@ -111,7 +112,7 @@ class Observation:
         names = [family.name for family in self._families]
         steps = self.findings.steps or [0] * len(names)
         entries = ledger.entries(self._arrivals, self._elsewhere)
-        return Account(entries, tuple(zip(names, steps, strict=True)))
+        return Account(entries, tuple(zip(names, steps, strict=True)), self.loop)
 
     def facts(self) -> dict[tuple[int, str], Facts]:
         """What is recorded of the optimizers' settings, by optimizer and parameter."""
@@ -133,6 +134,8 @@ class Observation:
                 wish.refresh(self._roster)
             self._let_go_of_what_left()
             self._listen()
+            for stepping in self._steppings:
+                stepping.model_changed()
             self._elsewhere.refresh()
         self._look_elsewhere()
 
