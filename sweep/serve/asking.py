@@ -16,23 +16,26 @@ from pathlib import Path
 
 from sweep.errors import QueryRefusedError, SystemLimitError
 from sweep.serve import answering
-from sweep.serve.answering import Answer, Question
+from sweep.serve.answering import SqlAnswer, SqlQuestion
 from sweep.store.result import timed_out
 
 GRACE_S = 1.0  # for SQLite to end by itself, and for the answer to come over
 START_S = 10.0  # for a process to begin
 _ROOT = str(Path(__file__).parents[2])
-_ANSWER = f"import sys; sys.path.append(sys.argv[3]); from {answering.__name__} import main; main()"
+_BEGIN = (
+    f"import sys; sys.path.append(sys.argv[3]); "
+    f"from {answering.__name__} import answer_questions; answer_questions()"
+)
 
 
 class Asker:
-    """Processes that answer questions about the database ``url``. For several threads."""
+    """Processes that ask the database at the path ``db``. For several threads."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, db: str) -> None:
+        self._db = db
         self._idle: list[_Process] = []
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: SqlQuestion) -> SqlAnswer:
         """The answer. Raises what `answering.answer` does, and QueryRefusedError at its limit.
 
         Raises SystemLimitError where the system has no process for it.
@@ -40,7 +43,7 @@ class Asker:
         try:
             process = self._idle.pop()
         except IndexError:
-            process = _Process(self._url)
+            process = _Process(self._db)
         try:
             answer = process.asked(question)
         except BaseException:
@@ -58,12 +61,12 @@ class Asker:
 
 
 class _Process:
-    def __init__(self, url: str) -> None:
+    def __init__(self, db: str) -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             # -P: no module of the current folder is taken for one of Python's. A session of its
             # own: Ctrl-C is for the page, which ends it.
-            command = [sys.executable, "-P", "-c", _ANSWER, str(theirs.fileno()), url, _ROOT]
+            command = [sys.executable, "-P", "-c", _BEGIN, str(theirs.fileno()), db, _ROOT]
             try:
                 self._process = subprocess.Popen(  # noqa: S603  # our own code
                     command,
@@ -80,14 +83,14 @@ class _Process:
             self.kill()
             raise timed_out(START_S)
 
-    def asked(self, question: Question) -> Answer | Exception:
+    def asked(self, question: SqlQuestion) -> SqlAnswer | Exception:
         """What it answers, or the exception that this ended in. Raises QueryRefusedError."""
         try:
             self._connection.recv()  # that it is ready
             self._connection.send(question)
             if not self._connection.poll(question.limit_s + GRACE_S):
                 raise timed_out(question.limit_s)
-            answer: Answer | Exception = self._connection.recv()
+            answer: SqlAnswer | Exception = self._connection.recv()
         except (EOFError, ConnectionError) as error:
             raise QueryRefusedError("The query took more than the process that ran it.") from error
         return answer

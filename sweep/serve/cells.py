@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sweep.store.url import DatabaseUrl
 from sweep.values.words import Verdict
 
 _DEFAULT_PATH = "results/sweep.db"
@@ -68,9 +67,8 @@ def sweep_address(number: int, name: str) -> str:
     return f"/sweep/{quote(name, safe='')}" if plain else f"/sweep/~{number}"
 
 
-def db_option(url: DatabaseUrl) -> str:
-    """What a command needs to find the database: nothing where it finds it by itself."""
-    path = url.text.removeprefix("sqlite:///")
+def db_option(path: str) -> str:
+    """What a command needs to find the database there: nothing where it finds it by itself."""
     return "" if path == _DEFAULT_PATH else f" --db {shlex.quote(path)}"
 
 

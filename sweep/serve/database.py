@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from datasette.database import Database, QueryInterrupted, Results
 
 from sweep.errors import QueryRefusedError
-from sweep.serve.answering import Question
+from sweep.serve.answering import SqlQuestion
 from sweep.serve.asking import GRACE_S, START_S, Asker
 from sweep.serve.places import Places
 from sweep.store.revision import VERSION_TABLE
@@ -48,7 +48,7 @@ class ReadOnlyDatabase(Database):  # type: ignore[misc]  # Datasette has no type
         self.pages = Places(AT_ONCE)
         self.reports = Places(1)
         self._queries = Places(AT_ONCE)
-        self._asker = Asker(url.text)
+        self._asker = Asker(str(path))
 
     def connect(self, write: bool = False, limit_s: float | None = None) -> sqlite3.Connection:
         """A connection that the caller closes, whose statements end after ``limit_s`` seconds.
@@ -87,7 +87,9 @@ class ReadOnlyDatabase(Database):  # type: ignore[misc]  # Datasette has no type
         """
         limit_ms = min(custom_time_limit or self.ds.sql_time_limit_ms, self.ds.sql_time_limit_ms)
         most = self.ds.max_returned_rows + (self.ds.max_returned_rows == page_size)
-        question = Question(sql, params or {}, most + 1 if truncate else None, limit_ms / 1000)
+        # A copy: Datasette's own mapping holds the whole request.
+        given = dict(params.items()) if isinstance(params, Mapping) else params or {}
+        question = SqlQuestion(sql, given, most + 1 if truncate else None, limit_ms / 1000)
         try:
             answer = await self._queries.answer(
                 partial(self._asker.ask, question), limit_s=question.limit_s + GRACE_S + START_S

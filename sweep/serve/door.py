@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -49,10 +50,14 @@ def guarded(app: App) -> App:
             await app(scope, receive, send)
             return
         refused = _refused(scope)
-        if refused is None:
-            await app(scope, receive, _told_what_it_may(send))
-        else:
+        if refused is not None:
             await _answer(_told_what_it_may(send), *refused)
+            return
+        try:
+            await app(scope, receive, _told_what_it_may(send))
+        except Exception as error:  # a mistake in the program, told here alone
+            traceback.print_exception(error)
+            raise
 
     return behind_door
 

@@ -31,7 +31,7 @@ SETTINGS = {
 }
 """What differs from Datasette's own settings. Anyone on this machine may run SQL that reads."""
 
-GRACE_S = 10  # for what is being answered when the page is closed
+_GRACE_S = 10  # for what is being answered when the page is closed
 _WAITING = 64
 
 
@@ -129,12 +129,12 @@ def _run(page: Datasette, listening: socket.socket) -> None:
     from sweep.serve.door import guarded
 
     # At its end it lets running queries finish, which their time limit sees to; a second
-    # Ctrl-C does not wait. What is no HTTP is refused without a word.
+    # Ctrl-C does not wait. What is no HTTP, and what is cut off then, ends without a word.
     config = uvicorn.Config(
         guarded(page.app()),
-        log_level="error",
+        log_level="critical",
         access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=_GRACE_S,
         server_header=False,
     )
     try:

@@ -11,11 +11,11 @@ from sweep.store.activity import Activity, activity
 from sweep.store.query import SweepStatus
 from sweep.values.words import Verdict
 
-MOST_AT_ONCE = 50
+MOST_ON_A_PAGE = 50
 _QUIET = timedelta(minutes=1)
 
 
-class State(StrEnum):
+class SweepState(StrEnum):
     """What has become of a sweep."""
 
     RUNNING = "running"
@@ -37,7 +37,7 @@ class Glance:
     """
 
     status: SweepStatus
-    state: State
+    state: SweepState
     address: str
     begun: str
     last: str
@@ -54,7 +54,7 @@ def glance(url: str, status: SweepStatus) -> Glance:
     """The sweep of that status at a glance. Reads only; raises as `activity` does."""
     now = activity(url, status.id)
     state = _state(status, now)
-    goes_on = state is State.RUNNING and now.a_second
+    goes_on = state is SweepState.RUNNING and now.a_second
     return Glance(
         status=status,
         state=state,
@@ -65,15 +65,15 @@ def glance(url: str, status: SweepStatus) -> Glance:
     )
 
 
-def _state(status: SweepStatus, now: Activity) -> State:
+def _state(status: SweepStatus, now: Activity) -> SweepState:
     running = now.running
     if running is None:  # the system cannot tell
         running = now.last_at is not None and datetime.now(UTC) - now.last_at < _QUIET
     if running:
-        return State.RUNNING
+        return SweepState.RUNNING
     if status.remaining == 0:
-        return State.COMPLETE
-    return State.INTERRUPTED if status.done + status.failed else State.PLANNED
+        return SweepState.COMPLETE
+    return SweepState.INTERRUPTED if status.done + status.failed else SweepState.PLANNED
 
 
 def _minute(moment: datetime) -> str:

@@ -12,26 +12,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial, wraps
-from pathlib import Path
-from sqlite3 import Connection, Row
+from sqlite3 import Connection
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from datasette import Response, hookimpl
-from datasette.utils.asgi import NotFound
+from datasette.views.base import DatasetteError
 from markupsafe import Markup
 
 from analysis.exceptions import UnknownChoiceError
 from sweep.serve.cells import cell, db_option, query_string, sweep_address
+from sweep.serve.database import ReadOnlyDatabase
 from sweep.serve.metadata import DATABASE, TITLE
-from sweep.serve.overview import MOST_AT_ONCE, Glance, State, glance
+from sweep.serve.overview import MOST_ON_A_PAGE, Glance, SweepState, glance
 from sweep.serve.queries import QUERIES
 from sweep.serve.summary_rows import summary_rows
-from sweep.serve.trial_card import compared, trial_card
+from sweep.serve.trial_card import side_by_side, trial_card
 from sweep.serve.trial_list import A_PAGE, COLUMNS, FILTERS, listed_trials
 from sweep.store.query import no_such_sweep, sweep_status
-from sweep.store.sqlite_reader import read_only_connection
-from sweep.store.url import DatabaseUrl
 
 LIMIT_S = 20.0
 REPORT_LIMIT_S = 120.0  # figures are drawn for it
@@ -50,8 +48,7 @@ Made: TypeAlias = Any
 class Asked:
     """What a page was asked for: names in its address, its arguments, and the database."""
 
-    url: DatabaseUrl
-    path: Path
+    database: ReadOnlyDatabase
     names: Mapping[str, str]
     args: Mapping[str, Sequence[str]]
 
@@ -74,36 +71,40 @@ class Asked:
 
     def connection(self) -> Connection:
         """A connection for reading, which the caller closes."""
-        connection = read_only_connection(self.url, self.path, timeout_s=LIMIT_S)
-        connection.row_factory = Row
+        connection: Connection = self.database.connect(limit_s=LIMIT_S)
         return connection
 
+    @property
+    def db(self) -> str:
+        """The database as readers take it: its path, in which nothing has another meaning."""
+        return str(self.database.file)
+
     def glance(self) -> Glance:
-        """The sweep that the address names. Raises NotFound, with the nearest names."""
-        name, statuses = self.names["sweep"], sweep_status(self.url.text)
+        """The sweep that the address names. Raises DatasetteError, with the nearest names."""
+        name, statuses = self.names["sweep"], sweep_status(self.db)
         for status in statuses:
             if name in (status.name, f"~{status.id}"):
-                return glance(self.url.text, status)
-        raise NotFound(no_such_sweep(name[:200], [status.name for status in statuses]))
+                return glance(self.db, status)
+        raise _not_there(no_such_sweep(name[:200], [status.name for status in statuses]))
 
 
-def front(asked: Asked) -> Made:
+def _front(asked: Asked) -> Made:
     """The sweeps, newest first."""
-    statuses = sweep_status(asked.url.text)[::-1]
+    statuses = sweep_status(asked.db)[::-1]
     begin = asked.number("from", 1) - 1
-    shown = [glance(asked.url.text, each) for each in statuses[begin : begin + MOST_AT_ONCE]]
-    runs = any(each.state is State.RUNNING for each in shown)
+    shown = [glance(asked.db, each) for each in statuses[begin : begin + MOST_ON_A_PAGE]]
+    runs = any(each.state is SweepState.RUNNING for each in shown)
     return "sweeps.html", {
         "question": TITLE,
         "sweeps": shown,
         "more": max(0, len(statuses) - begin - len(shown)),
-        "next": begin + 1 + MOST_AT_ONCE,
+        "next": begin + 1 + MOST_ON_A_PAGE,
         "queries": QUERIES,
         "follow": FOLLOW_S if runs else FOLLOW_IDLE_S,
     }
 
 
-def of_sweep(asked: Asked) -> Made:
+def _of_sweep(asked: Asked) -> Made:
     """One sweep: how far it is, and what there is about it."""
     from analysis.tables import SUMMARIES
 
@@ -112,27 +113,27 @@ def of_sweep(asked: Asked) -> Made:
     return "sweep.html", {**_about(asked.glance()), "summaries": summaries, "queries": queries}
 
 
-def summary(asked: Asked) -> Made:
+def _summary(asked: Asked) -> Made:
     """A summary table of a sweep, filtered and sorted; or as a file."""
     from analysis.formats import FileFormat, written
     from analysis.tables import SUMMARIES, summary_of
 
     about, name = _about(asked.glance()), asked.names["table"]
     if name not in SUMMARIES:
-        raise NotFound(str(UnknownChoiceError("table", name, tuple(SUMMARIES))))
-    made = summary_of(name, asked.url.text, about["name"])
-    rows = made.table(asked.url.text, about["name"])
+        raise _not_there(str(UnknownChoiceError("table", name, tuple(SUMMARIES))))
+    made = summary_of(name, asked.db, about["name"])
+    rows = made.table(asked.db, about["name"])
     if (file := asked.arg("format")) in _FILES:
         text = written(rows, name, made.caption, FileFormat(file)).decode()
         return Response(text, content_type="text/plain; charset=utf-8")
     order = asked.order()
     table = summary_rows(rows, name, made.caption, asked.wanted(), **order)
-    command = f"leaksweep table {name} {shlex.quote(about['name'])}{db_option(asked.url)}"
+    command = f"leaksweep table {name} {shlex.quote(about['name'])}{db_option(asked.db)}"
     more = {"command": command, "formats": _FILES, "wanted": asked.wanted(), **order}
     return "summary.html", {**about, **more, "summary": made, "table": table}
 
 
-def trials(asked: Asked) -> Made:
+def _trials(asked: Asked) -> Made:
     """The trials of a sweep."""
     found, order, page = asked.glance(), asked.order(), asked.number("page", 1)
     if order["sort"] not in COLUMNS:
@@ -143,38 +144,42 @@ def trials(asked: Asked) -> Made:
     return "trials.html", {**_about(found), **more, **order, "trials": listed}
 
 
-def trial(asked: Asked) -> Made:
+def _trial(asked: Asked) -> Made:
     """One trial's card."""
     text = asked.names["trial"]
     with closing(asked.connection()) as connection:
-        card = trial_card(connection, int(text), db_option(asked.url)) if _is_id(text) else None
+        card = trial_card(connection, int(text), db_option(asked.db)) if _is_id(text) else None
         if card is None:
-            raise NotFound(_no_such_trial(text, connection))
+            raise _not_there(_no_such_trial(text, connection))
     return "trial.html", {"card": card, "address": sweep_address(card.sweep_id, card.sweep)}
 
 
-def compare(asked: Asked) -> Made:
+def _compare(asked: Asked) -> Made:
     """Trials side by side."""
     ids = [int(text) for text in asked.args.get("trial", ()) if _is_id(text)][:MOST_COMPARED]
     with closing(asked.connection()) as connection:
-        lines = compared(connection, ids)
+        lines = side_by_side(connection, ids)
     if not lines:
-        raise NotFound("Tick trials in a list of them, and they are compared here.")
+        raise _not_there("Tick trials in a list of them, and they are compared here.")
     return "compare.html", {"lines": lines}
 
 
-def report(asked: Asked) -> Made:
+def _report(asked: Asked) -> Made:
     """The sweep's report, made anew."""
     from analysis.report.content import sections
     from analysis.report.page import page
 
-    text = page(sections(asked.url.text, asked.glance().status.name))
+    text = page(sections(asked.db, asked.glance().status.name))
     return Response.html(text, headers={"content-security-policy": REPORT_POLICY})
 
 
 def _about(found: Glance) -> Context:
-    follow = FOLLOW_S if found.state is State.RUNNING else None
+    follow = FOLLOW_S if found.state is SweepState.RUNNING else None
     return {"glance": found, "name": found.status.name, "follow": follow}
+
+
+def _not_there(message: str) -> DatasetteError:
+    return DatasetteError(message, status=404)  # a NotFound is first sent to another address
 
 
 def _is_id(text: str) -> bool:
@@ -190,13 +195,13 @@ def _no_such_trial(text: str, connection: Connection) -> str:
 
 
 PAGES: Mapping[str, tuple[Callable[[Asked], Made], float]] = {
-    r"/$": (front, LIMIT_S),
-    r"/compare$": (compare, LIMIT_S),
-    r"/trial/(?P<trial>[^/]+)$": (trial, LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)$": (of_sweep, LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)/trials$": (trials, LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)/report$": (report, REPORT_LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)/(?P<table>[^/]+)$": (summary, LIMIT_S),
+    r"/$": (_front, LIMIT_S),
+    r"/compare$": (_compare, LIMIT_S),
+    r"/trial/(?P<trial>[^/]+)$": (_trial, LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)$": (_of_sweep, LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)/trials$": (_trials, LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)/report$": (_report, REPORT_LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)/(?P<table>[^/]+)$": (_summary, LIMIT_S),
 }
 """Every page by its address, with the seconds that it may take."""
 
@@ -237,8 +242,8 @@ def _view(make: Callable[[Asked], Made], limit_s: float) -> Callable[..., Any]:
         database = datasette.get_database(DATABASE)
         names = {name: unquote(text) for name, text in request.url_vars.items()}
         args = {name: request.args.getlist(name) for name in request.args}
-        asked = Asked(database.url, database.file, names, args)
-        places = database.reports if make is report else database.pages
+        asked = Asked(database, names, args)
+        places = database.reports if make is _report else database.pages
         made = await places.answer(partial(make, asked), limit_s=limit_s)
         if isinstance(made, Response):
             return made

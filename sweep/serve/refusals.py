@@ -37,11 +37,12 @@ _INTERRUPTED = "The query was stopped, as it took longer than queries may."
 def handle_exception(datasette: Any, request: Any, exception: Exception) -> Awaitable[Any]:
     """The answer to a request that raised, as JSON where JSON was asked for."""
     status, message = _told(exception)
-    near = []
-    if isinstance(exception, NotFound) and not request.path.startswith(("/sweep/", "/trial/")):
+    near: list[str] = []
+    if isinstance(exception, NotFound):
         near = nearest(request.path, _ADDRESSES)
         said = f" Did you mean {' or '.join(near)}?" if near else ""
-        message = f"There is no page {request.path[:200]!r}.{said}"
+        named = f"There is no page {request.path[:200]!r}." if message == "404" else message
+        message = f"{named}{said}"
     return _answer(datasette, request, status, message, near)
 
 

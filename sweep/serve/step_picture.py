@@ -15,13 +15,14 @@ WIDTH, HEIGHT = 640, 220
 _LEFT, _RIGHT, _TOP, _BASE, _STRIP = 52, 632, 10, 176, 192
 _MOST_STEPS = 100_000  # that are read
 _MOST_MARKS = 600  # of each kind: more lie on each other
+_Axis = Callable[[float], float]
 _STEPS = """
 SELECT step, frozen, loss, moved, max_change FROM step WHERE trial_id = ? ORDER BY step LIMIT ?
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StepMark:
     """A step: where it stands, what it was (``leak``, ``moved`` or ``still``), and its words."""
 
     x: float
@@ -42,7 +43,7 @@ class StepPicture:
         words: what is to be seen, as one sentence.
     """
 
-    marks: list[Mark]
+    marks: list[StepMark]
     loss: str
     ticks: list[tuple[float, str]]
     first: int
@@ -78,7 +79,7 @@ def step_picture(connection: sqlite3.Connection, trial_id: int) -> StepPicture |
     )
 
 
-def _mark(row: sqlite3.Row, across: Callable[[float], float], up: Callable[[float], float]) -> Mark:
+def _mark(row: sqlite3.Row, across: _Axis, up: Callable[[float], float]) -> StepMark:
     size, frozen, moved = row["max_change"], bool(row["frozen"]), bool(row["moved"])
     kind = "leak" if frozen and moved else "moved" if moved else "still"
     y = up(math.log10(size)) if moved and _is_size(size) else float(_TOP if moved else _STRIP)
@@ -90,7 +91,7 @@ def _mark(row: sqlite3.Row, across: Callable[[float], float], up: Callable[[floa
         else "still"
     )
     words = f"step {row['step']}, {'frozen' if frozen else 'attached'}: {did}"
-    return Mark(round(across(row["step"]), 1), round(y, 1), kind, words)
+    return StepMark(round(across(row["step"]), 1), round(y, 1), kind, words)
 
 
 def _is_size(value: object) -> bool:
@@ -111,7 +112,7 @@ def _size(row: sqlite3.Row) -> float:
     return row["max_change"] if isinstance(row["max_change"], float) else 0.0
 
 
-def _line(steps: Sequence[sqlite3.Row], across: Callable[[float], float]) -> str:
+def _line(steps: Sequence[sqlite3.Row], across: _Axis) -> str:
     known = [row for row in steps if _is_size(row["loss"])]
     if len(known) < 2:
         return ""
@@ -121,7 +122,7 @@ def _line(steps: Sequence[sqlite3.Row], across: Callable[[float], float]) -> str
     return " ".join(f"{across(row['step']):.1f},{up(loss):.1f}" for row, loss in places)
 
 
-def _axis(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+def _axis(low: float, high: float, start: float, end: float) -> _Axis:
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 

@@ -98,7 +98,9 @@ def trial_card(connection: sqlite3.Connection, trial_id: int, db: str) -> TrialC
     )
 
 
-def compared(connection: sqlite3.Connection, ids: list[int]) -> list[tuple[str, list[Cell], bool]]:
+def side_by_side(
+    connection: sqlite3.Connection, ids: list[int]
+) -> list[tuple[str, list[Cell], bool]]:
     """Rows of a comparison: a name, its value in each trial, and whether these are the same."""
     marks = ", ".join("?" * len(ids))
     rows = connection.execute(f"SELECT * FROM trial WHERE id IN ({marks})", ids)  # noqa: S608
