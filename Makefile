@@ -22,8 +22,8 @@ sweep: .venv/.run ## run the article's sweep into results/sweep.db and print its
 test: lint types ## run linters, types and the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-test-faults: .venv/.dev ## kill, fill, lock and move away: 50 faults, and what became of the trials
-	$(BIN)/python tests/faults/loop.py 50
+test-faults: .venv/.dev ## kill, fill, lock, move, replace, damage: 68 faults, and what became of the trials
+	$(BIN)/python tests/faults/loop.py
 
 lint: .venv/.dev ## look for mistakes and for lines out of format
 	$(BIN)/ruff check

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Select, column, select, table
 
+from analysis.checked_columns import column_of
 from analysis.connection import connected
 from analysis.exceptions import SweepMissingError, UnknownChoiceError
 from analysis.schema import (
@@ -80,7 +80,7 @@ def load_trials(
     with connected(database) as connection:
         query = select(*map(trial_column, names)).select_from(TRIALS).order_by(TRIALS.c.id)
         if any(name in ENVIRONMENT_COLUMNS for name in names):
-            query = query.join(ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
+            query = query.outerjoin(ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
         if verdict is not None:
             query = query.where(TRIALS.c.verdict == verdict)
         if scored:
@@ -148,22 +148,17 @@ def _gathered(
     parts: dict[str, list[pd.Series]] = {name: [] for name in names}
     for block in blocks:
         for name, values in zip(names, zip(*block, strict=True), strict=True):
-            given = map(of_sweep[name].__getitem__, values) if name in of_sweep else values
-            parts[name].append(_part(name, list(given)))
+            given = _looked_up(of_sweep[name], values) if name in of_sweep else values
+            parts[name].append(column_of(name, _KINDS[name], list(given)))
     return pd.DataFrame({name: _joined(name, found) for name, found in parts.items()}, copy=False)
 
 
-def _part(name: str, values: list[Any]) -> pd.Series:
-    """The values of one block, in as little room as their kind allows."""
-    kind = _KINDS[name]
-    if kind is Kind.WORD:
-        return pd.Series(pd.Categorical(values))
-    if kind is Kind.TIME:
-        wrong = next((v for v in values if not isinstance(v, str | datetime | None)), None)
-        if wrong is not None:
-            raise ValueError(f"{wrong!r:.40} is no time")
-        return pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
-    return pd.Series(pd.array(values, dtype=kind.value))
+def _looked_up(of_sweep: Mapping[int, str], numbers: Sequence[Any]) -> list[str]:
+    """What the sweeps of these ids are. Raises ValueError for an id that none has."""
+    lost = next((number for number in numbers if number not in of_sweep), None)
+    if lost is not None or None in numbers:
+        raise ValueError(f"sweep_id {lost!r:.40} is of no sweep")
+    return [of_sweep[number] for number in numbers]
 
 
 def _joined(name: str, parts: Sequence[pd.Series]) -> pd.Series:

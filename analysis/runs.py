@@ -5,19 +5,21 @@ from __future__ import annotations
 import pandas as pd
 from sqlalchemy import column, func, select, table
 
+from analysis.checked_columns import column_of
 from analysis.connection import connected
 from analysis.load import ENVIRONMENTS, TRIALS, load_trials, read_rows, trial_column
-from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, SETTING_AXES
+from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, SETTING_AXES, Kind
 
 _STEP_KINDS = {
-    "trial_id": "Int64",
-    "step": "int64",
-    "frozen": "bool",
-    "loss": "float64",
-    "grad": "object",
-    "moved": "bool",
-    "max_change": "float64",
+    "trial_id": Kind.INT,
+    "step": Kind.INT,
+    "frozen": Kind.FLAG,
+    "loss": Kind.REAL,
+    "grad": Kind.WORD,
+    "moved": Kind.FLAG,
+    "max_change": Kind.REAL,
 }
+_PLAIN = {"step": "int64", "frozen": "bool", "grad": "object", "moved": "bool"}
 _STEP = table("step", *(column(name) for name in _STEP_KINDS))
 _SWEEP = table("sweep", column("id"), column("name"))
 
@@ -35,7 +37,7 @@ def load_runs(database: str, sweep: str) -> pd.DataFrame:
     with connected(database) as connection:
         query = (
             select(*map(trial_column, names[: names.index(COUNT)]), func.count(), seconds, latest)
-            .join_from(TRIALS, ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
+            .outerjoin_from(TRIALS, ENVIRONMENTS, ENVIRONMENTS.c.id == TRIALS.c.environment_id)
             .group_by(*alike)
             .order_by(*alike)
         )
@@ -59,6 +61,9 @@ def load_steps(database: str, sweep: str) -> pd.DataFrame:
         .order_by(_STEP.c.trial_id, _STEP.c.step)
     )
     with connected(database) as connection:
-        rows = [tuple(row) for row in connection.execute(query)]
-    steps = pd.DataFrame(rows, columns=list(_STEP_KINDS)).astype(_STEP_KINDS)
+        rows = connection.execute(query).all()
+        values = zip(*rows, strict=True) if rows else [()] * len(_STEP_KINDS)
+        named = zip(_STEP_KINDS.items(), values, strict=True)
+        checked = {name: column_of(name, kind, given) for (name, kind), given in named}
+        steps = pd.DataFrame(checked).astype(_PLAIN)
     return steps.rename(columns={"trial_id": "id"}).merge(trials, on="id")

@@ -97,6 +97,8 @@ CLEARINGS = ("none", "zero", "never")
 USUAL_FREEZES = ("detach", "no_grad", "requires_grad")
 """The ways of freezing that people start from; what they do to the grad is the same."""
 FREEZES = (*USUAL_FREEZES, "grad_none", "grad_zero", "lr_zero", "own_optimizer")
+OWN = "own"
+"""What `watch` records as the schedule and the way of freezing: the training loop's own."""
 VERDICTS = ("leaks", "holds", "inert", "failed")
 _ORDERS = {
     "zero_grad": CLEARINGS,

@@ -8,10 +8,18 @@ from typing import Any
 
 from sqlalchemy import Connection, column, select, table
 
+from analysis.checked_columns import column_of
 from analysis.connection import connected
-from analysis.schema import SweepKind
+from analysis.schema import Kind, SweepKind
 
-_SWEEP = table("sweep", *(column(name) for name in ("id", "name", "spec", "planned", "created_at")))
+_KINDS = {
+    "id": Kind.INT,
+    "name": Kind.TEXT,
+    "spec": Kind.TEXT,
+    "planned": Kind.INT,
+    "created_at": Kind.TIME,
+}
+_SWEEP = table("sweep", *(column(name) for name in _KINDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,10 @@ def load_sweeps(database: str) -> list[SweepRecord]:
 
 
 def read_sweeps(connection: Connection) -> dict[int, SweepRecord]:
-    """The sweeps by their ids, oldest first. Raises ValueError for a spec that is none."""
-    rows = connection.execute(select(_SWEEP).order_by(_SWEEP.c.id))
+    """The sweeps by their ids, oldest first. Raises ValueError for what is not of its column."""
+    rows = connection.execute(select(_SWEEP).order_by(_SWEEP.c.id)).all()
+    for name, kind in _KINDS.items():
+        column_of(name, kind, [getattr(row, name) for row in rows])  # raises for what is no such
     return {row.id: _record(row) for row in rows}
 
 
@@ -61,4 +71,4 @@ def _record(row: Any) -> SweepRecord:
         raise ValueError(str(error)) from error
     if not all(isinstance(each, dict) for each in tables):
         raise ValueError("a spec with what is no table")
-    return SweepRecord(str(row.name), kind, row.spec, int(row.planned), str(row.created_at)[:16])
+    return SweepRecord(row.name, kind, row.spec, row.planned, str(row.created_at)[:16])

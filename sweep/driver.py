@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-from sweep.errors import SweepMismatchError
+from sweep.errors import DatabaseError, SweepMismatchError
 from sweep.grid import Grid
 from sweep.optimizers import registry
 from sweep.running.pace import Pace
@@ -141,7 +141,20 @@ def _run(
             ran[outcome.verdict] += 1
             pace.note(time.monotonic() - started, ran.total())
             observe(now())
+    _check_kept(store, sweep, progress.recorded + ran.total())
     return now()
+
+
+def _check_kept(store: Store, sweep: RecordedSweep, trials: int) -> None:
+    """Raises DatabaseError where fewer than so many are there by now, whoever took them away."""
+    lost = trials - store.tally(sweep.id).total()
+    if lost > 0:
+        raise DatabaseError(
+            f"{lost:,} trials of {sweep.name!r} that were recorded are no longer in "
+            f"{store.shown}: somebody restored or changed it during this run. Give the same "
+            f"command again to run them.",
+            url=store.shown,
+        )
 
 
 def claim(store: Store, grid: Grid, device: str) -> tuple[RecordedSweep, int | None]:

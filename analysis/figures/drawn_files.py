@@ -18,6 +18,7 @@ from analysis.folded import load_folded
 from analysis.sweeps import load_sweeps
 from analysis.whole_file import whole_file
 
+_LONGEST = 100  # characters of a sweep's name in that of a file
 PNG_SCALE = 2  # device pixels for each of the figure's, for print
 
 
@@ -79,12 +80,15 @@ def _prefixes(sweeps: list[str]) -> dict[str, str]:
 
     >>> _prefixes(["a b"]), _prefixes(["../a", "b"])
     ({'a b': ''}, {'../a': 'a-', 'b': 'b-'})
+    >>> _prefixes(["a", "a-2", "a!", "A"])
+    {'a': 'a-', 'a-2': 'a-2-', 'a!': 'a-3-', 'A': 'A-4-'}
     """
     if len(sweeps) == 1:
         return {sweeps[0]: ""}
     found: dict[str, str] = {}
     for name in sweeps:
-        plain = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "sweep"
-        taken = f"{plain}-" in found.values()
-        found[name] = f"{plain}-{len(found)}-" if taken else f"{plain}-"
+        plain = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:_LONGEST] or "sweep"
+        tries = (f"{plain}-", *(f"{plain}-{number}-" for number in range(2, len(sweeps) + 2)))
+        taken = {prefix.lower() for prefix in found.values()}  # some systems know no case
+        found[name] = next(prefix for prefix in tries if prefix.lower() not in taken)
     return found

@@ -21,25 +21,18 @@ from sweep.searching.study import (
     recorded_rows,
 )
 from sweep.searching.twins import with_score_change
-from sweep.store.checked import checked, not_ours
-from sweep.store.models import EnvironmentRow
-from sweep.store.query import run_query, sweep_status
+from sweep.store.checked import not_ours
+from sweep.store.models import EnvironmentRow, SweepRow
+from sweep.store.query import sweep_id, sweep_status
+from sweep.store.reading import checked_rows
 from sweep.store.url import parse_url
 from sweep.values.outcome import Environment
 from sweep.values.words import Verdict
-from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
-
-_ENVIRONMENTS = "SELECT id, {columns} FROM environment"
-_RAN_IN = """
-SELECT trial.id, trial.environment_id FROM trial JOIN sweep ON sweep.id = trial.sweep_id
-WHERE sweep.id = {sweep:d}
-"""
-_SWEEPS = "SELECT id, name, spec, planned FROM sweep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +77,17 @@ def publish(
     rows = with_score_change(recorded_rows(url, name), objectives)
     if not rows:
         raise MisuseError(f"The sweep {name!r} has no trials yet; `leaksweep run` records some.")
-    number, mark = _mark(url, name, objectives)
-    environments = _environments(url, number)
+    mark, shown = _mark(url, name, objectives), parse_url(url).shown
+    known = {row.pop("id"): Environment(**row) for row in checked_rows(url, EnvironmentRow)}
+    for row in rows:
+        if row["environment_id"] not in known:
+            raise not_ours(shown, f"trial.environment_id is {row['environment_id']}, which is none")
     distributions = axis_distributions(rows)
     with opened_storage(storage, create=True) as opened:
         study, anew = _study(opened, name, mark, objectives, distributions)
         new = _lacking(study, rows)
         observe(len(new), opened.journal is not None)
-        made = (_published(r, objectives, distributions, environments[r["id"]]) for r in new)
+        made = (_published(r, objectives, distributions, known[r["environment_id"]]) for r in new)
         if new:
             with opened.adding() as adding:
                 _loaded(name, adding).add_trials(made)
@@ -110,46 +106,11 @@ def _chosen(url: str, sweep: str | None) -> str:
     )
 
 
-def _mark(url: str, name: str, objectives: Sequence[Objective]) -> tuple[int, dict[str, Any]]:
-    """The sweep's id, and what is written on its study."""
-    shown = parse_url(url).shown
-    with run_query(url, _SWEEPS) as found:
-        number, spec, planned = next((i, s, p) for i, n, s, p in found if str(n) == name)
-    mark = {
-        "sweep": name,
-        "spec": checked(spec, str, "sweep.spec", nullable=False, shown=shown),
-        "planned": checked(planned, int, "sweep.planned", nullable=False, shown=shown),
-        "objectives": list(objectives),
-    }
-    return int(number), mark
-
-
-def _environments(url: str, sweep: int) -> dict[int, Environment]:
-    """Where each trial of the sweep ran, by the trial's id."""
-    shown = parse_url(url).shown
-    with run_query(url, _ENVIRONMENTS.format(columns=", ".join(ENVIRONMENT_COLUMNS))) as found:
-        known = {number: _environment(values, shown) for number, *values in found}
-    with run_query(url, _RAN_IN.format(sweep=sweep)) as found:
-        pairs = list(found)
-    lost = next((number for _, number in pairs if number not in known), None)
-    if lost is not None:
-        raise not_ours(shown, f"trial.environment_id is {lost!s:.40}, which is not there")
-    return {trial: known[number] for trial, number in pairs}
-
-
-def _environment(values: Sequence[Any], shown: str) -> Environment:
-    columns = EnvironmentRow.__table__.columns
-    said = {
-        name: checked(
-            value,
-            columns[name].type.python_type,
-            f"environment.{name}",
-            nullable=bool(columns[name].nullable),
-            shown=shown,
-        )
-        for name, value in zip(ENVIRONMENT_COLUMNS, values, strict=True)
-    }
-    return Environment(**said)
+def _mark(url: str, name: str, objectives: Sequence[Objective]) -> dict[str, Any]:
+    """What is written on the sweep's study."""
+    number = sweep_id(url, name)
+    (row,) = checked_rows(url, SweepRow, ("spec", "planned"), where=f"id = {number:d}")
+    return {"sweep": name, **row, "objectives": list(objectives)}
 
 
 def _loaded(name: str, storage: Any) -> Study:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import NotThereError
 from sweep.searching.objective import Objective, values
-from sweep.store.checked import checked, not_ours
+from sweep.store.checked import not_ours
 from sweep.store.models import TrialRow
-from sweep.store.query import run_query, sweep_id
+from sweep.store.query import sweep_id
+from sweep.store.reading import checked_rows
 from sweep.store.url import parse_url
 from sweep.values.outcome import CAUSE_FLAGS, Measurement
 from sweep.values.words import Axis, Verdict
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 MEASURED_COLUMNS = tuple(field.name for field in fields(Measurement))
 STUDIED_COLUMNS = (
     *("id", "fingerprint", "workload", "steps", *(axis.value for axis in Axis), "options"),
-    *("optimizer_package", "verdict", *MEASURED_COLUMNS),
+    *("environment_id", "optimizer_package", "verdict", *MEASURED_COLUMNS),
     *("causes", "unexplained", *CAUSE_FLAGS, "sideways"),
     *("train_seconds", "error", "finished_at", "proposal"),
 )
@@ -41,21 +42,16 @@ LOG_FROM = 10.0
 """Numbers whose largest is so many times their smallest are spaced by their logarithm."""
 
 _NUMBERS = (Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM)
-_SELECT = "SELECT {columns} FROM trial WHERE sweep_id = {sweep:d} ORDER BY finished_at, id"
 
 
 def recorded_rows(url: str, sweep: str) -> list[dict[str, Any]]:
     """The sweep's trials by `STUDIED_COLUMNS`, in the order in which they finished.
 
-    Flags are booleans and times in UTC, whichever database has them. Raises NotThereError
-    where there is no such sweep, DatabaseError for a value that this program does not write,
-    and what `sweep.store.query.run_query` raises.
+    Raises NotThereError where there is no such sweep, and as `checked_rows` does.
     """
-    number = sweep_id(url, sweep)
-    # Qualified, as PostgreSQL has a word `freeze`.
-    columns, shown = ", ".join(f"trial.{name}" for name in STUDIED_COLUMNS), parse_url(url).shown
-    with run_query(url, _SELECT.format(columns=columns, sweep=number)) as rows:
-        return [_typed(row, shown) for row in rows]
+    where, shown = f"sweep_id = {sweep_id(url, sweep):d}", parse_url(url).shown
+    rows = checked_rows(url, TrialRow, STUDIED_COLUMNS, where=where, order="finished_at, id")
+    return [_possible(row, shown) for row in rows]
 
 
 def rows_so_far(url: str, sweep: str) -> list[dict[str, Any]]:
@@ -172,23 +168,12 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def _typed(row: Sequence[Any], shown: str) -> dict[str, Any]:
-    """The columns of a row, each checked to be what this program writes into it."""
-    found = {
-        name: checked(value, kind, f"trial.{name}", nullable=nullable, shown=shown)
-        for (name, kind, nullable), value in zip(_KINDS, row, strict=True)
-    }
-    for name in (*_NUMBERS, "train_seconds"):
-        if found[name] is not None and not 0 <= found[name] < math.inf:
-            raise not_ours(shown, f"trial.{name} is {found[name]}")
-    return found
-
-
-_KINDS = tuple(
-    (name, Verdict if name == "verdict" else column.type.python_type, bool(column.nullable))
-    for name in STUDIED_COLUMNS
-    for column in [TrialRow.__table__.columns[name]]
-)
+def _possible(row: dict[str, Any], shown: str) -> dict[str, Any]:
+    """``row``. Raises DatabaseError for a number that no grid and no search could have."""
+    for name in _NUMBERS:
+        if row[name] is not None and not 0 <= row[name] < math.inf:
+            raise not_ours(shown, f"trial.{name} is {row[name]}")
+    return row
 
 
 def _number(value: Any) -> Any:

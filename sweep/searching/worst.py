@@ -16,13 +16,13 @@ from sweep.grid.spec import Spec
 from sweep.searching.objective import Objective, values
 from sweep.searching.study import recorded_rows
 from sweep.searching.twins import with_score_change
-from sweep.store.query import run_query
+from sweep.store.models import SweepRow
+from sweep.store.reading import checked_rows
 from sweep.values.words import Axis
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 """The committed results of the presets, where the program runs from its repository."""
 
-_SPECS = "SELECT name, spec FROM sweep"
 _WORDS = (Axis.OPTIMIZER, Axis.ZERO_GRAD, Axis.SCHEDULE, Axis.FREEZE, Axis.SEED)
 _NUMBERS = (*(each.value for each in Objective), "lr", "weight_decay", "momentum")
 
@@ -104,8 +104,7 @@ def _recorded(url: str, name: str, searched: str) -> list[dict[str, Any]]:
     """The trials of the sweep of that name, unless it was searched, too."""
     if name == searched:
         return []
-    with run_query(url, _SPECS) as found:
-        specs: dict[str, str] = dict(found)
+    specs = {row["name"]: row["spec"] for row in checked_rows(url, SweepRow, ("name", "spec"))}
     if name not in specs or no_grid(specs[name]) is not None:
         return []
     return recorded_rows(url, name)

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from sweep.errors import MisuseError
-from sweep.store.checked import checked, not_ours
+from sweep.store.checked import not_ours
 from sweep.store.inserting import (
     ROWS_A_STATEMENT,
     put_environment,
@@ -24,7 +24,8 @@ from sweep.store.inserting import (
     put_trials,
 )
 from sweep.store.models import Base, EnvironmentRow, StepRow, SweepRow, TrialRow
-from sweep.store.query import run_query, sweep_status
+from sweep.store.query import sweep_status
+from sweep.store.reading import checked_rows
 from sweep.store.store import Store
 from sweep.store.url import parse_url
 from sweep.values.words import Verdict
@@ -84,18 +85,7 @@ class _Source:
 
     def rows(self, model: type[Base], where: str = "true") -> Iterator[_Row]:
         """The rows of a table as its columns have them, by id. Raises DatabaseError."""
-        table = Base.metadata.tables[model.__tablename__]
-        kinds = [(c.name, c.type.python_type, bool(c.nullable)) for c in table.columns]
-        names = ", ".join(f"{table.name}.{name}" for name, _, _ in kinds)
-        query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY 1, 2"  # noqa: S608
-        with run_query(self.url, query) as found:
-            for values in found:
-                yield {
-                    name: checked(
-                        value, kind, f"{table.name}.{name}", nullable=nullable, shown=self._shown
-                    )
-                    for (name, kind, nullable), value in zip(kinds, values, strict=True)
-                }
+        return checked_rows(self.url, model, where=where)
 
     @cached_property
     def environments(self) -> Mapping[int, _Row]:

@@ -17,7 +17,6 @@ from sweep.store.postgres_reader import query_postgres
 from sweep.store.result import QueryResult
 from sweep.store.sqlite_query import query_sqlite
 from sweep.store.url import parse_url
-from sweep.values.words import Verdict
 
 _STATUS = """
 SELECT sweep.id, sweep.name, sweep.planned, sweep.created_at, counted.verdict, counted.trials
@@ -108,7 +107,7 @@ def _all_statuses(url: str) -> dict[str, SweepStatus]:
             sweeps[name] = (number, value(planned, int, "sweep.planned"), created)
             counts.setdefault(name, {})
             if verdict is not None:
-                counts[name][value(verdict, Verdict, "trial.verdict").value] = trials
+                counts[name][value(verdict, str, "trial.verdict")] = trials
     return {
         name: SweepStatus(number, name, planned, created_at, **counts[name])
         for name, (number, planned, created_at) in sweeps.items()

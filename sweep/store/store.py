@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -22,16 +22,17 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweep.errors import MisuseError
+from sweep.errors import DatabaseError, MisuseError
 from sweep.store.checked import checked
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
-from sweep.store.identity import SameFile
+from sweep.store.identity import SameFile, check_one_name
 from sweep.store.inserting import ROWS_A_STATEMENT, put_environment, put_steps, put_trials
 from sweep.store.migrate import migrate
 from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
 from sweep.store.presence import is_running, present
 from sweep.store.rows import environment_row, step_rows, trial_row
+from sweep.store.soundness import check_whole
 from sweep.store.statements import (
     exchange_spec,
     find_recorded,
@@ -102,7 +103,7 @@ class Store:
         self._url = url
         self._engine = engine
         self._environment_ids: dict[Environment, int] = {}
-        self._file: SameFile | None = None
+        self._file = SameFile(url)
         self.url = url.text
         self.shown = url.shown
 
@@ -111,18 +112,20 @@ class Store:
         """The store at ``url``, created or brought to today's schema where it has to be.
 
         Makes the folder of a SQLite database. Raises DatabaseError, having changed nothing,
-        for a URL that does not hold together, a file that is no database, a newer schema, or
-        another program's database.
+        for a URL that does not hold together, a file that is no database, a damaged one, one of
+        two names, a newer schema, or another program's database.
         """
         parsed = parse_url(url)
         with _explained(parsed, "open"):
             if parsed.path is not None:
                 _make_folder(parsed.path, parsed)
+            check_one_name(parsed)
+            check_whole(parsed)
             migrate(parsed, busy_timeout_s=busy_timeout_s)
-            store = cls(parsed, writing_engine(parsed, busy_timeout_s=busy_timeout_s))
-            store._file = SameFile(parsed)
-            store._use_write_ahead_log(busy_timeout_s)
-        return store
+            engine = writing_engine(parsed, busy_timeout_s=busy_timeout_s)
+            if parsed.path is not None:
+                _use_write_ahead_log(engine, busy_timeout_s)
+            return cls(parsed, engine)
 
     def __enter__(self) -> Self:
         return self
@@ -133,11 +136,28 @@ class Store:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        with nullcontext() if error is None else suppress(DatabaseError):  # which is told already
+            self.close()
 
     def close(self) -> None:
-        """Closes every connection; SQLite then folds its log into the file and removes it."""
-        self._engine.dispose()
+        """Closes every connection; SQLite then folds its log into the file and removes it.
+
+        Raises DatabaseError where the file was moved, replaced or written over since the last
+        transaction. The log of one that has another place by now is folded into it there: by its
+        name it would be applied to the file that is here now.
+        """
+        try:
+            if not self._file.told:
+                self._file.check()
+        finally:
+            if self._file.is_elsewhere:
+                self._fold_log()
+            self._file.close()
+            self._engine.dispose()
+
+    def _fold_log(self) -> None:
+        with suppress(sqlite3.Error), closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def sweep(self, name: str) -> RecordedSweep | None:
         """The sweep of that name; None if there is none. Reads only."""
@@ -274,34 +294,15 @@ class Store:
             ids[environment] = put_environment(connection, row) if known is None else known
         return ids
 
-    def _use_write_ahead_log(self, busy_timeout_s: float) -> None:
-        """Lets readers and a writer work at once; a property of the file, set once for all.
-
-        Waits for another program's lock, which SQLite does not do by itself here.
-        """
-        if self._url.path is None:
-            return
-        deadline = time.monotonic() + busy_timeout_s
-        with closing(self._engine.raw_connection()) as connection:
-            while True:
-                try:
-                    connection.cursor().execute("PRAGMA journal_mode = WAL")
-                    return
-                except sqlite3.OperationalError as error:
-                    busy = primary_code(error) == sqlite3.SQLITE_BUSY
-                    if not busy or time.monotonic() > deadline:
-                        raise
-                time.sleep(_LOOK_S)
-
     @contextmanager
     def writing(self, doing: str) -> Iterator[Connection]:
         """A transaction that commits at its end; ``doing`` completes "Cannot ..." in messages."""
-        with _explained(self._url, doing), self._engine.begin() as connection:
-            if self._file is not None:
-                self._file.check()
-            yield connection
-            if self._file is not None:  # what is rolled back is run again; what is lost is not
-                self._file.check()
+        with _explained(self._url, doing):
+            self._file.check()
+            with self._engine.begin() as connection:
+                yield connection
+                self._file.check()  # what is rolled back is run again; what is lost is not
+            self._file.note()
 
     @contextmanager
     def reading(self, doing: str) -> Iterator[Connection]:
@@ -324,6 +325,25 @@ def _explained(url: DatabaseUrl, doing: str) -> Iterator[None]:
 
 
 _NOT_OF_ITS_KIND = (ValueError, TypeError)
+
+
+def _use_write_ahead_log(engine: Engine, busy_timeout_s: float) -> None:
+    """Lets readers and a writer work at once; a property of the file, set once for all.
+
+    Waits for another program's lock, which SQLite does not do by itself here.
+    """
+    deadline = time.monotonic() + busy_timeout_s
+    with closing(engine.raw_connection()) as connection:
+        while True:
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+                connection.cursor().execute("SELECT count(*) FROM sqlite_master")
+                return  # and the log is there by now
+            except sqlite3.OperationalError as error:
+                busy = primary_code(error) == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(_LOOK_S)
 
 
 def _make_folder(path: Path, url: DatabaseUrl) -> None:

@@ -165,19 +165,13 @@ def changes_along(before: Tensor, after: Tensor) -> list[Change]:
     largest = difference.amax(dim=1).tolist()
     norms = torch.linalg.vector_norm(difference, dim=1).tolist()
     return [
-        _slice_change(before[i], after[i], moved[i], largest[i], norms[i])
+        Change(moved=True, max_change=largest[i], l2=norms[i])
+        if moved[i] and math.isfinite(largest[i])
+        else change_between(before[i], after[i])
+        if moved[i]
+        else STILL
         for i in range(len(moved))
     ]
-
-
-def _slice_change(
-    before: Tensor, after: Tensor, moved: bool, largest: float, norm: float
-) -> Change:
-    if not moved:
-        return STILL
-    if not math.isfinite(largest):
-        return change_between(before, after)
-    return Change(moved=True, max_change=largest, l2=norm)
 
 
 def moved_elements(before: Tensor, after: Tensor) -> Tensor:

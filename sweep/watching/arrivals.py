@@ -106,9 +106,10 @@ class Arrivals:
             handles.append(parameter.register_hook(coming))  # type: ignore[no-untyped-call]
             handle = parameter.register_post_accumulate_grad_hook(there)  # type: ignore[no-untyped-call]
             handles.append(handle)
-            # An optimizer that steps in such a hook is to find the gradient noted.
+            # Ours comes first: an optimizer that steps in such a hook is to find the gradient
+            # noted, as autograd brought it. Torch goes by the order of a plain dict.
             hooks: Any = parameter._post_accumulate_grad_hooks
-            hooks.move_to_end(handle.id, last=False)
+            hooks |= {key: hooks.pop(key) for key in list(hooks) if key != handle.id}
         finally:
             parameter.requires_grad_(required)
 

@@ -14,12 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sweep.trial.probe import bits
+
 SMALL = 4096
 """Elements up to which a tensor is looked at whole, and together with others of its shape."""
 
 _SAMPLE = 256
+_AT_ONCE = 1 << 20  # elements that are looked at between two chances to be done
 _PLACES = 1 << 16
 _WORD = 8  # bytes
+_NORMED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def checksums(tensors: Sequence[Tensor]) -> list[int]:
@@ -37,18 +41,42 @@ def sample_checksums(tensors: Sequence[Tensor]) -> list[int]:
 
 def have_nonzero(tensors: Sequence[Tensor]) -> list[bool]:
     """Whether each tensor has an element that is not zero; NaN is not."""
-    return [bool(flag) for flag in _each(tensors, _rows_with_nonzero, nonzero_flag, 0)]
+    return [bool(flag) for flag in _each(tensors, nonzero_rows, nonzero_flag, 0)]
 
 
 def nonzero_flag(tensor: Tensor) -> Tensor:
     """Whether some element is not zero, as a tensor of no dimension, on the tensor's device."""
-    if tensor.numel() <= SMALL or tensor.device.type != "cpu":
+    if tensor.numel() <= SMALL or tensor.device.type != "cpu" or not tensor.is_floating_point():
         return tensor.any()
     found = _sample(tensor).any()
-    if found or not tensor.is_floating_point():  # most gradients end here
-        return found | tensor.any()
-    least, most = torch.aminmax(tensor)  # several times as fast as any()
-    return (least != 0) | (most != 0)
+    for piece in () if found else torch.split(_flat(tensor), _AT_ONCE):
+        least, most = torch.aminmax(piece)  # several times as fast as any()
+        found = (least != 0) | (most != 0)
+        if found:
+            break
+    return found
+
+
+def nonzero_rows(values: Tensor) -> Tensor:
+    """In which rows of a tensor some element is not zero, as booleans of shape ``(rows,)``.
+
+    A row is an index along the first dimension; a tensor without any has one.
+    """
+    shape = values.shape[:1] or (1,)
+    if not values.numel():
+        return torch.zeros(shape, dtype=torch.bool, device=values.device)
+    rows = values.reshape(*shape, -1)
+    doubtful = row_checksums(rows) != 0  # zero bits throughout; minus zero has one
+    if doubtful.any():
+        asked = rows if doubtful.all() else rows[doubtful]
+        doubtful[doubtful.clone()] = _nonzero_in_each(asked)
+    return doubtful
+
+
+def row_checksums(rows: Tensor) -> Tensor:
+    """The checksum of each row of a matrix; 0 where all of its bits are."""
+    at_once = max(1, _AT_ONCE // rows.shape[1])
+    return torch.cat([_sums(piece) for piece in torch.split(rows, at_once)])
 
 
 def directions(tensors: Sequence[Tensor]) -> list[tuple[float, float]]:
@@ -97,8 +125,11 @@ def _each(
     return values
 
 
-def _rows_with_nonzero(stacked: Tensor) -> Tensor:
-    return stacked.reshape(len(stacked), -1).count_nonzero(dim=1)  # many times as fast as any()
+def _nonzero_in_each(rows: Tensor) -> Tensor:
+    if rows.dtype in _NORMED:  # several times as fast as to count, and that as any()
+        elements: Tensor = torch.linalg.vector_norm(rows, ord=0, dim=1)
+        return elements.bool()
+    return rows.count_nonzero(dim=1).bool()
 
 
 def _directions(stacked: Tensor) -> Tensor:
@@ -111,36 +142,48 @@ def _directions(stacked: Tensor) -> Tensor:
 
 def _sums(stacked: Tensor) -> Tensor:
     """The checksum of each row."""
-    rows = _real(stacked).reshape(len(stacked), -1).view(torch.uint8)
-    if rows.shape[1] % _WORD:
-        return _weighted(rows.to(torch.int64), 0)
-    return _weighted(rows.view(torch.int64), 0)
+    return weighted(words(stacked.reshape(len(stacked), -1)))
+
+
+def words(rows: Tensor) -> Tensor:
+    """The bits of each row of a matrix as whole numbers, as long as its width allows."""
+    plain = bits(_real(rows)).reshape(len(rows), -1).contiguous()
+    size = plain.element_size()
+    if plain.shape[1] * size % _WORD or plain.storage_offset() * size % _WORD:
+        return plain.long()
+    return plain.view(torch.int64)
 
 
 def _sum(flat: Tensor) -> Tensor:
     """The checksum of a flat tensor of any length."""
     octets = flat.view(torch.uint8)
     whole = octets.numel() // _WORD
-    words = octets[: whole * _WORD]
-    if words.data_ptr() % _WORD or words.storage_offset() % _WORD:
-        words = words.clone()
-    words = words.view(torch.int64)
+    aligned = octets[: whole * _WORD]
+    if aligned.data_ptr() % _WORD or aligned.storage_offset() % _WORD:
+        aligned = aligned.clone()
+    aligned = aligned.view(torch.int64)
     if octets.numel() % _WORD == 0 and whole <= _PLACES:
-        return _line(words, 0)
+        return _line(aligned, 0)
     lines = whole // _PLACES
-    parts = [_line(words[lines * _PLACES :], 0), _line(octets[whole * _WORD :].to(torch.int64), 1)]
+    parts = [
+        _line(aligned[lines * _PLACES :], 0),
+        _line(octets[whole * _WORD :].to(torch.int64), 1),
+    ]
     for start in range(0, lines, _PLACES):
-        block = words[start * _PLACES : min(lines, start + _PLACES) * _PLACES]
-        parts.append(_line(_weighted(block.view(-1, _PLACES), 0), 1))
+        block = aligned[start * _PLACES : min(lines, start + _PLACES) * _PLACES]
+        parts.append(_line(weighted(block.view(-1, _PLACES), 0), 1))
     return _line(torch.cat(parts), 1)
 
 
 def _line(values: Tensor, which: int) -> Tensor:
-    return _weighted(values.reshape(1, -1), which)
+    return weighted(values.reshape(1, -1), which)
 
 
-def _weighted(rows: Tensor, which: int) -> Tensor:
+def weighted(rows: Tensor, which: int = 0) -> Tensor:
     """The sum of each row of whole numbers, each times the weight of its column, mod 2**64."""
+    if rows.shape[1] > _PLACES:
+        pieces = [weighted(piece, which) for piece in torch.split(rows, _PLACES, dim=1)]
+        return weighted(torch.stack(pieces, dim=1), 1)
     weights = _weights(rows.device, which)[: rows.shape[1]]
     if rows.device.type == "cpu":
         return torch.mv(rows, weights)

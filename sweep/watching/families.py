@@ -36,8 +36,14 @@ class Listener(Protocol):
     def reaches(self, inner: Optimizer, call: Call) -> Call | None:
         """The optimizer that does the work is about to. Returns what to call it with instead."""
 
-    def ends(self, *, worked: bool) -> None:
-        """It has ended, or raised; ``worked`` is whether `reaches` was called."""
+    def reaches_inside(self, inner: Optimizer, call: Call) -> None:
+        """Inside its step, the step of an optimizer that it wraps is about to do the work."""
+
+    def ends(self, *, worked: bool, late: bool) -> None:
+        """It has ended, or raised; ``worked`` is whether `reaches` was called.
+
+        ``late`` is whether it had ended some time ago: of a step that raised, no hook tells.
+        """
 
 
 class Family:
@@ -114,16 +120,20 @@ class Family:
     def settle(self) -> None:
         """Ends a step that raised: torch calls no hook then."""
         if self._is_open and not self._depth and not self._running():
-            self._close()
+            self._close(late=True)
 
     def _before(
         self, member: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Call | None:
-        if self._running() > 1 or self._listener is None:
+        if self._listener is None:
+            return None
+        if self._running() > 1:
+            if member is not self.hooked[0]:
+                self._listener.reaches_inside(member, (arguments[1:], keywords))
             return None
         if not self._depth:
             if self._is_open:
-                self._close()  # the step before raised
+                self._close(late=True)  # the step before raised
             self._open()
         elif self._worked:
             return None
@@ -143,10 +153,10 @@ class Family:
         if self._listener is not None:
             self._listener.begins()
 
-    def _close(self) -> None:
+    def _close(self, *, late: bool = False) -> None:
         self._is_open = False
         if self._listener is not None:
-            self._listener.ends(worked=self._worked)
+            self._listener.ends(worked=self._worked, late=late)
 
     def _patch(self, proxy: Any) -> None:
         """Has a wrapper that calls no hooks tell of its steps, through an attribute of its own."""
@@ -158,7 +168,7 @@ class Family:
                 return step(*arguments, **keywords)
             if not self._depth:
                 if self._is_open:
-                    self._close()
+                    self._close(late=True)
                 self._open()
             self._depth += 1
             try:

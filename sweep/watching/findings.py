@@ -138,6 +138,7 @@ class Fared:
         total: the sum of the L2 norms of the changes.
         became_nan: a change was NaN: an element became NaN, or stopped being it.
         measured: on how many of them the change was measured.
+        found: what the step found in the grad on those on which it moved.
     """
 
     steps: int = 0
@@ -148,13 +149,15 @@ class Fared:
     total: float = 0.0
     became_nan: bool = False
     measured: int = 0
+    found: set[State] = field(default_factory=set)
 
-    def add(self, step: int, *, moved: bool, change: Change | None = None) -> None:
+    def add(self, step: int, state: State, *, moved: bool, change: Change | None = None) -> None:
         """Counts one step; ``change`` is how far it moved, where that was measured."""
         self.steps += 1
         if not moved:
             return
         self.moved += 1
+        self.found.add(state)
         self.first = step if self.first is None else self.first
         self.last = step
         if change is None:
@@ -186,6 +189,7 @@ class Record:
         moved_rows: the rows that leaked on any step, where rows are judged.
         outside: between how many of the optimizer's steps something else moved it.
         explanation: why it leaked, or else moved on zeros that came.
+        explained_step: on which step that was so.
     """
 
     states: Counter[State] = field(default_factory=Counter)
@@ -200,11 +204,12 @@ class Record:
     moved_rows: RowSet | None = None
     outside: int = 0
     explanation: Cause | None = None
+    explained_step: int | None = None
 
     @property
-    def quiet_steps(self) -> int:
-        """Steps on which it was to keep still."""
-        return self.still.steps
+    def is_explained(self) -> bool:
+        """Whether it is known why it moved."""
+        return self.explanation is not None and self.explanation.causes is not None
 
     def measurement(self, *, finite: bool) -> Measurement:
         """The sums as the database keeps them; steps with a gradient were not measured."""
@@ -240,13 +245,15 @@ class Findings:
 
     def record(self, optimizer: int, parameter: str) -> Record:
         """The record of that pair, empty at first."""
-        return self.records.setdefault((optimizer, parameter), Record())
+        found = self.records.get((optimizer, parameter))
+        if found is None:
+            found = self.records[optimizer, parameter] = Record()
+        return found
 
-    def rename(self, optimizer: int, parameter: str, name: str) -> None:
-        """Gives the record of that pair, if there is one, to ``name``."""
-        record = self.records.pop((optimizer, parameter), None)
-        if record is not None:
-            self.records[optimizer, name] = record
+    def rename(self, optimizer: int, names: Mapping[str, str]) -> None:
+        """Gives the records of that optimizer's parameters, by name, their new names."""
+        found = {new: self.records.pop((optimizer, old), None) for old, new in names.items()}
+        self.records |= {(optimizer, new): each for new, each in found.items() if each}
 
     def keep(self, record: Record, leak: Leak) -> None:
         """Keeps a leak if there is room for it; the first of a record always."""

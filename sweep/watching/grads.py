@@ -8,15 +8,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sweep.watching.digests import nonzero_rows
 from sweep.watching.parts import parts
 
 
 def rows_with_nonzero(grad: Tensor) -> Tensor:
     """In which rows ``grad`` is not all zeros, as a boolean tensor of shape ``(rows,)``."""
     if grad.layout is not torch.sparse_coo:
-        return _nonzero_rows(_one(grad))
+        return nonzero_rows(_one(grad))
     indices, values = parts(grad)
-    return _marked(indices[0][_nonzero_rows(values)], grad)
+    return _marked(indices[0][nonzero_rows(values)], grad)
 
 
 def listed_rows(grad: Tensor) -> Tensor:
@@ -61,11 +62,6 @@ def zeroed(grad: Tensor, where: Tensor | None = None) -> Tensor:
 def _one(grad: Tensor) -> Tensor:
     (only,) = parts(grad)
     return only
-
-
-def _nonzero_rows(values: Tensor) -> Tensor:
-    rows = values.shape[0] if values.dim() else 1
-    return values.reshape(rows, -1).count_nonzero(dim=1) != 0  # many times as fast as any()
 
 
 def _marked(rows: Tensor, grad: Tensor) -> Tensor:

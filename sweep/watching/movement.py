@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from sweep.trial.probe import STILL, Change, bits, change_between, moved_elements, together
+from sweep.trial.probe import STILL, Change, change_between, moved_elements, together
+from sweep.watching.digests import weighted, words
 from sweep.watching.findings import RowSet
 
-_AT_ONCE = 1 << 18
-"""Elements that are compared at a time: the differences of as many are kept in float64."""
+_AT_ONCE, _AT_ONCE_THERE = 1 << 17, 1 << 24
+"""Elements that are compared at a time, by a processor and by an accelerator: the differences of
+as many are kept in float64, for the processor in its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,44 +46,65 @@ def movement(
         change = together(map(_change, before, after))
         return Movement(change, RowSet(np.array([change.moved])) if by_row else None)
     (one,), (other,) = before, after
-    moved = _rows_that_differ(one, other, where)
-    if bool(moved.any()):
-        change, moved = _change_of_rows(one, other, where, moved)
-    else:
-        change = STILL
-    return Movement(change, RowSet(moved.cpu().numpy()))
+    if not one.numel():
+        return Movement(STILL, RowSet(np.zeros(len(one), dtype=bool)))
+    at_once = max(1, len(one) * _at_once(one) // one.numel())
+    asked = repeat(None) if where is None else torch.split(where, at_once)
+    found = [
+        _of_rows(*piece)
+        for piece in zip(
+            torch.split(one, at_once), torch.split(other, at_once), asked, strict=False
+        )
+    ]
+    change = together(each for each, _ in found)
+    return Movement(change, RowSet(torch.cat([moved for _, moved in found]).cpu().numpy()))
 
 
-def _change_of_rows(
-    before: Tensor, after: Tensor, where: Tensor | None, moved: Tensor
-) -> tuple[Change, Tensor]:
-    """The change of the rows that differ, and which of them moved: NaN may only seem to."""
-    if not bool(moved.all()):
+def _of_rows(before: Tensor, after: Tensor, where: Tensor | None) -> tuple[Change, Tensor]:
+    """The change of some rows, and which of them moved; ``where`` is as `movement`'s."""
+    moved = _rows_that_differ(before, after)
+    if where is not None and where.dim() == 1:
+        moved, where = moved & where, None
+    if not bool(moved.any()):
+        return STILL, moved
+    if where is not None or not bool(moved.all()):
         before, after = before[moved], after[moved]
-    chosen = None if where is None or where.dim() == 1 else where[moved]
-    pair = (before, after) if chosen is None else (before[chosen], after[chosen])
-    change = _change(*pair)
-    if not math.isfinite(change.max_change) or not change.moved:
-        differ = moved_elements(before, after) & (True if chosen is None else chosen)
-        moved = moved.clone()
-        moved[moved.clone()] = differ.reshape(len(differ), -1).any(dim=1)
+    if where is not None:
+        where = where[moved]
+        before, after = before.masked_fill(~where, 0), after.masked_fill(~where, 0)
+    change = _change(before, after)
+    if where is not None or not math.isfinite(change.max_change):  # NaN may only seem to move
+        differ = moved_elements(before, after).reshape(len(before), -1)
+        moved[moved.clone()] = differ.any(dim=1)
     return change, moved
 
 
-def _rows_that_differ(before: Tensor, after: Tensor, where: Tensor | None) -> Tensor:
-    differ = bits(before) != bits(after)
-    if before.is_complex():
-        differ = differ.any(dim=-1)
-    if where is not None and where.dim() > 1:
-        differ &= where
-    rows = differ.reshape(len(before), -1).count_nonzero(dim=1) != 0  # any() is far slower
-    return rows if where is None or where.dim() > 1 else rows & where
+def _rows_that_differ(before: Tensor, after: Tensor) -> Tensor:
+    rows = (words(each.reshape(len(each), -1)) for each in (before, after))
+    return weighted(torch.sub(*rows)) != 0
 
 
 def _change(before: Tensor, after: Tensor) -> Change:
     """As `sweep.trial.probe.change_between`, in pieces that stay in the processor's cache."""
-    if before.numel() <= _AT_ONCE:
-        return change_between(before, after)
+    at_once = _at_once(before)
+    if before.numel() <= at_once:
+        return _difference(before, after)
     flat = (before.reshape(-1), after.reshape(-1))
-    pieces = range(0, before.numel(), _AT_ONCE)
-    return together(change_between(*(each[i : i + _AT_ONCE] for each in flat)) for i in pieces)
+    return together(map(_difference, *(torch.split(each, at_once) for each in flat)))
+
+
+def _at_once(tensor: Tensor) -> int:
+    """Elements that are compared at a time; an accelerator is waited for each time."""
+    return _AT_ONCE if tensor.device.type == "cpu" else _AT_ONCE_THERE
+
+
+def _difference(before: Tensor, after: Tensor) -> Change:
+    """As `sweep.trial.probe.change_between`, which is asked where this is not finite."""
+    if before.is_complex():
+        return change_between(before, after)
+    difference = after.double().sub_(before.double()).reshape(-1)
+    least, most = torch.aminmax(difference)
+    largest = max(-least.item(), most.item())
+    if not math.isfinite(largest) or not largest:
+        return change_between(before, after)
+    return Change(True, largest, math.sqrt(torch.dot(difference, difference).item()))

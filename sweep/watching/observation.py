@@ -6,7 +6,7 @@ let go of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from sweep.errors import MisuseError
 from sweep.watching.advice import Loop
 from sweep.watching.arrivals import Arrivals
+from sweep.watching.cases import Question
 from sweep.watching.elsewhere import Elsewhere
 from sweep.watching.families import Family
 from sweep.watching.findings import Findings
@@ -22,9 +23,9 @@ from sweep.watching.guard import Guard
 from sweep.watching.hyperparameters import Facts, class_address, facts_about
 from sweep.watching.ledger import Ledger
 from sweep.watching.marks import Marks
-from sweep.watching.roster import LEFT, Roster, Subject
+from sweep.watching.roster import Roster, Subject
 from sweep.watching.sentences import Account
-from sweep.watching.stepping import Question, Shared, Stepping
+from sweep.watching.stepping import Shared, Stepping
 
 
 class Observation:
@@ -94,7 +95,7 @@ class Observation:
             stepping.let_go()
         self._marks.forget_all()
         self._roster.let_go()
-        self._families = []
+        self._families, self._steppings = [], []
 
     def settle(self) -> None:
         """Judges a step that raised, which no hook tells of."""
@@ -111,7 +112,7 @@ class Observation:
         names = [family.name for family in self._families]
         steps = self.findings.steps or [0] * len(names)
         entries = ledger.entries(self._arrivals, self._elsewhere)
-        return Account(entries, tuple(zip(names, steps, strict=True)))
+        return Account(entries, tuple(zip(names, steps, strict=True)), self.loop)
 
     def facts(self) -> dict[tuple[int, str], Facts]:
         """What is recorded of the optimizers' settings, by optimizer and parameter."""
@@ -126,24 +127,27 @@ class Observation:
 
     def _look_around(self) -> None:
         """Reads the model again where it has changed; then looks at what no optimizer holds."""
-        left = self._roster.refresh()
-        if left is not None:
-            self._rename(left)
+        renamed = self._roster.refresh()
+        if renamed is not None:
+            self._rename(renamed)
             for wish in (self.question.frozen, self.question.trainable):
                 wish.refresh(self._roster)
             self._let_go_of_what_left()
             self._listen()
+            for stepping in self._steppings:
+                stepping.model_changed()
             self._elsewhere.refresh()
         self._look_elsewhere()
 
-    def _rename(self, left: Sequence[Subject]) -> None:
-        """Keeps what an optimizer holds, and the model no longer, apart from what replaced it."""
+    def _rename(self, renamed: Mapping[str, Subject]) -> None:
+        """Keeps what an optimizer holds by the name that it has now.
+
+        What an optimizer holds no longer leaves its record to what replaced it.
+        """
         for index, family in enumerate(self._families):
             held = {id(parameter) for parameter in family.parameters}
-            for subject in left:
-                if id(subject.parameter) in held:
-                    name = subject.name.removesuffix(LEFT)
-                    self.findings.rename(index, name, subject.name)
+            names = {n: s.name for n, s in renamed.items() if id(s.parameter) in held}
+            self.findings.rename(index, names)
 
     def _look_elsewhere(self) -> None:
         held = [subject for stepping in self._steppings for subject in stepping.held]

@@ -22,6 +22,8 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
 
     Raises NotJudgedError for a tensor without values (device ``meta``).
     """
+    if is_plain(tensor):
+        return (tensor.detach(),)
     if type(tensor) not in _PLAIN and is_traceable_wrapper_subclass(tensor):
         names, _ = tensor.__tensor_flatten__()
         kept = [getattr(tensor, name) for name in names]
@@ -34,6 +36,16 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     if tensor.layout is not torch.strided:
         return (tensor.detach().to_dense(),)
     return (tensor.detach(),)
+
+
+def elements_here(tensor: Tensor) -> int:
+    """How many elements of the tensor this process holds."""
+    return tensor.numel() if tensor.is_meta else sum(part.numel() for part in parts(tensor))
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether the tensor is its own only part, and has values."""
+    return type(tensor) in _PLAIN and tensor.layout is torch.strided and not tensor.is_meta
 
 
 def values_of(tensor: Tensor) -> tuple[Tensor, ...]:

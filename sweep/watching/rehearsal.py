@@ -26,6 +26,7 @@ from sweep.watching.families import Call
 from sweep.watching.findings import Cause
 from sweep.watching.grads import has_nonzero, zeroed
 from sweep.watching.remedy import Remedy
+from sweep.watching.surroundings import surroundings_now
 from sweep.watching.understudy import (
     Double,
     built_anew,
@@ -33,8 +34,10 @@ from sweep.watching.understudy import (
     hand_over_state,
     has_decay,
     local_part,
+    refuse_what_acts_on_the_original,
     stand_in,
     turn_decay_off,
+    with_inner,
 )
 from sweep.workloads.seeding import generators_now
 
@@ -103,7 +106,7 @@ def rehearse(
     ``others`` take part as they are. Changes nothing: neither parameters nor state nor
     generators. The second value is why there is nothing where it could not be rehearsed.
     """
-    with _undisturbed() as put_back:
+    with _undisturbed(*map(type, with_inner(of))) as put_back:
         found, reason = tried(lambda: _rehearsed(Stage(of, call, wanted, others, put_back)))
     return found or [], reason
 
@@ -119,14 +122,22 @@ def _rehearsed(stage: Stage) -> list[Rehearsed]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[Any]:
-    """Puts the generators back at the end, and keeps everybody's global hooks out of it."""
+def _undisturbed(*kinds: type) -> Iterator[Any]:
+    """Puts back what a step of those classes changes around it; everybody's hooks stay out of it.
+
+    Gives what puts it back before each run.
+    """
     hooks: tuple[dict[int, Any], ...] = (
         optimizer._global_optimizer_pre_hooks,
         optimizer._global_optimizer_post_hooks,
     )
     kept = [dict(each) for each in hooks]
-    put_back = generators_now()
+    generators, surroundings = generators_now(), surroundings_now(*kinds)
+
+    def put_back() -> None:
+        generators()
+        surroundings()
+
     try:
         for each in hooks:
             each.clear()
@@ -157,6 +168,7 @@ class Stage:
         self._others = others
         self._put_back = put_back
         self._runs: dict[object, list[Tensor]] = {}
+        refuse_what_acts_on_the_original(of)
 
     def run(self, off: Sources) -> list[Tensor]:
         """What each wanted parameter comes to without the sources ``off``."""

@@ -8,7 +8,7 @@ bits than the rehearsal, and the next one is rehearsed with all of its rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from sweep.watching.circumstances import Circumstances
+from sweep.watching.cases import Case, Circumstances
 from sweep.watching.digests import have_nonzero
 from sweep.watching.families import Call
 from sweep.watching.findings import Cause
@@ -42,22 +42,10 @@ TOO_LARGE = "it is too large to be rehearsed whole, and its rows are not indepen
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
-    """A parameter of which it is not known whether the step moves it, or why.
-
-    ``where`` is the part in question; None is all of it.
-    """
-
-    parameter: Tensor
-    where: Tensor | None
-    circumstances: Circumstances
-
-
-@dataclass(frozen=True, slots=True)
 class _Kind:
     """What makes two parameters of one optimizer move for the same reason."""
 
-    circumstances: Circumstances
+    circumstances: Circumstances | None
     is_nonzero: bool
     has_history: bool
     of_rows: bool
@@ -74,7 +62,7 @@ class Rehearsals:
         self._failed: dict[_Kind, int] = {}
         self._reason: str | None = None
 
-    def rehearse(self, optimizer: Optimizer, call: Call, doubtful: Sequence[Doubtful]) -> None:
+    def rehearse(self, optimizer: Optimizer, call: Call, doubtful: Sequence[Case]) -> None:
         """Rehearses the step as far as that may tell something that is not known."""
         self._of, self._kind_of, self._predicted, self._reason = {}, {}, {}, None
         if not doubtful:
@@ -101,9 +89,12 @@ class Rehearsals:
         """Lets go of what was rehearsed of the step at hand, tensors and all."""
         self._of, self._kind_of = {}, {}
 
-    def has(self, parameter: Tensor) -> bool:
-        """Whether the step was rehearsed for that very parameter."""
-        return id(parameter) in self._of
+    def first(self, cases: Iterable[Case]) -> list[Case]:
+        """The cases, those first for which the step was rehearsed."""
+        listed = list(cases)
+        if self._of:
+            listed.sort(key=lambda case: id(case.parameter) not in self._of)
+        return listed
 
     def moves(self, parameter: Tensor) -> bool | None:
         """Whether the step will move the parameter; None where nothing is known of it."""
@@ -116,7 +107,7 @@ class Rehearsals:
     def explain(self, parameter: Tensor) -> Cause:
         """Why the step moved the parameter: as rehearsed, if it went so, or as others of its kind.
 
-        To be asked first of those that `has` is true of.
+        To be asked in the order of `first`.
         """
         own, kind = self._of.get(id(parameter)), self._kind_of.get(id(parameter))
         if own is None or kind is None:
@@ -139,10 +130,10 @@ class Rehearsals:
         return kind not in self._known and self._failed.get(kind, 0) < ATTEMPTS
 
     def _representatives(
-        self, doubtful: Sequence[Doubtful], kinds: Mapping[int, _Kind]
+        self, doubtful: Sequence[Case], kinds: Mapping[int, _Kind]
     ) -> list[Wanted]:
         """One of each kind, the smallest, cut to some of its rows where it is large."""
-        chosen: dict[_Kind, Doubtful] = {}
+        chosen: dict[_Kind, Case] = {}
         for each in sorted(doubtful, key=lambda one: one.parameter.numel()):
             chosen.setdefault(kinds[id(each.parameter)], each)
         found = []
@@ -155,7 +146,7 @@ class Rehearsals:
         return found
 
 
-def _kinds(optimizer: Optimizer, doubtful: Sequence[Doubtful]) -> dict[int, _Kind]:
+def _kinds(optimizer: Optimizer, doubtful: Sequence[Case]) -> dict[int, _Kind]:
     """The kind of each; looks at the content of parameters and of what is kept for them."""
     values = [parts(each.parameter) for each in doubtful]
     nonzero = iter(have_nonzero([part for each in values for part in each]))
@@ -188,7 +179,7 @@ def _others(held: Sequence[Tensor], wanted: Sequence[Wanted]) -> list[Tensor]:
     return [parameter for parameter in held if id(parameter) not in known]
 
 
-def _excerpt(doubtful: Doubtful) -> Tensor | None:
+def _excerpt(doubtful: Case) -> Tensor | None:
     """The numbers of some rows, of those in question; None where it is small or has one row."""
     part = one_part(doubtful.parameter)
     if part is None or part.dim() == 0 or part.numel() <= EXCERPT_ELEMENTS:

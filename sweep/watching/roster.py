@@ -82,13 +82,16 @@ class Roster:
         """The subject of that very tensor; None if the model never had it."""
         return self._subjects.get(id(tensor))
 
-    def refresh(self) -> list[Subject] | None:
-        """Reads the model again if it has changed: returns what has left it; None if it has not."""
+    def refresh(self) -> dict[str, Subject] | None:
+        """Reads the model again if it has changed; None if it has not.
+
+        Returns what has another name now, or has left the model, by its name before.
+        """
         if self._model is None or self._signature == self._signed():
             return None
-        before = self.present
+        before = {subject: subject.name for subject in self}
         self._read(from_start=False)
-        return [subject for subject in before if not subject.in_model]
+        return {name: subject for subject, name in before.items() if subject.name != name}
 
     def forget(self, subject: Subject) -> None:
         """Lets go of a parameter that has left the model and every optimizer."""

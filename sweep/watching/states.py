@@ -52,12 +52,21 @@ UNREACHED = (State.NONE, State.LEFT_ZEROS, State.STALE)
 class _Left:
     """A grad as a step left it, without a copy.
 
-    ``sums`` are those of `digests.directions`, for each part.
+    ``sums`` are those of `digests.directions`, for each part; ``fed`` is whether autograd had
+    brought it, and nobody else.
     """
 
     grad: TensorWeakRef
     version: int
     sums: tuple[tuple[float, float], ...]
+    fed: bool
+
+    def is_fed(self, grad: Tensor, sums: tuple[tuple[float, float], ...]) -> bool:
+        """Whether ``grad``, with those ``sums``, is what autograd brought then, or a multiple."""
+        if not self.fed or sums == self.sums:
+            return self.fed
+        told_by_ratio = self.grad() is grad or grad.numel() > 1
+        return told_by_ratio and _is_multiple(sums, self.sums)
 
 
 class Grads:
@@ -114,17 +123,24 @@ class Grads:
         """Meets parameters as the watch begins: zeros were left there, any other grad is new."""
         self._left |= dict.fromkeys(map(id, parameters))
 
-    def leave(self, parameters: Sequence[Tensor]) -> None:
-        """Remembers what is in the grads at the end of a step."""
-        grads = {id(p): p.grad for p in parameters}
+    def leave(self, parameters: Sequence[Tensor], ended: int | None = None) -> None:
+        """Remembers what is in the grads at the end of a step.
+
+        ``ended`` is when that was, on the clock of the arrivals; None is now. What came since
+        then was not left.
+        """
+        now = self._arrivals.clock if ended is None else ended
+        grads = {id(p): p.grad for p in parameters if self._arrivals.of(p).time <= now}
         values = {key: values_of(grad) for key, grad in grads.items() if grad is not None}
         sums = iter(directions([part for each in values.values() for part in each]))
-        for key, grad in grads.items():
-            self._left[key] = None
+        for parameter in parameters:
+            key, grad = id(parameter), grads.get(id(parameter))
+            before, self._left[key] = self._left.get(key), None
             if grad is not None:
                 own = tuple(next(sums) for _ in values[key])
-                self._left[key] = _Left(TensorWeakRef(grad), grad._version, own)
-        self._clock = self._arrivals.clock
+                fed = self.came(parameter) or (before is not None and before.is_fed(grad, own))
+                self._left[key] = _Left(TensorWeakRef(grad), grad._version, own, fed)
+        self._clock = now
 
     def came(self, parameter: Tensor) -> bool:
         """Whether autograd has brought the parameter anything since the step before."""
@@ -140,15 +156,13 @@ class Grads:
 
     def _of_nonzero(self, parameter: Tensor, grad: Tensor) -> State:
         arrival, left = self._arrivals.of(parameter), self._left.get(id(parameter))
-        if arrival.time > self._clock or left is None or left.grad() is not grad:
+        if arrival.time > self._clock or left is None:
             return State.FRESH
-        fed_by_autograd = arrival.time > 0
-        if not fed_by_autograd and grad._version != left.version:
+        if not left.fed and (left.grad() is not grad or grad._version != left.version):
             return State.FRESH  # somebody writes the gradients, the same ones this time, or not
         sums = tuple(directions(values_of(grad)))
-        if sums == left.sums or (fed_by_autograd and _is_multiple(sums, left.sums)):
-            return State.STALE
-        return State.FRESH
+        is_left = sums == left.sums or left.is_fed(grad, sums)
+        return State.STALE if is_left else State.FRESH
 
     def _rows_that_came(self, parameter: Tensor, grad: Tensor, state: State) -> Tensor | bool:
         """Which rows are of this step, of those that are not zeros."""
@@ -163,8 +177,12 @@ class Grads:
 def _is_multiple(
     now: tuple[tuple[float, float], ...], before: tuple[tuple[float, float], ...]
 ) -> bool:
-    """Whether one is the other times a number, as far as its sums tell."""
-    return len(now) == len(before) and all(
-        math.isclose(one * b, two * a, rel_tol=_SAME_DIRECTION)
-        for (one, two), (a, b) in zip(now, before, strict=True)
+    """Whether one is the other times a number, as far as its sums tell; not of zeros."""
+    return (
+        len(now) == len(before)
+        and any(map(any, before))
+        and all(
+            math.isclose(one * b, two * a, rel_tol=_SAME_DIRECTION)
+            for (one, two), (a, b) in zip(now, before, strict=True)
+        )
     )

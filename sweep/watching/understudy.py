@@ -10,6 +10,8 @@ import copy
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -54,14 +56,14 @@ def local_part(tensor: Tensor) -> Tensor:
 def stand_in(original: Optimizer, doubles: Sequence[Double]) -> Optimizer:
     """A copy with the state it has, for the doubles alone. Raises what cannot be stand_in."""
     memo: dict[int, Any] = {}
-    for optimizer in _with_inner(original):
+    for optimizer in with_inner(original):
         for parameter in _parameters(optimizer):
             memo[id(parameter)] = _ABSENT
             memo[id(optimizer.state.get(parameter))] = {}
     memo[id(None)] = None
     for double in doubles:
         memo[id(double.original)] = double.copy
-        for optimizer in _with_inner(original):
+        for optimizer in with_inner(original):
             state = optimizer.state.get(double.original)
             if isinstance(state, Mapping):
                 memo[id(state)] = {key: _of_state(v, double, memo) for key, v in state.items()}
@@ -85,8 +87,8 @@ def built_anew(original: Optimizer, doubles: Sequence[Double], *, decay: bool) -
             settings[DECAY] = 0.0
         if held:
             groups.append({"params": held, **settings})
-    known = {**vars(original), **original.defaults}
-    arguments = {key: copy.deepcopy(known[key]) for key in takes if _is_plain(known.get(key))}
+    known, memo = {**vars(original), **original.defaults}, dict[int, Any](of)
+    arguments = {key: copy.deepcopy(known[key], memo) for key in takes if _is_plain(known.get(key))}
     if not decay and DECAY in arguments:
         arguments[DECAY] = 0.0
     inner = next(
@@ -106,20 +108,21 @@ def hand_over_state(new: Optimizer, old: Optimizer, *, decay: bool) -> None:
 
     That is its state, what its groups hold, and attributes that hold tensors.
     """
-    for one, other in zip(_with_inner(new), _with_inner(old), strict=True):
+    for one, other in zip(with_inner(new), with_inner(old), strict=True):
         if "state" in vars(other):
             one.state = other.state
         for group, held in zip(one.param_groups, other.param_groups, strict=True):
             gathered = {key: value for key, value in held.items() if decay or key != DECAY}
             group.update(gathered)
         for name, value in vars(other).items():
-            if name not in ("state", "param_groups", "defaults", *INNER) and _has_tensors(value):
+            gathers = isinstance(value, torch.Generator) or _has_tensors(value)
+            if gathers and name not in ("state", "param_groups", "defaults", *INNER):
                 vars(one)[name] = value
 
 
 def turn_decay_off(optimizer: Optimizer) -> None:
     """Sets its weight decay to 0 wherever it is kept under that name."""
-    for each in _with_inner(optimizer):
+    for each in with_inner(optimizer):
         for group in each.param_groups:
             if DECAY in group:
                 group[DECAY] = 0.0
@@ -129,9 +132,9 @@ def turn_decay_off(optimizer: Optimizer) -> None:
 
 def has_decay(optimizer: Optimizer, parameter: Tensor) -> bool:
     """Whether there is weight decay to switch off for ``parameter``."""
-    groups = [group for each in _with_inner(optimizer) for group in each.param_groups]
+    groups = [group for each in with_inner(optimizer) for group in each.param_groups]
     in_groups = [g.get(DECAY) for g in groups if any(p is parameter for p in g["params"])]
-    of_its_own = [vars(each).get(DECAY) for each in _with_inner(optimizer)]
+    of_its_own = [vars(each).get(DECAY) for each in with_inner(optimizer)]
     return any(
         isinstance(value, float | int | Tensor) and bool(value != 0)
         for value in (*in_groups, *of_its_own)
@@ -140,7 +143,7 @@ def has_decay(optimizer: Optimizer, parameter: Tensor) -> bool:
 
 def clear_state(optimizer: Optimizer, parameter: Tensor, where: Tensor | None) -> None:
     """Puts zeros into what the optimizer keeps for ``parameter``, where ``where`` is true."""
-    for each in _with_inner(optimizer):
+    for each in with_inner(optimizer):
         for value in (each.state.get(parameter) or {}).values():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 value.zero_() if where is None else value.masked_fill_(_like(where, value), 0)
@@ -150,13 +153,13 @@ def _like(where: Tensor, value: Tensor) -> Tensor:
     return where.reshape(-1, *[1] * (value.dim() - 1)) if where.dim() == 1 else where
 
 
-def _with_inner(optimizer: Optimizer) -> Iterator[Optimizer]:
+def with_inner(optimizer: Optimizer) -> Iterator[Optimizer]:
     """The optimizer and those that it wraps."""
     yield optimizer
     for name in INNER:
         inner = vars(optimizer).get(name)
         if isinstance(inner, Optimizer):
-            yield from _with_inner(inner)
+            yield from with_inner(inner)
 
 
 def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
@@ -172,7 +175,7 @@ def _copied(original: Optimizer, memo: dict[int, Any]) -> Optimizer:
     new: Optimizer = object.__new__(type(original))
     memo[id(original)] = new
     for name, value in vars(original).items():
-        if name == "step":  # schedulers patch it
+        if _is_patch(original, name):
             continue
         if name.endswith("_hooks"):
             vars(new)[name] = type(value)()
@@ -187,6 +190,35 @@ def _copied(original: Optimizer, memo: dict[int, Any]) -> Optimizer:
     if "param_groups" in vars(new):
         new.param_groups = [group for group in new.param_groups if group["params"]]
     return new
+
+
+def refuse_what_acts_on_the_original(optimizer: Optimizer) -> None:
+    """Raises UnexplainedError where a copy would keep a function that acts on the real tensors."""
+    for each in with_inner(optimizer):
+        for name, value in vars(each).items():
+            if not _is_patch(each, name) and any(map(_is_acted_on, _within(value))):
+                raise UnexplainedError(f"a rehearsal would act on what its {name} refers to")
+
+
+def _is_patch(optimizer: Optimizer, name: str) -> bool:
+    """Whether a function was put over the class's own, as schedulers do with ``step``.
+
+    It acts on that very optimizer: a copy goes by the class's.
+    """
+    return callable(vars(optimizer)[name]) and hasattr(type(optimizer), name)
+
+
+def _within(value: Any) -> Iterator[Any]:
+    """What a function refers to: what it closes over, its globals, what it was bound to."""
+    if isinstance(value, partial):
+        yield from (*_within(value.func), *value.args, *value.keywords.values())
+    elif isinstance(value, FunctionType):
+        used = inspect.getclosurevars(value)
+        yield from (*used.nonlocals.values(), *used.globals.values())
+
+
+def _is_acted_on(value: Any) -> bool:
+    return isinstance(value, Tensor | nn.Module | Optimizer)
 
 
 def _takes(kind: type) -> dict[str, bool]:

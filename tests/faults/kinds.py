@@ -16,6 +16,7 @@ import psutil
 from scene import Ended, is_alive, wait_until
 
 LOCK_S = 60.0
+PAGE = 4096
 WAL_KIB = 400
 """About what the log of a finished sweep takes, in KiB."""
 
@@ -137,6 +138,88 @@ def lock_for_a_minute(scene):
     return lock(scene, LOCK_S)
 
 
+def _backed_up(scene):
+    """Kills a driver after its first trials; the path of a copy, and the rows that it has."""
+    driver = scene.start()
+    wait_until(lambda: scene.committed() or not is_alive(driver.pid))
+    with suppress(ProcessLookupError):
+        os.kill(driver.pid, signal.SIGKILL)
+    driver.end()
+    path = scene.folder / "backup.db"
+    with closing(sqlite3.connect(scene.database)) as source, closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)
+    return path, scene.committed()
+
+
+def _put_back(put):
+    """A backup is put in the place of the database while a driver runs, in one way or another."""
+
+    def hit(scene):
+        backup, rows = _backed_up(scene)
+        driver = scene.start()
+        wait_until(lambda: len(scene.committed()) > len(rows) or not is_alive(driver.pid))
+        scene.pause(0.3)
+        put(backup, scene.database)
+        return Hit(rows, (driver.end(),))
+
+    return hit
+
+
+def move_over(backup, database):
+    """As `mv` does it: another file has the name."""
+    os.replace(backup, database)
+
+
+def copy_over(backup, database):
+    """As `cp` does it: the same file has another content."""
+    subprocess.run(["cp", backup, database], check=True)
+
+
+def restore(backup, database):
+    """As SQLite does it, by a transaction like any other."""
+    opened = (sqlite3.connect(path, timeout=30) for path in (backup, database))
+    source, target = map(closing, opened)
+    with source as there, target as here:
+        there.backup(here)
+
+
+def delete_log(scene):
+    """Deletes what SQLite has not folded into the file yet, as one who tidies up may."""
+    driver = scene.start()
+    scene.pause_until_busy(driver)
+    before = scene.committed()
+    for ending in scene.moments.choice([["-wal"], ["-shm"], ["-wal", "-shm"]]):
+        scene.database.with_name(f"{scene.database.name}{ending}").unlink(missing_ok=True)
+    return Hit(before, (driver.end(),))
+
+
+def link(scene):
+    """Gives the file a second name while a driver runs, and starts another before it is gone."""
+    first = scene.start()
+    wait_until(lambda: scene.committed() or not is_alive(first.pid))
+    scene.pause(0.5)
+    before = scene.committed()
+    other = scene.folder / "other.db"
+    os.link(scene.database, other)
+    ended = (first.end(), scene.start().end())
+    other.unlink()
+    return Hit(before, ended)
+
+
+def damage(scene):
+    """Writes noise over a page of the file, and puts the file back after a driver has seen it."""
+    backup, rows = _backed_up(scene)
+    pages = scene.database.stat().st_size // PAGE
+    with scene.database.open("r+b") as file:
+        file.seek(scene.moments.randrange(1, pages) * PAGE)
+        file.write(scene.moments.randbytes(PAGE))
+    damaged = scene.database.read_bytes()
+    ended = scene.start().end()
+    assert scene.database.read_bytes() == damaged
+    os.replace(backup, scene.database)
+    return Hit(rows, (ended,))
+
+
 def run_two(scene):
     """Two drivers run the one sweep."""
     first = scene.start()
@@ -171,6 +254,12 @@ def kinds():
         Kind("locked", lock, frozenset({done})),
         Kind("two drivers", run_two, frozenset({done})),
         Kind("clock set back", set_clock_back, frozenset({done})),
+        Kind("backup moved over", _put_back(move_over), frozenset({done, failed})),
+        Kind("backup copied over", _put_back(copy_over), frozenset({done, failed})),
+        Kind("backup restored", _put_back(restore), frozenset({done, failed})),
+        Kind("log deleted", delete_log, frozenset({done, failed})),
+        Kind("second name", link, frozenset({done, failed})),
+        Kind("file damaged", damage, frozenset({failed})),
     )
 
 

@@ -4,10 +4,11 @@ import os
 
 import loop
 import pytest
+from kinds import kinds
 from quick_leaksweep import TRIAL_S
 from scene import TRIALS, Ended
 
-FAULTS = int(os.environ.get("LEAKSWEEP_FAULTS", "50"))
+FAULTS = int(os.environ.get("LEAKSWEEP_FAULTS", len(kinds())))  # `make test-faults`: more of each
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Databases that strangers made, and the commands that read them."""
 
 import runpy
+import shutil
 import sqlite3
+import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +16,12 @@ from sweep.cli.app import app
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
 from sweep.store.store import Store
+from sweep.values.outcome import StepRecord
+from sweep.values.words import GradState
 
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)
 _STORES = runpy.run_path(str(Path(__file__).parents[1] / "sweep" / "store" / "conftest.py"))
 postgres_server, postgres_url = _STORES["postgres_server"], _STORES["postgres_url"]
 MAKERS = runpy.run_path(str(Path(__file__).parents[1] / "sweep" / "store" / "writing_process.py"))
@@ -58,16 +65,25 @@ def leaksweep(program, capsys):
     return run
 
 
-@pytest.fixture
-def database(tmp_path):
-    """The path of a database with one sweep of three trials."""
-    path = tmp_path / "theirs" / "sweep.db"
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """The path of a database with one sweep of three trials, the first of them traced."""
+    path = tmp_path_factory.mktemp("template") / "sweep.db"
     with Store.open(f"sqlite:///{path}") as store:
         spec = Grid(from_toml(SPEC, source="the test", name="mine")).canonical()
         sweep = store.record_sweep("mine", spec, 3)
-        now = datetime.now(UTC)
-        store.write(sweep.id, [MAKERS["outcome"](seed, finished_at=now) for seed in range(3)])
+        now, traced = datetime.now(UTC), (StepRecord(1, True, 0.5, GradState.ZERO, True, 0.5),)
+        outcomes = [MAKERS["outcome"](seed, finished_at=now) for seed in range(3)]
+        store.write(sweep.id, [replace(outcomes[0], steps=traced), *outcomes[1:]])
     return path
+
+
+@pytest.fixture
+def database(template, tmp_path):
+    """The path of a copy of it."""
+    path = tmp_path / "theirs" / "sweep.db"
+    path.parent.mkdir()
+    return Path(shutil.copy(template, path))
 
 
 @pytest.fixture
@@ -75,11 +91,12 @@ def change(database):
     """Runs statements on the database as its own maker might."""
 
     def execute(*statements):
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA ignore_check_constraints = ON")
-            for statement in statements:
+        for statement in statements:  # in a connection each, which reads the schema anew
+            with closing(sqlite3.connect(database)) as connection:
+                connection.execute("PRAGMA ignore_check_constraints = ON")
+                connection.execute("PRAGMA writable_schema = ON")
                 connection.execute(statement)
-            connection.commit()
+                connection.commit()
 
     return execute
 

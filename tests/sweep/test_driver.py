@@ -9,7 +9,7 @@ import pytest
 from here import Here
 
 from sweep.driver import Progress, run_sweep
-from sweep.errors import SweepMismatchError
+from sweep.errors import DatabaseError, SweepMismatchError
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
 from sweep.running.runner import Runner
@@ -83,6 +83,19 @@ def rows(tmp_path):
 
 def run(store, grid, trainer=None, **options):
     return run_sweep(store, grid, Here(trainer or Trainer()), **options)
+
+
+def test_trials_that_somebody_takes_away_during_the_run_are_told(store, rows, tmp_path):
+    def take_away(progress):
+        if progress.finished == 6:
+            with closing(sqlite3.connect(tmp_path / "sweep.db", timeout=30)) as connection:
+                connection.execute("DELETE FROM trial WHERE seed = 0")
+                connection.commit()
+
+    run(store, grid(range(3)))
+    with pytest.raises(DatabaseError, match=r"1 trials of 'mine' that were recorded are no longer"):
+        run(store, grid(range(9)), observe=take_away)
+    assert run(store, grid(range(9))).ran == {Verdict.HOLDS: 1}
 
 
 def test_every_setting_is_recorded_once(store, rows):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -107,3 +108,12 @@ def test_where_nobody_says_how_wide_a_row_is_a_line(capsys, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     print_rows(WIDE, [range(30)] * 2, Format.TABLE)
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_ten_thousand_rows_are_aligned_and_take_no_time(drawn):
+    rows = [("日本" if number % 2 else "wide", number) for number in range(10_000)]
+    started = time.process_time()
+    lines = drawn(40, ("name", "number"), rows).splitlines()
+    assert time.process_time() - started < 2.0
+    assert lines[:3] == ["name   number", "─────────────", "wide        0"]
+    assert {cell_len(line) for line in lines} == {13}

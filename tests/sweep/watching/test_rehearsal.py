@@ -1,5 +1,7 @@
 """What a rehearsal concludes of optimizers planted with one known source, and what it refuses."""
 
+import time
+
 import planted
 import pytest
 import torch
@@ -20,14 +22,21 @@ def found(build, *, to_none=False):
     return [str(leak.explanation) for leak in leaks.leaks if leak.step == 1]
 
 
-class Surprising(planted.Planted):
+class Counting(planted.Planted):
     """Does something else every time it is asked, from a counter that copies do not share."""
 
     calls = 0
 
     def direction(self, parameter, grad, group):
-        Surprising.calls += 1
-        return torch.full_like(parameter, Surprising.calls)
+        Counting.calls += 1
+        return torch.full_like(parameter, Counting.calls)
+
+
+class Surprising(planted.Planted):
+    """Does something else every time it is asked."""
+
+    def direction(self, parameter, grad, group):
+        return torch.full_like(parameter, time.perf_counter_ns() % 1_000_003)
 
 
 class Uncopiable(planted.Momentum):
@@ -52,6 +61,7 @@ class Noisy(planted.Planted):
         (planted.Momentum, ["history"]),
         (planted.MomentumInGroup, ["history"]),
         (Noisy, ["intrinsic"]),
+        (Counting, ["intrinsic"]),
         (Surprising, ["unknown"]),
         (Uncopiable, ["unknown"]),
     ],

@@ -1,7 +1,9 @@
 """What a watch leaves behind, holds, takes and refuses."""
 
 import copy
+import gc
 import io
+import weakref
 
 import pytest
 import torch
@@ -50,6 +52,21 @@ def test_a_failing_loop_leaves_no_hook_either(model):
     assert hooks() == before
     assert leaks.held_bytes == 0
     assert leaks.summary() == "No step was taken; 4 parameters were watched."
+
+
+def test_a_finished_watch_keeps_no_model_and_no_optimizer_alive():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    with watch(model, optimizer) as leaks:
+        model(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        optimizer.step()
+    kept = [weakref.ref(each) for each in (model, optimizer, model.weight)]
+    del model, optimizer
+    gc.collect()
+    assert [ref() for ref in kept] == [None, None, None]
+    assert "2 of 2 parameters moved" in leaks.summary()
 
 
 def test_hooks_of_ones_own_stay(model, train):

@@ -1,0 +1,110 @@
+"""Copies of what a step may move by a leak, to say afterwards how far it did.
+
+Small parameters of one kind are copied and compared together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from sweep.trial.probe import Change, changes_along
+from sweep.watching.cases import Case
+from sweep.watching.digests import SMALL
+from sweep.watching.guard import Guard
+from sweep.watching.movement import Movement, movement
+from sweep.watching.parts import is_plain, parts
+
+
+class Copies:
+    """The copies of one optimizer's step."""
+
+    def __init__(self) -> None:
+        self._alone: dict[int, tuple[Tensor, ...]] = {}
+        self._stacked: dict[int, tuple[_Stack, int]] = {}
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of the copies that are held now."""
+        stacked = sum(stack.before[index].nbytes for stack, index in self._stacked.values())
+        return stacked + sum(part.nbytes for copy in self._alone.values() for part in copy)
+
+    def make(self, of: Iterable[Case], guard: Guard, *, by_row: bool) -> None:
+        """Copies the parameters as they are now, and lets go of other copies."""
+        held, self._alone = self._alone, {}
+        stacks, self._stacked = {stack for stack, _ in self._stacked.values()}, {}
+        room = {stack.key: stack.before for stack in stacks}
+        kinds: dict[object, list[Tensor]] = {}
+        for case in of:
+            parameter = case.parameter
+            whole = not by_row and case.where is None
+            if whole and is_plain(parameter) and parameter.numel() <= SMALL:
+                kind = parameter.shape, parameter.dtype, parameter.device
+                kinds.setdefault(kind, []).append(parameter)
+            else:
+                guard.one(parameter, lambda p=parameter: self._copy(p, held))  # type: ignore[misc]
+        for tensors in kinds.values():
+            stack = _Stack(tensors, room)
+            self._stacked |= {id(each): (stack, i) for i, each in enumerate(tensors)}
+
+    def keep_only(self, moved: frozenset[int]) -> None:
+        """Lets go of the copies of other parameters than those, which may serve again."""
+        self._alone = {key: copy for key, copy in self._alone.items() if key in moved}
+        self._stacked = {key: place for key, place in self._stacked.items() if key in moved}
+
+    def let_go(self) -> None:
+        """Lets go of every copy."""
+        self._alone, self._stacked = {}, {}
+
+    def movement(self, case: Case, *, by_row: bool) -> Movement | None:
+        """How far it has moved since it was copied; None where that cannot be said."""
+        key = id(case.parameter)
+        if key in self._stacked:
+            stack, index = self._stacked[key]
+            changes = stack.changes()
+            if changes is not None:
+                return Movement(changes[index])
+            return movement((stack.before[index],), parts(case.parameter), None, by_row=False)
+        copy = self._alone.get(key)
+        if copy is None:
+            return None
+        return movement(copy, parts(case.parameter), case.where, by_row=by_row)
+
+    def _copy(self, parameter: Tensor, held: dict[int, tuple[Tensor, ...]]) -> None:
+        """Copies the parameter's parts, into a copy that is ``held`` where one fits."""
+        now, copies = parts(parameter), held.get(id(parameter), ())
+        if [(c.shape, c.dtype) for c in copies] != [(p.shape, p.dtype) for p in now]:
+            self._alone[id(parameter)] = tuple(part.clone() for part in now)
+            return
+        for copy, part in zip(copies, now, strict=True):
+            copy.copy_(part)
+        self._alone[id(parameter)] = copies
+
+
+class _Stack:
+    """A copy of small tensors of one shape, type and device; ``before[i]`` is one of them."""
+
+    def __init__(self, tensors: list[Tensor], room: Mapping[tuple[int, ...], Tensor]) -> None:
+        """Copies them into the ``room`` that the same ones had, if they did."""
+        self.key = tuple(map(id, tensors))
+        self._tensors = tensors
+        out = room.get(self.key)
+        fits = out is not None and (out.dtype, out.shape[1:]) == (
+            tensors[0].dtype,
+            tensors[0].shape,
+        )
+        self.before = torch.stack(tensors, out=out if fits else None)
+        self._changes: list[Change] | None = None
+
+    def changes(self) -> list[Change] | None:
+        """How far each has moved; None if they are not alike any more."""
+        if self._changes is None and all(map(self._is_alike, self._tensors)):
+            self._changes = changes_along(self.before, torch.stack(self._tensors))
+        return self._changes
+
+    def _is_alike(self, tensor: Tensor) -> bool:
+        before = self.before
+        kind = tensor.dtype, tensor.shape, tensor.device
+        return is_plain(tensor) and kind == (before.dtype, before.shape[1:], before.device)
