@@ -11,7 +11,7 @@ from sweep.optimizers import registry
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.workloads.sizes import BUILT_IN
 
-Alike = tuple[PlannedTrial, ...]
+Group = tuple[PlannedTrial, ...]
 
 STACKED = ("article", "small", "digits", "digits-pretrained")
 """The workloads that `sweep.trial.stack` knows how to stack."""
@@ -24,7 +24,7 @@ benchmarks/README.md.
 """
 
 
-def grouped(trials: Iterable[PlannedTrial]) -> Iterator[Alike]:
+def grouped(trials: Iterable[PlannedTrial]) -> Iterator[Group]:
     """``trials`` in their order, neighbours that can be trained as one stack together.
 
     Reads one trial beyond the group it gives.
@@ -34,7 +34,7 @@ def grouped(trials: Iterable[PlannedTrial]) -> Iterator[Alike]:
             yield group
 
 
-def _next_stack(neighbours: Iterator[PlannedTrial]) -> Alike:
+def _next_stack(neighbours: Iterator[PlannedTrial]) -> Group:
     first = next(neighbours, None)
     if first is None:
         return ()
