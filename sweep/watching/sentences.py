@@ -288,7 +288,7 @@ def _of_no_optimizer(account: Account) -> Iterator[str]:
     told = {id(e) for e in account.present if _kept_still(e)} | {id(e) for e in account.untrained}
     loose = [e for e in account.present if e.place is Place.NOWHERE and id(e) not in told]
     for what, chosen in (
-        ("{are} in no optimizer under watch and require no gradient", _is_frozen),
+        ("{are} in no optimizer under watch, with requires_grad=False", _is_frozen),
         ("{are} in no optimizer under watch, though gradients reach {them}", _is_forgotten),
         ("{are} in no optimizer under watch, and no gradient reached {them}", _is_unused),
     ):
