@@ -182,7 +182,8 @@ class Watch:
             return own.assign(rank=0)
         found: list[Any] = [None] * distributed.get_world_size(group)
         distributed.all_gather_object(found, own, group)
-        return pd.concat([each.assign(rank=rank) for rank, each in enumerate(found)])
+        frames: list[pd.DataFrame] = [each.assign(rank=rank) for rank, each in enumerate(found)]
+        return pd.concat(frames, ignore_index=True)
 
     def summary(self) -> str:
         """What was found, for people: a digest of the account, a screen at most."""
