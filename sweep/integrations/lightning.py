@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from sweep.integrations.training_watch import TrainingWatch, WatchOptions
 from sweep.watching import Watch
+from sweep.watching.advice import Loop
 
 
 class WatchLeaks(Callback):
@@ -18,7 +19,7 @@ class WatchLeaks(Callback):
 
         ``options`` are those of `leaksweep.watch`.
         """
-        self._training = TrainingWatch(options, raises=raises)
+        self._training = TrainingWatch(Loop.LIGHTNING, options, raises=raises)
 
     @property
     def leaks(self) -> Watch:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import TypedDict
 
 from torch.optim import Optimizer
 
-from sweep.errors import MisuseError
+from sweep.errors import LeakError, MisuseError
 from sweep.watching import Watch, watch
+from sweep.watching.advice import Loop
+from sweep.watching.meant import Frozen
 from sweep.watching.roster import Watchable
 from sweep.watching.session import Granularity
 
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 class WatchOptions(TypedDict, total=False):
     """The options of `leaksweep.watch`, which says what they mean."""
 
-    frozen: Iterable[str] | None
+    frozen: Frozen | None
+    trainable: Frozen | None
     zeros_count: bool
     granularity: Granularity
     causes: bool
@@ -28,9 +30,12 @@ class WatchOptions(TypedDict, total=False):
 class TrainingWatch:
     """Holds one watch at a time, from the beginning of training to its end."""
 
-    def __init__(self, options: WatchOptions, *, raises: bool) -> None:
-        """Watches nothing yet; ``raises`` says whether leaks end training with a LeakError."""
-        self._options = options
+    def __init__(self, loop: Loop, options: WatchOptions, *, raises: bool) -> None:
+        """Watches nothing yet; ``raises`` says whether leaks end training with a LeakError.
+
+        ``loop`` is the trainer's, which decides what is advised.
+        """
+        self._loop, self._options = loop, options
         self._raises = raises
         self._watch: Watch | None = None
         self._is_on = False
@@ -51,18 +56,23 @@ class TrainingWatch:
         Raises what `leaksweep.watch` raises.
         """
         self.stop()
-        found = watch(model, *optimizers, **self._options)
+        found = watch(model, *optimizers, **self._options).advising(self._loop)
         found.__enter__()
         self._watch, self._is_on = found, True
 
     def end(self) -> None:
-        """Takes the hooks off and tells of leaks: raises LeakError if asked to, or else logs."""
+        """Takes the hooks off and tells of leaks, and of what was to train and did not.
+
+        Raises LeakError if asked to, or else logs.
+        """
         if not self._is_on:
             return
         self.stop()
-        if self._raises:
+        try:
             self.leaks.raise_if_any()
-        elif self.leaks.leaks:
+        except LeakError:
+            if self._raises:
+                raise
             logger.warning("%s", self.leaks.summary())
 
     def stop(self) -> None:

@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from torch import nn
-from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from sweep.integrations.training_watch import TrainingWatch, WatchOptions
 from sweep.watching import Watch
+from sweep.watching.advice import Loop
 
 
 class WatchLeaks(TrainerCallback):
@@ -25,7 +25,7 @@ class WatchLeaks(TrainerCallback):
 
         ``options`` are those of `leaksweep.watch`.
         """
-        self._training = TrainingWatch(options, raises=raises)
+        self._training = TrainingWatch(Loop.TRAINER, options, raises=raises)
 
     @property
     def leaks(self) -> Watch:
@@ -48,15 +48,10 @@ class WatchLeaks(TrainerCallback):
     ) -> None:
         """Puts the hooks on. Raises what `leaksweep.watch` raises."""
         model: nn.Module = given["model"]
-        self._training.begin(model, _unwrapped(given["optimizer"]))
+        self._training.begin(model, given["optimizer"])
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
     ) -> None:
         """Takes the hooks off and tells of leaks."""
         self._training.end()
-
-
-def _unwrapped(optimizer: Optimizer) -> Optimizer:
-    """The optimizer inside accelerate's wrapper, which has no step hooks of its own."""
-    return getattr(optimizer, "optimizer", optimizer)

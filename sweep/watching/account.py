@@ -49,15 +49,16 @@ class Entry:
         requires_grad: whether it requires gradients as the watch ends.
         at_rate_zero: steps on which a gradient of the step's own did not move it and the
             learning rate was 0.
-        state: what the step found in its grad at the first leak, or else at the first movement
-            on zeros that came; None if there is neither.
-        causes: what moved it then, in the words of the column ``causes``; None if nothing did.
+        causes: what moved it, in the words of the column ``causes``; None if nothing did.
+        explained_step: on which step that was so: the first that could be explained.
         unexplained: why the causes are unknown; None if they are known.
         shares: by cause, how far it moves the parameter alone, over the whole movement.
         remedy: what to do; empty if nothing is to be done.
         meant: ``frozen``, ``partly frozen`` or ``trainable``, as the user said; empty if unsaid.
         not_judged: why it is judged no longer; None if it is.
         shape: the tensor's.
+        in_part: whether rows or elements of it are judged, and not the whole.
+        is_empty: whether this process holds no element of it.
     """
 
     parameter: str
@@ -75,14 +76,16 @@ class Entry:
     gradients: int = 0
     requires_grad: bool = False
     at_rate_zero: int = 0
-    state: State | None = None
     causes: str | None = None
+    explained_step: int | None = None
     unexplained: str | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     remedy: str = ""
     meant: str = ""
     not_judged: str | None = None
     shape: tuple[int, ...] = ()
+    in_part: bool = False
+    is_empty: bool = False
 
     @property
     def total_steps(self) -> int:
@@ -163,9 +166,11 @@ def _row(entry: Entry) -> dict[str, Any]:
         "still",
         "zeros",
         "at_rate_zero",
-        "state",
+        "explained_step",
         "shape",
         "first_rows",
+        "in_part",
+        "is_empty",
     ):
         del kept[name]
     return (

@@ -138,6 +138,7 @@ class Fared:
         total: the sum of the L2 norms of the changes.
         became_nan: a change was NaN: an element became NaN, or stopped being it.
         measured: on how many of them the change was measured.
+        found: what the step found in the grad on those on which it moved.
     """
 
     steps: int = 0
@@ -148,13 +149,15 @@ class Fared:
     total: float = 0.0
     became_nan: bool = False
     measured: int = 0
+    found: set[State] = field(default_factory=set)
 
-    def add(self, step: int, *, moved: bool, change: Change | None = None) -> None:
+    def add(self, step: int, state: State, *, moved: bool, change: Change | None = None) -> None:
         """Counts one step; ``change`` is how far it moved, where that was measured."""
         self.steps += 1
         if not moved:
             return
         self.moved += 1
+        self.found.add(state)
         self.first = step if self.first is None else self.first
         self.last = step
         if change is None:
@@ -186,6 +189,7 @@ class Record:
         moved_rows: the rows that leaked on any step, where rows are judged.
         outside: between how many of the optimizer's steps something else moved it.
         explanation: why it leaked, or else moved on zeros that came.
+        explained_step: on which step that was so.
     """
 
     states: Counter[State] = field(default_factory=Counter)
@@ -200,6 +204,7 @@ class Record:
     moved_rows: RowSet | None = None
     outside: int = 0
     explanation: Cause | None = None
+    explained_step: int | None = None
 
     @property
     def is_explained(self) -> bool:

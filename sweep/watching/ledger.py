@@ -14,6 +14,7 @@ from sweep.watching.elsewhere import Elsewhere
 from sweep.watching.families import Family
 from sweep.watching.findings import Findings, Record, RowSet
 from sweep.watching.meant import Wish
+from sweep.watching.parts import elements_here
 from sweep.watching.roster import LEFT, Roster, Subject
 
 _ROWS_LISTED = 5
@@ -73,7 +74,8 @@ class Ledger:
                     first_rows=_first(record.moved_rows),
                     outside=record.outside,
                     at_rate_zero=record.at_rate_zero,
-                    state=record.state if record.still.moved or record.zeros.moved else None,
+                    in_part=record.in_part,
+                    explained_step=record.explained_step,
                     causes=None if record.explanation is None else str(record.explanation),
                     unexplained=record.explanation.unexplained if record.explanation else None,
                     shares=dict(record.explanation.shares) if record.explanation else {},
@@ -90,6 +92,7 @@ class Ledger:
             meant=self._meant(subject.name),
             not_judged=subject.not_judged,
             shape=tuple(subject.parameter.shape),
+            is_empty=not elements_here(subject.parameter),
         )
 
     def _counted(
@@ -126,6 +129,7 @@ class Ledger:
                 remedies=record.explanation.remedies,
                 is_explained=causes is not None,
                 by_history=causes is not None and causes.by_history,
+                by_gradient=causes is not None and causes.by_gradient,
                 by_hand=record.by_hand,
                 in_part=record.in_part,
                 is_embedding=is_embedding,

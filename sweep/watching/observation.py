@@ -112,7 +112,7 @@ class Observation:
         names = [family.name for family in self._families]
         steps = self.findings.steps or [0] * len(names)
         entries = ledger.entries(self._arrivals, self._elsewhere)
-        return Account(entries, tuple(zip(names, steps, strict=True)))
+        return Account(entries, tuple(zip(names, steps, strict=True)), self.loop)
 
     def facts(self) -> dict[tuple[int, str], Facts]:
         """What is recorded of the optimizers' settings, by optimizer and parameter."""

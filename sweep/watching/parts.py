@@ -38,6 +38,11 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     return (tensor.detach(),)
 
 
+def elements_here(tensor: Tensor) -> int:
+    """How many elements of the tensor this process holds."""
+    return tensor.numel() if tensor.is_meta else sum(part.numel() for part in parts(tensor))
+
+
 def is_plain(tensor: Tensor) -> bool:
     """Whether the tensor is its own only part, and has values."""
     return type(tensor) in _PLAIN and tensor.layout is torch.strided and not tensor.is_meta

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sweep.watching.account import Entry, Place, largest
+from sweep.watching.advice import WHERE, Loop
 from sweep.watching.findings import UNKNOWN, Fared
 from sweep.watching.grouping import Alike, by_likeness
 from sweep.watching.states import State
@@ -13,21 +16,37 @@ from sweep.watching.states import State
 _LINES = 20
 """Lines of one kind that a message has; a model may have thousands of parameters."""
 
+_OPTIMIZERS = 4
+"""Optimizers up to which each is told by itself."""
+
 _FOUND = {
-    State.NONE: "grad none",
-    State.LEFT_ZEROS: "grad zero",
-    State.ZEROS_CAME: "grad of zeros that came",
-    State.STALE: "grad stale",
-    State.FRESH: "grad fresh",
+    State.NONE: "none",
+    State.LEFT_ZEROS: "zero",
+    State.ZEROS_CAME: "of zeros that came",
+    State.STALE: "stale",
+    State.FRESH: "fresh",
 }
+_MEANINGS = {
+    "history": "what the optimizer remembers, such as momentum",
+    "decay": "its weight decay",
+    "gradient": "what was in .grad",
+    "intrinsic": "what it does with none of these",
+}
+"""What moves a parameter, in the words of somebody who reads of it for the first time."""
+
+_BUILD_ANEW = (
+    "    -> hand them to the optimizer: build it once the model is complete, or call "
+    "optimizer.add_param_group"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The rows, and what optimizers there are: by number, class and steps taken."""
+    """The rows, what optimizers there are (by number, class and steps taken), whose loop it is."""
 
     entries: tuple[Entry, ...]
     optimizers: tuple[tuple[str, int], ...]
+    loop: Loop = Loop.OWN
 
     @property
     def present(self) -> list[Entry]:
@@ -49,8 +68,9 @@ class Account:
 
 
 def summary(account: Account) -> str:
-    """What was found, a screen at most."""
-    return "\n".join([*_head(account), *_more(account)])
+    """What was found, a screen at most: what went wrong comes first."""
+    parts = (_head(account), _nothing_leaked(account), _as_meant(account), _more(account))
+    return "\n".join([line for part in parts for line in part])
 
 
 def failure_message(account: Account) -> str:
@@ -73,9 +93,11 @@ def _head(account: Account) -> Iterator[str]:
     if leaking:
         number = len({entry.parameter for entry in leaking})
         yield (
-            f"{number} of {watched} parameters moved when they should have kept still ({steps}):"
+            f"{number} of {_count(watched, 'parameter')} moved when they should have kept still "
+            f"({steps}):"
         )
         yield from _told(leaking, account, lambda entry: entry.still)
+        yield from _words(leaking)
     if zeros:
         number = len({entry.parameter for entry in zeros})
         moved = "moved" if leaking else f"of {watched} moved"
@@ -84,22 +106,55 @@ def _head(account: Account) -> Iterator[str]:
             f"{'' if leaking else f' ({steps})'}; zeros_count=False calls that a leak:"
         )
         yield from _told(zeros, account, lambda entry: entry.zeros, advises=False)
-        yield "    -> if they stand for no gradient: .grad = None between backward() and step()"
-    if not leaking and not zeros:
-        yield _nothing_leaked(account, watched, steps)
+        yield f"    -> if they stand for no gradient: .grad = None {WHERE[account.loop]}"
+    yield from _untrained(account)
 
 
-def _nothing_leaked(account: Account, watched: int, steps: str) -> str:
-    quiet = {entry.parameter for entry in account.entries if entry.still.steps}
-    if quiet:
-        return (
-            f"No leak: {_count(len(quiet), 'parameter')} kept still on steps without a gradient "
-            f"({watched} watched, {steps})."
-        )
-    reached = all(e.total_steps and e.reached == e.total_steps for e in account.present)
-    if reached and all(entry.place is Place.HELD for entry in account.entries):
-        return f"A gradient reached all {watched} parameters before each of {steps}."
-    return f"No leak: no parameter was to keep still ({watched} watched, {steps})."
+def _words(leaking: Sequence[Entry]) -> Iterator[str]:
+    """What the causes that are named mean."""
+    named = {word for entry in leaking for word in re.findall(r"\w+", entry.causes or "")}
+    meanings = "; ".join(f"{word}: {said}" for word, said in _MEANINGS.items() if word in named)
+    if meanings:
+        yield f"    ({meanings})"
+
+
+def _nothing_leaked(account: Account) -> Iterator[str]:
+    """That nothing leaked, in a sentence; nothing where something did, or no step was taken."""
+    no_step = not sum(taken for _, taken in account.optimizers)
+    if no_step or any(entry.told.moved for entry in account.entries):
+        return
+    quiet = [entry for entry in account.entries if entry.still.steps]
+    number = len({entry.parameter for entry in quiet})
+    of_all = f"({len({e.parameter for e in account.present})} watched, {_steps(account)})"
+    if any(entry.in_part or entry.meant == "frozen" for entry in quiet):
+        yield f"No leak: what was to keep still did, in {_count(number, 'parameter')} {of_all}."
+    elif quiet:
+        said = f"No leak: {_count(number, 'parameter')} kept still on steps without a gradient"
+        yield f"{said} {of_all}."
+    elif all(e.total_steps and e.reached == e.total_steps for e in account.entries):
+        yield f"A gradient reached {_all(account.present)} before {_each_of(account)}."
+    elif any(entry.meant == "frozen" for entry in account.present):
+        yield f"No leak: step() moved nothing that was to keep still {of_all}."
+    else:
+        yield f"No leak: no parameter was to keep still {of_all}."
+
+
+def _as_meant(account: Account) -> Iterator[str]:
+    """What the user named and finds so."""
+    if not sum(taken for _, taken in account.optimizers):
+        return
+    still = [entry for entry in account.present if _kept_still(entry)]
+    wanted = [entry for entry in account.present if entry.meant == "trainable"]
+    untrained = {entry.parameter for entry in account.untrained}
+    trained = [entry for entry in wanted if entry.parameter not in untrained]
+    yield from _listed(still, account, "{} that should keep still did")
+    yield from _listed(trained, account, "{} that should train did")
+
+
+def _kept_still(entry: Entry) -> bool:
+    """Whether it was named as frozen, was judged, and nothing moved it that anybody saw."""
+    moved = entry.moved_steps or entry.outside or entry.by_others
+    return entry.meant == "frozen" and not moved and entry.not_judged is None
 
 
 def _told(
@@ -111,7 +166,7 @@ def _told(
 ) -> Iterator[str]:
     """A line for each parameter or group, those of one remedy under it, if it ``advises``."""
     by_remedy: dict[str, list[str]] = {}
-    groups = by_likeness(entries, account.present, by=_how)
+    groups = by_likeness(entries, account.present, by=partial(_how, fared))
     several = len(account.optimizers) > 1
     for group in groups[:_LINES]:
         line = f"  {_line(group, fared, names_optimizer=several)}"
@@ -125,20 +180,24 @@ def _told(
         yield f"  and {_count(rest, 'parameter')} more"
 
 
-def _how(entry: Entry) -> tuple[object, ...]:
-    return entry.optimizer, entry.state, entry.causes, entry.unexplained, entry.remedy
+def _how(fared: Callable[[Entry], Fared], entry: Entry) -> tuple[object, ...]:
+    found = frozenset(fared(entry).found)
+    return entry.optimizer, found, entry.causes, entry.unexplained, entry.remedy
 
 
 def _line(group: Alike, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
     first = group.entries[0]
     all_fared = [fared(entry) for entry in group.entries]
-    found = _FOUND[first.state or State.NONE]
+    found = " or ".join(_FOUND[state] for state in State if state in all_fared[0].found)
     steps = min(each.first or 0 for each in all_fared)
+    cause = f"cause: {_cause(first)}"
+    if len(all_fared[0].found) > 1 and len(group.entries) == 1:
+        cause = f"cause at step {first.explained_step}: {_cause(first)}"
     by = f"; moved by {first.optimizer_name} (optimizer {first.optimizer})"
     separator = ": " if len(group.entries) == 1 else ", "
     return (
         f"{group.label}{_rows(group)}{separator}{_how_often(all_fared)}, first at step {steps}, "
-        f"{_how_far(all_fared)}, {found}; cause: {_cause(first)}{by if names_optimizer else ''}"
+        f"{_how_far(all_fared)}, grad {found}; {cause}{by if names_optimizer else ''}"
     )
 
 
@@ -179,12 +238,14 @@ def _rows(group: Alike) -> str:
 
 def _more(account: Account) -> Iterator[str]:
     """What else the account has, a line for each kind of thing."""
-    yield from _untrained(account)
     yield from _of_no_optimizer(account)
     yield from _of_no_model(account)
     yield from _never_reached(account)
     moved = [e for e in account.entries if e.outside and e.place is not Place.BUFFER]
-    yield from _listed(moved, account, "{} moved between steps, by something else than step()")
+    between = "moved between steps, by something else than step()"
+    for what, frozen in (("{} that should keep still", True), ("{}", False)):
+        chosen = [entry for entry in moved if (entry.meant == "frozen") is frozen]
+        yield from _listed(chosen, account, f"{what} {between}")
     buffers = [e for e in account.entries if e.place is Place.BUFFER]
     yield from _listed(
         buffers,
@@ -203,24 +264,28 @@ def _untrained(account: Account) -> Iterator[str]:
     for reason in dict.fromkeys(map(_why_untrained, untrained)):
         of_it = [entry for entry in untrained if _why_untrained(entry) == reason]
         yield from _listed(of_it, account, f"{{}} should train and did not, {reason}")
+        if any(entry.place is Place.NOWHERE for entry in of_it):
+            yield _BUILD_ANEW
 
 
 def _why_untrained(entry: Entry) -> str:
     if entry.place is Place.NOWHERE:
         return "being in no optimizer under watch"
+    if entry.is_empty:
+        return "as this process holds no element of {them}"
     if not entry.total_steps:
         return "as no step was taken"
     if not entry.reached:
         off = "" if entry.requires_grad else ": requires_grad is False"
         only = "but zeros " if entry.steps.get(State.ZEROS_CAME) else ""
-        return f"as no gradient {only}reached it on any step{off}"
+        return f"as no gradient {only}reached {{them}} on any step{off}"
     if entry.at_rate_zero == entry.reached:
-        return "as its lr is 0"
+        return "as the lr is 0"
     return f"though gradients came on {entry.reached} steps: no update was large enough for a bit"
 
 
 def _of_no_optimizer(account: Account) -> Iterator[str]:
-    told = {id(entry) for entry in account.untrained}
+    told = {id(e) for e in account.present if _kept_still(e)} | {id(e) for e in account.untrained}
     loose = [e for e in account.present if e.place is Place.NOWHERE and id(e) not in told]
     for what, chosen in (
         ("{are} in no optimizer under watch and require no gradient", _is_frozen),
@@ -228,6 +293,8 @@ def _of_no_optimizer(account: Account) -> Iterator[str]:
         ("{are} in no optimizer under watch, and no gradient reached {them}", _is_unused),
     ):
         yield from _listed([e for e in loose if chosen(e)], account, "{} " + what)
+    if any(map(_is_forgotten, loose)) and any(map(_has_left, account.entries)):
+        yield _BUILD_ANEW
     for name in dict.fromkeys(name for entry in account.present for name in entry.by_others):
         moved = [entry for entry in account.present if name in entry.by_others]
         steps = max(entry.by_others[name] for entry in moved)
@@ -241,6 +308,10 @@ def _is_frozen(entry: Entry) -> bool:
 
 def _is_forgotten(entry: Entry) -> bool:
     return not entry.by_others and entry.requires_grad and entry.gradients > 0
+
+
+def _has_left(entry: Entry) -> bool:
+    return entry.place in (Place.LEFT, Place.STRANGER)
 
 
 def _is_unused(entry: Entry) -> bool:
@@ -264,6 +335,7 @@ def _of_no_model(account: Account) -> Iterator[str]:
 
 def _never_reached(account: Account) -> Iterator[str]:
     told = {id(entry) for entry in account.untrained}
+    told |= {id(entry) for entry in account.present if _kept_still(entry)}
     held = [e for e in account.present if e.place is Place.HELD and id(e) not in told]
     reached = {e.parameter for e in account.entries if e.reached}
     empty = [e for e in held if e.steps.get(State.NONE) and e.parameter not in reached]
@@ -312,9 +384,28 @@ def _listed(
 
 
 def _steps(account: Account) -> str:
-    if len(account.optimizers) == 1:
-        return _count(account.optimizers[0][1], "step")
-    return ", ".join(f"{name}: {_count(taken, 'step')}" for name, taken in account.optimizers)
+    each = account.optimizers
+    if len(each) == 1:
+        return _count(each[0][1], "step")
+    if len(each) > _OPTIMIZERS:
+        taken = [steps for _, steps in each]
+        some = f"{min(taken)} to " if min(taken) != max(taken) else ""
+        return f"{len(each)} optimizers, {some}{_count(max(taken), 'step')} each"
+    names = [name for name, _ in each]
+    return ", ".join(
+        f"{name}{f' (optimizer {at})' * (names.count(name) > 1)}: {_count(steps, 'step')}"
+        for at, (name, steps) in enumerate(each)
+    )
+
+
+def _each_of(account: Account) -> str:
+    several = len(account.optimizers) > 1
+    return f"each step ({_steps(account)})" if several else f"each of {_steps(account)}"
+
+
+def _all(entries: Sequence[Entry]) -> str:
+    number = len({entry.parameter for entry in entries})
+    return "the only parameter" if number == 1 else f"all {number} parameters"
 
 
 def _count(number: int, word: str) -> str:

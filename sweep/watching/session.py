@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sweep.errors import LeakError, MisuseError, UnknownNameError
+from sweep.watching.advice import Loop
 from sweep.watching.cases import Question
 from sweep.watching.findings import Leak
 from sweep.watching.meant import Frozen, Wish
@@ -90,6 +91,11 @@ class Watch:
         self._observation = observation
         self._rows = observation.question.rows
         self._started = 0.0
+
+    def advising(self, loop: Loop) -> Self:
+        """The same, whose advice is what can be done in that loop: a Trainer's arguments, say."""
+        self._observation.loop = loop
+        return self
 
     def __enter__(self) -> Self:
         if self._started:

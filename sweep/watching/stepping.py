@@ -209,7 +209,8 @@ class Stepping:
             moved = found.change.moved
         case.learn(moved=moved)
         fared = record.still if case.still else record.zeros
-        fared.add(self._step, moved=moved, change=None if found is None else found.change)
+        change = None if found is None else found.change
+        fared.add(self._step, case.found, moved=moved, change=change)
         if record.state is None or (case.still and moved and fared.moved == 1):
             record.state, record.in_part = case.found, case.where is not None
             record.by_hand = case.state is State.LEFT_ZEROS and self._grads.came(case.parameter)
@@ -253,7 +254,7 @@ class Stepping:
         if found.causes is None:
             found = replace(found, despite_none=case.state is State.NONE)
         if found.causes is not None or record.explanation is None:
-            record.explanation = found
+            record.explanation, record.explained_step = found, self._step
             return found
         return None
 

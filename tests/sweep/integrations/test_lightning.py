@@ -94,6 +94,18 @@ def test_the_options_reach_the_watch(net, fit):
     assert set(callback.leaks.table()["parameter"]) == {"net.head.weight", "net.head.bias"}
 
 
+def test_fit_ends_with_what_was_to_train_and_did_not(net, fit):
+    net.body.requires_grad_(False)
+    with pytest.raises(LeakError, match=r"should train and did not.*net\.body"):
+        fit(Module(net, manual=True, set_to_none=True), WatchLeaks(trainable=net.body, raises=True))
+
+
+def test_the_advice_is_what_lightning_lets_one_do(net, fit):
+    callback = WatchLeaks()
+    fit(Module(net, manual=False, set_to_none=False), callback)
+    assert "do not override optimizer_zero_grad" in callback.leaks.summary()
+
+
 def test_fit_ends_with_the_leak_if_asked_to(net, fit, hooks_on):
     with pytest.raises(LeakError, match=r"net\.body\.weight"):
         fit(Module(net, manual=True, set_to_none=False), WatchLeaks(raises=True))

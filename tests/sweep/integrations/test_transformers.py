@@ -149,3 +149,23 @@ def test_the_page_s_example_prints_what_leaks(masked, trainer_of, documented, ca
     given = {"model": masked, "arguments": arguments, "data": Sentences()}
     exec(documented("transformers"), given)
     assert f"{EMBEDDING}: 6 of 6 steps" in capsys.readouterr().out
+
+
+def test_what_was_to_train_and_did_not_is_told_and_a_mask_will_do(masked, trainer_of, caplog):
+    masked.classifier.requires_grad_(False)
+    rows = {EMBEDDING: range(2)}
+    callback = WatchLeaks(trainable=["classifier"], frozen=rows, causes=True)
+    with caplog.at_level(logging.WARNING, logger="sweep"):
+        trainer_of(masked, callback).train()
+    assert "2 parameters should train and did not, as no gradient reached them" in caplog.text
+    remedy = callback.leaks.account().set_index("parameter").loc[EMBEDDING, "remedy"]
+    assert "TrainingArguments(weight_decay=0)" in remedy
+    assert "in a callback's on_optimizer_step" in remedy
+
+
+def test_the_advice_is_what_a_trainer_lets_one_do(masked, trainer_of):
+    callback = WatchLeaks(zeros_count=False)
+    trainer_of(masked, callback).train()
+    remedy = callback.leaks.account().set_index("parameter").loc[EMBEDDING, "remedy"]
+    assert "in a callback's on_pre_optimizer_step" in remedy
+    assert "the Trainer's optimizer leaves it out" in remedy

@@ -66,7 +66,8 @@ def case(planned):
 def opinions(planned):
     """What the trial says, and what the plain script does."""
     outcome = run_trial(planned)
-    ours = "holds" if outcome.verdict is Verdict.HOLDS else str(outcome.verdict)
+    still = (Verdict.HOLDS, Verdict.INERT)
+    ours = "holds" if outcome.verdict in still else str(outcome.verdict)
     if outcome.verdict is Verdict.LEAKS:
         ours = outcome.causes.sets if outcome.causes else outcome.unexplained
     try:

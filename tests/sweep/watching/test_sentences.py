@@ -352,3 +352,104 @@ def test_a_name_with_html_in_it_is_escaped_in_a_notebook():
             weight.grad = torch.ones(2) if step == 0 else torch.zeros(2)
             optimizer.step()
     assert "<b>bold" not in leaks._repr_html_()
+
+
+def turns(model, optimizers, steps=4, **options):
+    """Two optimizers of one class, as a GAN's, each stepped in its turn."""
+    with watch(model, *optimizers, **options) as leaks:
+        for step in range(steps):
+            model(torch.randn(4, 3), other=True).square().mean().backward()
+            optimizers[step % len(optimizers)].step()
+            model.zero_grad()
+    return leaks.summary()
+
+
+def test_two_optimizers_of_one_class_are_told_apart():
+    model = Net()
+    said = turns(model, [ADAMW(model.backbone.parameters()), ADAMW(model.head.parameters())])
+    assert "AdamW (optimizer 0): 2 steps, AdamW (optimizer 1): 2 steps" in said
+
+
+def test_many_optimizers_are_counted():
+    model = Net()
+    said = turns(model, [ADAMW([parameter]) for parameter in model.parameters()], 12)
+    assert (
+        "A gradient reached all 6 parameters before each step (6 optimizers, 2 steps each)" in said
+    )
+
+
+def test_one_parameter_is_told_in_the_singular():
+    layer = nn.Linear(3, 1, bias=False)
+    optimizer = MOMENTUM(layer.parameters())
+    with watch(layer, optimizer) as leaks:
+        layer(torch.randn(4, 3)).sum().backward()
+        optimizer.step()
+        assert "A gradient reached the only parameter before each of 1 step." in leaks.summary()
+        layer.zero_grad(set_to_none=False)
+        optimizer.step()
+    assert "1 of 1 parameter moved" in leaks.summary()
+
+
+@pytest.mark.parametrize("then", ["stale", "of zeros that came"])
+def test_the_cause_of_one_state_is_not_told_of_another(then):
+    """It leaks on zeros at step 1, by history; at step 3 on something else, by that too."""
+    layer = nn.Linear(3, 1, bias=False)
+    optimizer = MOMENTUM(layer.parameters())
+    zeros_count = then == "stale"
+    with watch(layer, optimizer, zeros_count=zeros_count) as leaks:
+        for step in range(4):
+            if step in (0, 2):
+                layer(torch.randn(4, 3)).sum().backward()
+            if step == 1:
+                layer.weight.grad.zero_()
+            if step == 3 and not zeros_count:
+                layer.zero_grad()
+                (0 * layer(torch.randn(4, 3))).sum().backward()
+            optimizer.step()
+    assert "2 of 2 steps, first at step 1" in leaks.summary()
+    found = "grad zero or stale" if zeros_count else "grad zero or of zeros that came"
+    assert f"{found}; cause at step 1: history" in leaks.summary()
+
+
+def test_frozen_parameters_that_an_average_moves_are_not_said_to_have_kept_still():
+    student, teacher = nn.Linear(3, 1), nn.Linear(3, 1).requires_grad_(False)
+    model, optimizer = nn.ModuleDict({"s": student, "t": teacher}), ADAMW(student.parameters())
+    with watch(model, optimizer, frozen=["t"]) as leaks:
+        for _ in range(2):
+            student(torch.randn(4, 3)).sum().backward()
+            optimizer.step()
+            with torch.no_grad():
+                for mean, new in zip(teacher.parameters(), student.parameters(), strict=True):
+                    mean.lerp_(new, 0.1)
+    said = leaks.summary()
+    assert "2 parameters that should keep still moved between steps" in said
+    assert "no parameter was to keep still" not in said
+    assert "should keep still did" not in said
+
+
+def test_what_was_named_and_found_so_is_told():
+    model = Net()
+    model.backbone.requires_grad_(False)
+    options = {"frozen": ["backbone"], "trainable": ["head"]}
+    said = trained(model, ADAMW(model.parameters()), other=True, **options).summary()
+    assert "2 parameters that should keep still did: backbone.weight, backbone.bias" in said
+    assert "2 parameters that should train did: head.weight, head.bias" in said
+
+
+def test_a_masked_part_that_kept_still_is_not_told_as_a_whole_parameter_that_did():
+    layer = nn.Linear(3, 2, bias=False)
+    layer.weight.register_hook(lambda gradient: gradient * torch.tensor([[1.0], [0.0]]))
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+    with watch(layer, optimizer, frozen={"weight": [1]}) as leaks:
+        layer(torch.randn(4, 3)).sum().backward()
+        optimizer.step()
+    assert "No leak: what was to keep still did, in 1 parameter" in leaks.summary()
+
+
+def test_a_parameter_without_elements_is_not_said_to_have_taken_no_step():
+    layer = nn.ParameterDict({"a": nn.Parameter(torch.ones(2)), "b": nn.Parameter(torch.ones(0))})
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+    with watch(layer, optimizer, trainable=["b"]) as leaks:
+        (layer["a"].sum() + layer["b"].sum()).backward()
+        optimizer.step()
+    assert "as this process holds no element of it" in leaks.summary()
