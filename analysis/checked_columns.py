@@ -25,13 +25,13 @@ NEVER_NULL = frozenset(
     | {"name", "spec", "planned", "created_at"}
 )
 """Columns that have a value in every row."""
-NEVER_BELOW_0 = frozenset(
+UNSIGNED_COLUMNS = frozenset(
     {"planned", "steps", "seed", "threads", "step", "count", "train_seconds"}
     | {"frozen_steps", "leaked_steps", "first_leak_step", "frozen_norm", "max_change"}
     | {"max_drift", "total_drift", "attached_motion", "drift_ratio"}
 )
-ALWAYS_FINITE = frozenset({"train_seconds"})
-WORDS = MappingProxyType(
+FINITE_COLUMNS = frozenset({"train_seconds"})
+WORDS_OF_COLUMNS = MappingProxyType(
     {
         "verdict": frozenset(VERDICTS),
         "zero_grad": frozenset(CLEARINGS),
@@ -40,7 +40,7 @@ WORDS = MappingProxyType(
     }
 )
 """Columns that hold the words of a closed set."""
-CAUSES = re.compile(r"(?:intrinsic|history|decay|gradient|\+|, )*")
+CAUSE_SETS = re.compile(r"(?:intrinsic|history|decay|gradient|\+|, )*")
 
 _TYPES = {
     Kind.WORD: (str,),
@@ -75,19 +75,19 @@ def column_of(name: str, kind: Kind, values: Sequence[Any]) -> pd.Series:
 
 
 def _check_words(name: str, words: pd.Index) -> None:
-    known = WORDS.get(name)
+    known = WORDS_OF_COLUMNS.get(name)
     for word in words:
         if (known is not None and word not in known) or (
-            name == "causes" and not CAUSES.fullmatch(word)
+            name == "causes" and not CAUSE_SETS.fullmatch(word)
         ):
             raise _wrong(name, word)
 
 
 def _check_bounds(name: str, numbers: pd.Series) -> None:
     wrong = pd.Series(False, index=numbers.index)
-    if name in NEVER_BELOW_0:
+    if name in UNSIGNED_COLUMNS:
         wrong |= (numbers < 0).fillna(False)
-    if name in ALWAYS_FINITE:
+    if name in FINITE_COLUMNS:
         wrong |= np.isinf(numbers)
     if wrong.any():
         raise _wrong(name, numbers[wrong].iloc[0])

@@ -99,7 +99,7 @@ def _print(name: str, pairs: Sequence[Compared]) -> None:
     rows = [
         (
             str(pair.theirs.number),
-            ", ".join(f"{value:.6g}" for value in pair.theirs.values),
+            ", ".join(f"{value:.6g}" for value in pair.theirs.values or ()),
             *(_here(pair, column) for column in ("optimizer", "verdict", "drift_ratio")),
         )
         for pair in pairs

@@ -51,7 +51,7 @@ def _course(db: str, status: SweepStatus, sweeps: int) -> tuple[object, ...]:
         return (None, None, None, begun, None)
     from sweep.store.activity import activity
 
-    now = activity(db, status.name)
+    now = activity(db, status.id)
     goes_on = status.remaining > 0 and now.running is not False
     left = status.remaining / now.a_second if goes_on and now.a_second else None
     last = None if now.last_at is None else f"{now.last_at:{MINUTE}}"

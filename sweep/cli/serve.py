@@ -16,10 +16,11 @@ def serve(
         int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 takes a free one.")
     ] = 8001,
 ) -> None:
-    """Browse and query the results in a browser, with Datasette, until Ctrl-C.
+    """Browse and query the results in a browser until Ctrl-C.
 
-    The page has the common questions ready and takes SQL; it shows how far a running sweep
-    is. The database is opened for reading only, and only this machine can open the page.
+    The page has each sweep with its report, its summary tables and its trials, follows one
+    that runs, and takes SQL, with Datasette. The database is opened for reading only, and
+    only this machine can open the page.
 
     Example: leaksweep serve --port 8123
     """

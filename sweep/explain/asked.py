@@ -11,7 +11,7 @@ from sweep.grid.spec_file import with_overrides
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Axis
 
-WHERE = "why"
+_WHERE = "why"
 """What messages name as the place of a mistake."""
 
 
@@ -29,11 +29,11 @@ def asked_trial(
             f"A setting needs at least optimizer=NAME; {' '.join(assignments)!r} came. Such as: "
             f"leaksweep why optimizer=Adam zero_grad=zero"
         )
-    bare = Spec.checked({"name": WHERE, "grid": [{"optimizer": ["SGD"]}]}, WHERE)
+    bare = Spec.checked({"name": _WHERE, "grid": [{"optimizer": ["SGD"]}]}, _WHERE)
     try:
         spec = with_overrides(bare, set=assignments, workload=workload, steps=steps)
     except SpecError as error:
-        where = WHERE if error.where == "--set" else error.where
+        where = _WHERE if error.where == "--set" else error.where
         raise SpecError(error.message, where=where, key=error.key) from error
     grid = Grid(spec)
     _check_it_is_one(grid)

@@ -30,23 +30,6 @@ MAX_PLANNED = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Theirs:
-    """A finished trial of a study.
-
-    Attributes:
-        number: Optuna's number of it.
-        parameters: its parameters by name.
-        values: its values; none for a pruned or a failed trial.
-        attributes: its user attributes.
-    """
-
-    number: int
-    parameters: Mapping[str, Any]
-    values: tuple[float, ...]
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class TheirStudy:
     """A study as it was read: its finished trials, and the mark that `publish` left on it.
 
@@ -54,7 +37,7 @@ class TheirStudy:
     """
 
     name: str
-    trials: tuple[Theirs, ...]
+    trials: tuple[FrozenTrial, ...]
     mark: Mapping[str, Any] | None
 
 
@@ -71,7 +54,7 @@ class Adopted:
 class Compared:
     """A trial of theirs beside the one that was run here; ``here`` is a row of ``trial``."""
 
-    theirs: Theirs
+    theirs: FrozenTrial
     here: Mapping[str, Any] | None
 
 
@@ -96,8 +79,8 @@ def adopt_published(study: TheirStudy, db: str, *, name: str | None = None) -> A
     ``db`` has another sweep of that name; then nothing was written.
     """
     sweep, spec, planned = _planned(study, name)
-    ours = [trial for trial in study.trials if FINGERPRINT in trial.attributes]
-    outcomes = [outcome(trial.number, trial.parameters, trial.attributes) for trial in ours]
+    ours = [trial for trial in study.trials if FINGERPRINT in trial.user_attrs]
+    outcomes = [outcome(trial.number, trial.params, trial.user_attrs) for trial in ours]
     _record(db, sweep, spec, planned, outcomes)
     return Adopted(
         sweep, len({o.planned.fingerprint for o in outcomes}), len(study.trials) - len(ours)
@@ -163,12 +146,8 @@ def _read(study: Study) -> TheirStudy:
     mark = study.user_attrs.get(MARK)
     if mark is not None and not isinstance(mark, dict):
         raise MisuseError(f"The study's user attribute {MARK!r} is not what this program writes.")
-    trials = (t for t in study.get_trials(deepcopy=False) if t.state.is_finished())
-    return TheirStudy(study.study_name, tuple(map(_theirs, trials)), mark)
-
-
-def _theirs(trial: FrozenTrial) -> Theirs:
-    return Theirs(trial.number, trial.params, tuple(trial.values or ()), trial.user_attrs)
+    finished = (t for t in study.get_trials(deepcopy=False) if t.state.is_finished())
+    return TheirStudy(study.study_name, tuple(finished), mark)
 
 
 def _planned(study: TheirStudy, name: str | None) -> tuple[str, str, int]:
@@ -198,13 +177,13 @@ def _record(db: str, sweep: str, spec: str, planned: int, outcomes: Sequence[Out
         store.write(recorded.id, outcomes)
 
 
-def _point(trial: Theirs, optimizer: str | None) -> dict[str, list[Any]]:
+def _point(trial: FrozenTrial, optimizer: str | None) -> dict[str, list[Any]]:
     """A grid of the one setting that the trial's parameters and ``optimizer`` stand for."""
-    for name in trial.parameters:
+    for name in trial.params:
         if name not in list(Axis):
             raise MisuseError(_no_axis(name))
     point = {Axis.ZERO_GRAD.value: [ZeroGrad.NONE.value]}
-    point |= {name: [value] for name, value in trial.parameters.items()}
+    point |= {name: [value] for name, value in trial.params.items()}
     if optimizer is not None:
         point[Axis.OPTIMIZER.value] = [optimizer]
     if Axis.OPTIMIZER not in point:

@@ -1,54 +1,129 @@
-"""The database as Datasette sees it: through connections that cannot write.
+"""The database as Datasette sees it: through connections that cannot write, and within bounds.
 
 Datasette opens files read-only by itself, but from an address in which a ``#`` or ``%`` of
-the file's name has another meaning, and it keeps its connections. Here each look opens the
-file anew, behind the locks that `leaksweep sql` has: a file that is replaced while the page
-is open is read as it then is.
+the file's name has another meaning, and it keeps its connections and holds all rows of an
+answer. Here each look opens the file anew, behind the locks that `leaksweep sql` has: a file
+that is replaced while the page is open is read as it then is. Times, sizes and the number of
+questions at once are bounded: Datasette's own few run in threads, and SQL in `sweep.serve.asking`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from datasette.database import Database
+from datasette.database import Database, QueryInterrupted, Results
 
 from sweep.errors import QueryRefusedError
+from sweep.serve.answering import SqlQuestion
+from sweep.serve.asking import GRACE_S, START_S, Asker
+from sweep.serve.places import Places
+from sweep.store.revision import VERSION_TABLE
 from sweep.store.sqlite_reader import read_only_connection
 from sweep.store.url import DatabaseUrl
 
 _Found = TypeVar("_Found")
 
+AT_ONCE = 4  # of each kind: what people ask in SQL must not keep pages from being made
+
 
 class ReadOnlyDatabase(Database):  # type: ignore[misc]  # Datasette has no types
-    """The SQLite file at ``path``, which ``url`` names, for reading alone."""
+    """The SQLite file at ``path``, which ``url`` names, for reading alone.
+
+    Attributes:
+        url: the database.
+        file: where it is.
+        pages, reports: room for what is made in this process.
+    """
 
     def __init__(self, datasette: Any, url: DatabaseUrl, path: Path) -> None:
         # Mutable says: it may change under us, so do not open it as immutable or keep counts.
         super().__init__(datasette, path=str(path), is_mutable=True)
-        self._url = url
-        self._file = path
+        self.url = url
+        self.file = path
+        self.pages = Places(AT_ONCE)
+        self.reports = Places(1)
+        self._queries = Places(AT_ONCE)
+        self._asker = Asker(str(path))
 
-    def connect(self, write: bool = False) -> sqlite3.Connection:
-        """A connection that the caller closes.
+    def connect(self, write: bool = False, limit_s: float | None = None) -> sqlite3.Connection:
+        """A connection that the caller closes, whose statements end after ``limit_s`` seconds.
 
         Raises QueryRefusedError for one that could write, and what `read_only_connection`
         raises.
         """
         if write:
-            raise QueryRefusedError(f"{self._url.shown} is open for reading only.")
-        connection = read_only_connection(self._url, self._file)
+            raise QueryRefusedError(f"{self.url.shown} is open for reading only.")
+        connection = read_only_connection(self.url, self.file, timeout_s=limit_s)
         connection.row_factory = sqlite3.Row
         return connection
 
-    async def execute_fn(self, fn: Callable[[sqlite3.Connection], _Found]) -> _Found:
+    async def execute_fn(
+        self, fn: Callable[[sqlite3.Connection], _Found], limit_s: float | None = None
+    ) -> _Found:
         """What ``fn`` returns for a connection of its own, in a thread of its own."""
-        return await asyncio.to_thread(self._with_connection, fn)
+        limit_s = limit_s or self.ds.sql_time_limit_ms / 1000
+        return await self._queries.answer(
+            partial(self._with_connection, fn, limit_s), limit_s=limit_s
+        )
 
-    def _with_connection(self, fn: Callable[[sqlite3.Connection], _Found]) -> _Found:
-        with closing(self.connect()) as connection:
+    async def execute(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | Sequence[Any] | None = None,
+        truncate: bool = False,
+        custom_time_limit: int | None = None,
+        page_size: int | None = None,
+        log_sql_errors: bool = True,
+    ) -> Results:
+        """The rows of ``sql``: with ``truncate`` as many as a page shows. See `Database.execute`.
+
+        Other people's SQL is run in a process of its own. Raises QueryInterrupted or
+        QueryRefusedError for what takes longer than it may or is larger.
+        """
+        limit_ms = min(custom_time_limit or self.ds.sql_time_limit_ms, self.ds.sql_time_limit_ms)
+        most = self.ds.max_returned_rows + (self.ds.max_returned_rows == page_size)
+        # A copy: Datasette's own mapping holds the whole request.
+        given = dict(params.items()) if isinstance(params, Mapping) else params or {}
+        question = SqlQuestion(sql, given, most + 1 if truncate else None, limit_ms / 1000)
+        try:
+            answer = await self._queries.answer(
+                partial(self._asker.ask, question), limit_s=question.limit_s + GRACE_S + START_S
+            )
+        except sqlite3.OperationalError as error:
+            if error.args == ("interrupted",):
+                raise QueryInterrupted(error, sql, params) from error
+            raise
+        rows = answer.rows[:most] if truncate else answer.rows
+        return Results(*_as_sqlite_has_them(answer.columns, rows, len(answer.rows) > most))
+
+    def close(self) -> None:
+        """Ends the processes that ran other people's SQL."""
+        self._asker.close()
+
+    async def hidden_table_names(self) -> list[str]:
+        """What no page lists: our own version, and all that is not a plain table."""
+        found = await self.execute(
+            "SELECT name FROM pragma_table_list WHERE type IN ('virtual', 'shadow')"
+        )
+        return [VERSION_TABLE, *(name for (name,) in found.rows)]
+
+    def _with_connection(
+        self, fn: Callable[[sqlite3.Connection], _Found], limit_s: float
+    ) -> _Found:
+        with closing(self.connect(limit_s=limit_s)) as connection:
             return fn(connection)
+
+
+def _as_sqlite_has_them(
+    columns: tuple[str, ...], rows: list[tuple[Any, ...]], truncated: bool
+) -> tuple[list[sqlite3.Row], bool, Any]:
+    """Rows that are known by their columns' names, of which two may be the same."""
+    names = ", ".join('NULL AS "{}"'.format(name.replace('"', '""')) for name in columns)
+    with closing(sqlite3.connect(":memory:")) as nowhere:
+        cursor = nowhere.execute(f"SELECT {names or 'NULL'}")
+        return [sqlite3.Row(cursor, row) for row in rows], truncated, cursor.description

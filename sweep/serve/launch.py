@@ -27,9 +27,11 @@ SETTINGS = {
     "default_cache_ttl": 0,  # so that reloading shows what a running sweep has recorded since
     "suggest_facets": False,  # would count every one of some forty columns on every page
     "allow_download": False,  # the file alone lacks what is still in its write-ahead log
+    "allow_csv_stream": False,  # holds a place for as long as somebody reads
 }
 """What differs from Datasette's own settings. Anyone on this machine may run SQL that reads."""
 
+_GRACE_S = 10  # for what is being answered when the page is closed
 _WAITING = 64
 
 
@@ -70,7 +72,7 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
         from datasette.app import Datasette
         from datasette.plugins import DEFAULT_PLUGINS, pm
 
-        from sweep.serve import refusals
+        from sweep.serve import pages, refusals
         from sweep.serve.database import ReadOnlyDatabase
     except ImportError as error:
         raise MisuseError(
@@ -81,9 +83,13 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
         if name not in DEFAULT_PLUGINS or name == refusals.REPLACED:
             pm.unregister(plugin)
     pm.register(refusals)
-    styles = str(Path(__file__).with_name("static"))
+    pm.register(pages)
+    here = Path(__file__).parent
     page = Datasette(
-        metadata=metadata(url.shown), settings=SETTINGS, static_mounts=[(STYLE, styles)]
+        metadata=metadata(),
+        settings=SETTINGS,
+        static_mounts=[(STYLE, str(here / "static"))],
+        template_dir=str(here / "templates"),
     )
     page.remove_database("_memory")  # Datasette's own, there where it is given no file
     page.add_database(ReadOnlyDatabase(page, url, path), name=DATABASE)
@@ -123,14 +129,17 @@ def _run(page: Datasette, listening: socket.socket) -> None:
     from sweep.serve.door import guarded
 
     # At its end it lets running queries finish, which their time limit sees to; a second
-    # Ctrl-C does not wait.
+    # Ctrl-C does not wait. What is no HTTP, and what is cut off then, ends without a word.
     config = uvicorn.Config(
         guarded(page.app()),
-        log_level="warning",
+        log_level="critical",
         access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
         server_header=False,
     )
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # raised again by uvicorn after it has closed all connections
         return
+    finally:
+        page.get_database(DATABASE).close()

@@ -11,7 +11,7 @@ from functools import partial
 
 from sweep.store.checked import checked
 from sweep.store.presence import is_running
-from sweep.store.query import run_query, sweep_id
+from sweep.store.query import run_query
 from sweep.store.url import parse_url
 
 RECENT = timedelta(minutes=10)
@@ -36,16 +36,16 @@ class Activity:
     a_second: float | None
 
 
-def activity(url: str, name: str) -> Activity:
-    """What goes on in the sweep of that name. Reads only; raises as `sweep_status` does."""
-    number, database = sweep_id(url, name), parse_url(url)
+def activity(url: str, sweep_id: int) -> Activity:
+    """What goes on in the sweep with that id. Reads only; raises as `sweep_status` does."""
+    database = parse_url(url)
     moment = partial(checked, kind=datetime, column="trial.finished_at", nullable=False)
-    with run_query(url, _LATEST.format(sweep=number)) as rows:
+    with run_query(url, _LATEST.format(sweep=sweep_id)) as rows:
         finished = sorted(moment(value, shown=database.shown) for (value,) in rows)
     recent = [each for each in finished if each >= finished[-1] - RECENT]
     seconds = (recent[-1] - recent[0]).total_seconds() if recent else 0.0
     return Activity(
-        running=is_running(database, number),
+        running=is_running(database, sweep_id),
         last_at=recent[-1] if recent else None,
         a_second=(len(recent) - 1) / seconds if seconds else None,
     )

@@ -23,7 +23,7 @@ NEVER_BELOW_0 = frozenset(
 )
 """Columns of counts, and of sizes that have no sign."""
 ALWAYS_FINITE = frozenset({"train_seconds"})
-WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
+WORDS_OF: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "verdict": frozenset(Verdict),
         "zero_grad": frozenset(ZeroGrad),
@@ -61,7 +61,7 @@ def _check(column: str, value: Any) -> None:
         raise ValueError
     if column in ALWAYS_FINITE and not math.isfinite(value):
         raise ValueError
-    if column in WORDS and value not in WORDS[column]:
+    if column in WORDS_OF and value not in WORDS_OF[column]:
         raise ValueError
     if column == "causes" and not CAUSES.fullmatch(value):
         raise ValueError

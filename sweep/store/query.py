@@ -19,7 +19,7 @@ from sweep.store.sqlite_query import query_sqlite
 from sweep.store.url import parse_url
 
 _STATUS = """
-SELECT sweep.name, sweep.planned, sweep.created_at, counted.verdict, counted.trials
+SELECT sweep.id, sweep.name, sweep.planned, sweep.created_at, counted.verdict, counted.trials
 FROM sweep LEFT JOIN
     (SELECT sweep_id, verdict, count(*) AS trials FROM trial GROUP BY sweep_id, verdict) AS counted
     ON counted.sweep_id = sweep.id
@@ -33,9 +33,10 @@ class SweepStatus:
     """How far a sweep is, in trials: planned = leaks + holds + inert + failed + remaining.
 
     After a grid was recorded anew with fewer points, what is recorded may exceed ``planned``;
-    ``remaining`` is 0 then.
+    ``remaining`` is 0 then. ``id`` is the sweep's in the database.
     """
 
+    id: int
     name: str
     planned: int
     created_at: datetime
@@ -85,9 +86,7 @@ def sweep_status(url: str, name: str | None = None) -> list[SweepStatus]:
 
 def sweep_id(url: str, name: str) -> int:
     """The id of the sweep of that name. Raises as `sweep_status` does."""
-    sweep_status(url, name)
-    with run_query(url, "SELECT id, name FROM sweep") as found:
-        return next(int(number) for number, known in found if str(known) == name)
+    return sweep_status(url, name)[0].id
 
 
 def first_leak(url: str, name: str) -> int | None:
@@ -99,19 +98,19 @@ def first_leak(url: str, name: str) -> int | None:
 
 def _all_statuses(url: str) -> dict[str, SweepStatus]:
     counts: dict[str, dict[str, int]] = {}
-    sweeps: dict[str, tuple[int, datetime]] = {}
+    sweeps: dict[str, tuple[int, int, datetime]] = {}
     value = partial(checked, nullable=False, shown=parse_url(url).shown)
     with run_query(url, _STATUS) as rows:
-        for name, planned, created_at, verdict, trials in rows:
+        for number, name, planned, created_at, verdict, trials in rows:
             name = value(name, str, "sweep.name")
             created = value(created_at, datetime, "sweep.created_at")
-            sweeps[name] = (value(planned, int, "sweep.planned"), created)
+            sweeps[name] = (number, value(planned, int, "sweep.planned"), created)
             counts.setdefault(name, {})
             if verdict is not None:
                 counts[name][value(verdict, str, "trial.verdict")] = trials
     return {
-        name: SweepStatus(name, planned, created_at, **counts[name])
-        for name, (planned, created_at) in sweeps.items()
+        name: SweepStatus(number, name, planned, created_at, **counts[name])
+        for name, (number, planned, created_at) in sweeps.items()
     }
 
 

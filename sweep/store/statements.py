@@ -29,30 +29,15 @@ _KEPT_ON_REPLACING = frozenset({"id", "sweep_id", "fingerprint"})
 
 
 @cache
-def upsert_sweep(dialect: str) -> Insert:
-    """Inserts a sweep, or updates the spec and the number of the one of that name; its row."""
-    statement = _insert(dialect, SweepRow)
-    new = statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=["name"], set_={"spec": new.spec, "planned": new.planned}
-    ).returning(*SweepRow.__table__.columns)
-
-
-@cache
 def insert_sweep(dialect: str) -> Insert:
     """Inserts a sweep where there is none of that name; its row, if it did."""
     return insert_unless_there(dialect, SweepRow).returning(*SweepRow.__table__.columns)
 
 
-@cache
-def exchange_spec() -> Update:
+def exchange_spec(name: str, old: str, new: str, planned: int) -> Update:
     """Changes the spec of the sweep of that ``name`` that has the spec ``old``; its row."""
-    changed = update(SweepRow).where(
-        SweepRow.name == bindparam("of_name"), SweepRow.spec == bindparam("old")
-    )
-    return changed.values(spec=bindparam("new"), planned=bindparam("new_planned")).returning(
-        *SweepRow.__table__.columns
-    )
+    changed = update(SweepRow).where(SweepRow.name == name, SweepRow.spec == old)
+    return changed.values(spec=new, planned=planned).returning(*SweepRow.__table__.columns)
 
 
 @cache

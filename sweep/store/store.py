@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from alembic.util import CommandError
@@ -38,7 +37,6 @@ from sweep.store.statements import (
     find_recorded,
     find_recorded_among,
     insert_sweep,
-    upsert_sweep,
 )
 from sweep.store.url import DatabaseUrl, parse_url
 from sweep.values.outcome import Environment, Outcome
@@ -130,12 +128,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         with nullcontext() if error is None else suppress(DatabaseError):  # which is told already
             self.close()
 
@@ -173,14 +166,21 @@ class Store:
         Inserts it, or updates the recorded one; whether it may change is for the caller to
         say. Commits. Two drivers may do this at once.
         """
-        first = {"created_at": created_at or datetime.now(UTC)}
-        values = {"name": name, "spec": spec, "planned": planned, **first}
-        with self.writing("record a sweep in") as connection:
-            row = connection.execute(upsert_sweep(self._engine.dialect.name), values).one()
-        return _recorded(row, self.shown)
+        while True:
+            there = self.sweep(name)
+            old = None if there is None else there.spec
+            recorded = self.exchange_spec(name, old, spec, planned, created_at=created_at)
+            if recorded is not None:
+                return recorded
 
     def exchange_spec(
-        self, name: str, old: str | None, new: str, planned: int
+        self,
+        name: str,
+        old: str | None,
+        new: str,
+        planned: int,
+        *,
+        created_at: datetime | None = None,
     ) -> RecordedSweep | None:
         """The sweep of that name with the spec ``new`` in place of ``old``; a new one for None.
 
@@ -190,12 +190,11 @@ class Store:
         with self.writing("record a sweep in") as connection:
             if old is None:
                 values = {"name": name, "spec": new, "planned": planned}
-                values["created_at"] = datetime.now(UTC)
-                statement = insert_sweep(connection.dialect.name)
-                row = connection.execute(statement, values).first()
+                made = {"created_at": created_at or datetime.now(UTC)}
+                found = connection.execute(insert_sweep(connection.dialect.name), values | made)
             else:
-                values = {"of_name": name, "old": old, "new": new, "new_planned": planned}
-                row = connection.execute(exchange_spec(), values).first()
+                found = connection.execute(exchange_spec(name, old, new, planned))
+            row = found.first()
         return None if row is None else _recorded(row, self.shown)
 
     @contextmanager

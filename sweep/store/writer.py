@@ -9,7 +9,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 from sweep.errors import SystemLimitError
@@ -48,12 +47,7 @@ class Writer:
             raise SystemLimitError("thread that writes", error) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         self._closed = True
         self._offer(None)
         self._thread.join()

@@ -41,7 +41,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class StepGroup:
     """A parameter group as far as it matters: which one, and whether it has a rate and decay."""
 
     index: int
@@ -49,13 +49,13 @@ class Group:
     has_decay: bool
 
 
-Groups = Mapping[int, Group]
+Groups = Mapping[int, StepGroup]
 """The group of each parameter, by identity."""
 
 
 def groups_of(*members: Optimizer) -> Groups:
     """The groups of everything that those hold now, the last first; equal ones are identical."""
-    found: dict[int, Group] = {}
+    found: dict[int, StepGroup] = {}
     for member in members:
         for index, group in enumerate(member.param_groups):
             has = bool(group.get("lr", True)), bool(group.get("weight_decay", False))
@@ -63,7 +63,7 @@ def groups_of(*members: Optimizer) -> Groups:
     return found
 
 
-_group = cache(Group)
+_group = cache(StepGroup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Circumstances:
     """
 
     states: frozenset[State]
-    group: Group
+    group: StepGroup
     has_state: bool
     fed: bool
 
@@ -175,7 +175,7 @@ class Cases:
         return self._anew(subject, state, group, optimizer)
 
     def _anew(
-        self, subject: Subject, state: State, group: Group | None, optimizer: Optimizer
+        self, subject: Subject, state: State, group: StepGroup | None, optimizer: Optimizer
     ) -> Case | None:
         parameter = subject.parameter
         if not any(part.numel() for part in parts(parameter)):

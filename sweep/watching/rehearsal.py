@@ -25,8 +25,8 @@ from sweep.watching.digests import checksums
 from sweep.watching.families import Call
 from sweep.watching.findings import Cause
 from sweep.watching.grads import has_nonzero, zeroed
+from sweep.watching.put_back import surroundings_now
 from sweep.watching.remedy import Remedy
-from sweep.watching.surroundings import surroundings_now
 from sweep.watching.understudy import (
     Double,
     built_anew,

@@ -84,15 +84,13 @@ class Grads:
     def states(self, parameters: Sequence[Tensor]) -> dict[int, State]:
         """The state of each parameter's grad now, by identity."""
         found = dict.fromkeys(map(id, parameters), State.NONE)
-        having = [(parameter, parameter.grad) for parameter in parameters]
-        values = {id(p): values_of(grad) for p, grad in having if grad is not None}
-        flags = iter(have_nonzero([part for each in values.values() for part in each]))
-        nonzero = {key: True in [next(flags) for _ in each] for key, each in values.items()}
-        for parameter, grad in having:
-            if grad is not None:
-                is_zero = not nonzero[id(parameter)]
-                state = self._of_zeros(parameter) if is_zero else self._of_nonzero(parameter, grad)
-                found[id(parameter)] = state
+        having = [(p, grad) for p in parameters if (grad := p.grad) is not None]
+        values = [values_of(grad) for _, grad in having]
+        flags = iter(have_nonzero([part for each in values for part in each]))
+        for (parameter, grad), each in zip(having, values, strict=True):
+            is_zero = True not in [next(flags) for _ in each]
+            state = self._of_zeros(parameter) if is_zero else self._of_nonzero(parameter, grad)
+            found[id(parameter)] = state
         return found
 
     def row_states(self, parameter: Tensor, state: State) -> dict[State, Tensor]:
@@ -130,16 +128,16 @@ class Grads:
         then was not left.
         """
         now = self._arrivals.clock if ended is None else ended
-        grads = {id(p): p.grad for p in parameters if self._arrivals.of(p).time <= now}
-        values = {key: values_of(grad) for key, grad in grads.items() if grad is not None}
-        sums = iter(directions([part for each in values.values() for part in each]))
-        for parameter in parameters:
-            key, grad = id(parameter), grads.get(id(parameter))
-            before, self._left[key] = self._left.get(key), None
-            if grad is not None:
-                own = tuple(next(sums) for _ in values[key])
-                fed = self.came(parameter) or (before is not None and before.is_fed(grad, own))
-                self._left[key] = _Left(TensorWeakRef(grad), grad._version, own, fed)
+        having = [(p, grad) for p in parameters if (grad := p.grad) is not None]
+        having = [(p, grad) for p, grad in having if self._arrivals.of(p).time <= now]
+        before = {id(p): self._left.get(id(p)) for p, _ in having}
+        self._left |= dict.fromkeys(map(id, parameters))
+        values = [values_of(grad) for _, grad in having]
+        sums = iter(directions([part for each in values for part in each]))
+        for (parameter, grad), each in zip(having, values, strict=True):
+            own, left = tuple(next(sums) for _ in each), before[id(parameter)]
+            fed = self.came(parameter) or (left is not None and left.is_fed(grad, own))
+            self._left[id(parameter)] = _Left(TensorWeakRef(grad), grad._version, own, fed)
         self._clock = now
 
     def came(self, parameter: Tensor) -> bool:

@@ -99,16 +99,16 @@ def test_the_words_and_bounds_are_those_of_the_program():
         "zero_grad": set(ZeroGrad),
         "freeze": {*Freeze, OWN_LOOP},
         "grad": set(GradState),
-    } == checked_columns.WORDS
+    } == checked_columns.WORDS_OF_COLUMNS
     assert (
         tuple(Verdict),
         tuple(ZeroGrad),
         tuple(Freeze),
         OWN_LOOP,
     ) == (VERDICTS, CLEARINGS, FREEZES, OWN)
-    assert checked_columns.NEVER_BELOW_0 - {"count"} == checked.NEVER_BELOW_0
-    assert checked_columns.ALWAYS_FINITE == checked.ALWAYS_FINITE
-    assert checked_columns.CAUSES.pattern == checked.CAUSES.pattern
+    assert checked_columns.UNSIGNED_COLUMNS - {"count"} == checked.NEVER_BELOW_0
+    assert checked_columns.FINITE_COLUMNS == checked.ALWAYS_FINITE
+    assert checked_columns.CAUSE_SETS.pattern == checked.CAUSES.pattern
 
 
 def test_what_is_never_null_is_so_in_every_table():

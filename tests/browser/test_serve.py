@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -22,8 +23,18 @@ HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">'\"&<b>"
 ENVIRONMENT = Environment("2.13.0", "3.11.9", "Linux", "cpu", 1, "0.1.0")
 OPTIMIZERS = ("Adam", "SGD", HOSTILE)
 NARROW = {"width": 390, "height": 844}
+SWEEP = f"/sweep/{quote(HOSTILE, safe='')}"
 PAGES = (
     "/",
+    SWEEP,
+    f"{SWEEP}/trials",
+    f"{SWEEP}/trials?verdict=leaks&sort=max_drift&order=desc",
+    f"{SWEEP}/results",
+    f"{SWEEP}/failures",
+    f"{SWEEP}/by_optimizer?optimizer=Adam",
+    "/trial/1",
+    "/trial/2",
+    "/compare?trial=1&trial=2",
     "/results",
     "/results/trial",
     "/results/trial/1",
@@ -89,6 +100,12 @@ class Served:
         self._process.terminate()
         self._process.communicate()
 
+    @contextmanager
+    def running(self):
+        """Says that the sweep is being run."""
+        with Store.open(self._url) as store, store.running(1):
+            yield
+
     def record_the_rest(self):
         self._record(TRIALS[HALF:])
 
@@ -111,18 +128,55 @@ def cells(page, column):
     return page.locator(f"table.rows-and-columns td.col-{column}").all_inner_texts()
 
 
-def test_the_front_page_asks_the_question_and_links_every_answer(page, address):
+def test_the_front_page_has_each_sweep_and_leads_to_its_trials_and_tables(page, address):
     page.goto(address)
     assert page.locator("h1").inner_text() == TITLE
-    links = page.locator("ul.questions a")
-    assert links.all_inner_texts() == [query.question for query in QUERIES]
-    for place, query in enumerate(QUERIES):
+    card = page.locator("ul.sweeps li")
+    assert HOSTILE in card.inner_text()
+    assert "6 leaks" in card.inner_text()
+    assert "9 of 18 planned trials recorded" in card.inner_text()
+    for name, heading in (("Trials", "Trials"), ("Tables", HOSTILE)):
         page.goto(address)
         with page.expect_navigation():
-            links.nth(place).click()
-        assert page.locator("h1").inner_text() == query.question
-        assert page.locator("table.rows-and-columns tbody tr").count() > 0, query.name
-        assert page.locator(".message-error").count() == 0
+            card.get_by_role("link", name=name, exact=True).click()
+        assert heading in page.locator("h1").inner_text()
+
+
+def test_a_table_leads_to_a_card_and_back(page, address):
+    page.goto(f"{address}{SWEEP}/failures")
+    with page.expect_navigation():
+        page.locator("td a").first.click()
+    assert page.locator("h1").inner_text().startswith("Trial ")
+    assert "ValueError" in page.locator("pre.error").inner_text()
+    with page.expect_navigation():
+        page.get_by_role("link", name="trials").click()
+    assert page.locator("tbody tr").count() == HALF
+
+
+def test_trials_are_filtered_sorted_and_compared(page, address):
+    page.goto(f"{address}{SWEEP}/trials")
+    page.select_option("select[name=verdict]", "leaks")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Filter").click()
+    assert page.locator("tbody .chip").all_inner_texts() == ["leaks"] * 6
+    with page.expect_navigation():
+        page.get_by_role("link", name="seed").click()
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("seed")
+    assert page.locator("tbody .chip").all_inner_texts() == ["leaks"] * 6
+    for box in page.locator("input[type=checkbox]").all()[:2]:
+        box.check()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Compare").click()
+    assert page.locator("table.compare tr.differs").count() >= 1
+
+
+def test_the_command_is_copied(page, address):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{address}/trial/1")
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("leaksweep why 1 --db ")
 
 
 def test_a_facet_filters(page, address):
@@ -137,13 +191,22 @@ def test_a_facet_filters(page, address):
     assert len(cells(page, "verdict")) == 6
 
 
-def test_reloading_shows_what_was_recorded_since(page, tmp_path):
-    with Served(tmp_path) as served:
-        page.goto(f"{served.address}/results/progress")
-        assert (cells(page, "percent"), cells(page, "state")) == (["50.0"], ["running"])
+def test_a_page_of_a_running_sweep_follows_it_where_it_was_scrolled_to(page, tmp_path):
+    with Served(tmp_path) as served, served.running():
+        page.goto(f"{served.address}{SWEEP}/trials")
+        page.set_viewport_size({"width": 390, "height": 300})
+        assert "follows its sweep by itself" in page.locator("#following").inner_text()
+        page.locator("input[type=checkbox]").first.check()
+        page.evaluate("scrollTo(0, 60); document.querySelector('.scroll').scrollLeft = 50")
         served.record_the_rest()
-        page.reload()
-        assert (cells(page, "percent"), cells(page, "state")) == (["100.0"], ["complete"])
+        page.locator("tbody tr").nth(len(TRIALS) - 1).wait_for()
+        assert page.evaluate("[scrollY, document.querySelector('.scroll').scrollLeft]") == [60, 50]
+        assert page.locator("input:checked").count() == 1
+
+
+def test_a_page_of_a_finished_sweep_says_nothing_of_following(page, address):
+    page.goto(f"{address}{SWEEP}/trials")
+    assert page.locator("#following").count() == 0
 
 
 def test_a_parameter_is_asked_for_and_taken(page, address):
@@ -174,11 +237,29 @@ def test_no_page_runs_what_the_database_says_nor_leaves_the_machine(page, addres
     assert {urlsplit(url).netloc for url in page.heard.requests} == {urlsplit(address).netloc}
 
 
-@pytest.mark.parametrize("path", ["/", "/results/progress", "/results/trial", "/results/trace"])
-def test_a_page_fits_a_telephone(page, address, path):
-    page.set_viewport_size(NARROW)
-    page.goto(address + path)
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+COVERED = """() => {
+    const found = [];
+    const parts = "h1, h2, p, a, button, select, figcaption, dt, dd";
+    for (const each of document.querySelectorAll(parts)) {
+        const box = each.getBoundingClientRect();
+        const [x, y] = [box.left + Math.min(4, box.width / 2), box.top + box.height / 2];
+        if (!box.width || x < 0 || x >= innerWidth || y < 0 || y >= innerHeight) continue;
+        const scroll = each.closest(".scroll, .table-wrapper, .column-descriptions");
+        if (scroll && scroll.getBoundingClientRect().bottom < y) continue;
+        const top = document.elementFromPoint(x, y);
+        if (top && !each.contains(top) && !top.contains(each)) found.push(each.outerHTML);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("size", [NARROW, {"width": 1280, "height": 900}], ids=["390", "1280"])
+def test_nothing_is_wider_than_the_page_and_nothing_covers_anything(page, address, size):
+    page.set_viewport_size(size)
+    for path in PAGES:
+        page.goto(address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        assert page.evaluate(COVERED) == [], path
 
 
 def test_the_table_is_not_far_below_the_meanings_of_its_columns(page, address):

@@ -249,7 +249,7 @@ def test_their_value_is_put_beside_what_was_recorded_here(url, theirs):
     never_run = sgd | {"lr": 9.0}
     study = read_study(theirs((4.0, sgd | rest), (5.0, never_run | rest)))
     first, second = compared(study, url, "s", optimizer=None)
-    assert (first.theirs.values, first.here["verdict"]) == ((4.0,), "holds")
+    assert (first.theirs.values, first.here["verdict"]) == ([4.0], "holds")
     assert second.here is None
 
 
@@ -260,7 +260,7 @@ def test_which_study_must_be_said_where_there_are_several(theirs):
         read_study(url)
     with pytest.raises(MisuseError, match=r"No study is named 'thiers'. Did you mean 'theirs'\?"):
         read_study(url, "thiers")
-    assert read_study(url, "'\"<b>").trials[0].values == (math.inf,)
+    assert read_study(url, "'\"<b>").trials[0].values == [math.inf]
 
 
 HOSTILE = {

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -44,6 +46,15 @@ def made_once(tmp_path_factory):
 def made_once_url(made_once):
     """The URL of the database that nobody may change."""
     return f"sqlite:///{made_once}"
+
+
+@pytest.fixture(scope="session")
+def serve_once(made_once_url):
+    """The address of a page that only reads, shared by the tests that only ask."""
+    command = [sys.executable, "-m", "sweep", "serve", "--db", made_once_url, "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        yield re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())[0]
+        process.terminate()
 
 
 @pytest.fixture

@@ -12,10 +12,18 @@ from sweep.serve.metadata import DATABASE
 from sweep.store.url import parse_url
 
 
-def opened(path):
-    """The database at ``path`` as Datasette has it."""
-    page = datasette(parse_url(f"sqlite:///{path}"), Path(path))
-    return page.get_database(DATABASE)
+@pytest.fixture
+def opened():
+    """Opens the database at a path as Datasette has it; its processes end with the test."""
+    found = []
+
+    def open_it(path):
+        found.append(datasette(parse_url(str(path)), Path(path)).get_database(DATABASE))
+        return found[-1]
+
+    yield open_it
+    for each in found:
+        each.close()
 
 
 def files(folder):
@@ -43,7 +51,7 @@ def answer(database, sql):
         "BEGIN IMMEDIATE",
     ],
 )
-def test_no_connection_writes(database, statement, tmp_path, monkeypatch):
+def test_no_connection_writes(opened, database, statement, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = Path(database).read_bytes(), files(tmp_path)
     with closing(opened(database).connect()) as connection, pytest.raises(sqlite3.Error):
@@ -51,7 +59,7 @@ def test_no_connection_writes(database, statement, tmp_path, monkeypatch):
     assert (Path(database).read_bytes(), files(tmp_path)) == before
 
 
-def test_a_connection_that_writes_is_refused(database):
+def test_a_connection_that_writes_is_refused(opened, database):
     with pytest.raises(QueryRefusedError, match=r"sweep\.db is open for reading only"):
         opened(database).connect(write=True)
     with pytest.raises(QueryRefusedError, match="open for reading only"):
@@ -59,7 +67,7 @@ def test_a_connection_that_writes_is_refused(database):
 
 
 @pytest.mark.parametrize("name", ["a#b.db", "100%.db", "a%3fmode=rwc.db", "a b.db", "ä.db"])
-def test_a_name_that_means_something_in_an_address_is_only_a_name(database, tmp_path, name):
+def test_a_name_that_means_something_in_an_address_is_only_a_name(opened, database, tmp_path, name):
     shutil.copy(database, tmp_path / name)
     before = files(tmp_path)
     found = opened(tmp_path / name)
@@ -67,7 +75,7 @@ def test_a_name_that_means_something_in_an_address_is_only_a_name(database, tmp_
     assert files(tmp_path) == before
 
 
-def test_what_is_recorded_is_seen_at_once(database):
+def test_what_is_recorded_is_seen_at_once(opened, database):
     found = opened(database)
     before = answer(found, "SELECT count(*) FROM trial")
     with closing(sqlite3.connect(database)) as writer, writer:
@@ -75,7 +83,7 @@ def test_what_is_recorded_is_seen_at_once(database):
     assert answer(found, "SELECT count(*) FROM trial") == [(before[0][0] - 1,)]
 
 
-def test_a_file_that_is_replaced_is_read_as_it_then_is(database, made_once):
+def test_a_file_that_is_replaced_is_read_as_it_then_is(opened, database, made_once):
     found = opened(database)
     assert answer(found, "SELECT count(*) FROM sweep") == [(2,)]
     Path(database).unlink()
@@ -85,6 +93,6 @@ def test_a_file_that_is_replaced_is_read_as_it_then_is(database, made_once):
     assert answer(found, "SELECT count(*) FROM sweep") == [(2,)]
 
 
-def test_no_other_database_is_on_the_page(database):
+def test_no_other_database_is_on_the_page(opened, database):
     page = opened(database).ds
     assert [name for name in page.databases if name != "_internal"] == [DATABASE]

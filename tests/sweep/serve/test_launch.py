@@ -1,10 +1,8 @@
 import hashlib
 import json
-import re
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import time
 import urllib.error
@@ -49,31 +47,9 @@ def digest(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def serve_once(made_once_url):
-    """The address of a page that only reads, shared by the tests that only ask."""
-    command = [sys.executable, "-m", "sweep", "serve", "--db", made_once_url, "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        yield re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())[0]
-        process.terminate()
-
-
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
 def test_every_question_is_answered(serve_once, query):
-    assert rows(serve_once, f"/results/{query.name}")
-
-
-def test_the_page_follows_a_running_sweep(serve, complete, database, url):
-    with closing(sqlite3.connect(database)) as opened, opened:
-        opened.execute("DELETE FROM step WHERE trial_id % 2")
-        opened.execute("DELETE FROM trial WHERE id % 2 AND sweep_id = 1")
-    _, address = serve(url)
-    before = {row["sweep"]: row for row in rows(address, "/results/progress")}["traced"]
-    complete(url, "traced")
-    after = {row["sweep"]: row for row in rows(address, "/results/progress")}["traced"]
-    assert (before["percent"], after["percent"]) == (50.0, 100.0)
-    assert (before["remaining"], after["remaining"]) == (before["done"], 0)
-    assert after["state"] == "complete"
+    rows(serve_once, f"/results/{query.name}")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +62,7 @@ def test_the_page_follows_a_running_sweep(serve, complete, database, url):
         ("/results?sql=SELECT+load_extension('x')", None, 400),
         ("/results/trial?_where=1);DELETE+FROM+trial;--", None, 400),
         ("/results", b"sql=DELETE FROM trial", 405),
-        ("/results/progress", b"x=1", 405),
+        ("/sweep/traced", b"x=1", 405),
         ("/results/trial", b'{"rows": [{"id": 1}]}', 405),
         ("/results/trial/1", b"x=1", 405),
         ("/results/trial/1/-/delete", b"{}", 405),
@@ -111,7 +87,7 @@ def test_a_query_that_takes_too_long_is_stopped(serve_once):
 
 
 def test_pages_are_not_kept_by_the_browser(serve_once):
-    with urllib.request.urlopen(f"{serve_once}/results/progress") as answer:
+    with urllib.request.urlopen(f"{serve_once}/results/trace") as answer:
         assert answer.headers["Cache-Control"] == "no-cache"
 
 
@@ -247,4 +223,96 @@ def test_plugins_of_others_are_not_run(made_once, made_once_url):
     pm.register(Theirs(), "theirs")
     datasette(parse_url(made_once_url), made_once)
     names = {name for name, _ in pm.list_name_plugin()}
-    assert names == {*DEFAULT_PLUGINS, "sweep.serve.refusals"} - {"datasette.handle_exception"}
+    assert names == {*DEFAULT_PLUGINS, "sweep.serve.refusals", "sweep.serve.pages"} - {
+        "datasette.handle_exception"
+    }
+
+
+@pytest.mark.slow
+def test_seven_endless_queries_do_not_keep_the_front_page(serve, made_once_url):
+    _, address = serve(made_once_url)
+    with ThreadPoolExecutor(7) as pool:
+        asked = [pool.submit(get, f"{address}/results?{ENDLESS}") for _ in range(7)]
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert get(address)[0] == 200
+        assert time.monotonic() - begun < 3
+        assert {each.result()[0] for each in asked} <= {400, 503}
+    assert rows(address, "/results/trace")
+
+
+@pytest.mark.slow
+def test_a_second_interruption_does_not_wait_for_a_query(serve, made_once_url):
+    process, address = serve(made_once_url)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(get, f"{address}/results?{ENDLESS}")
+        time.sleep(1)  # it runs by now
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.7)  # what comes sooner is the same keystroke
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        assert time.monotonic() - begun < 2
+        assert isinstance(asked.exception(), OSError) or asked.result()[0] >= 400
+    assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+    ids=str,
+)
+def test_what_another_site_sends_is_refused(serve_once, headers, status):
+    assert get(serve_once, **headers)[0] == status
+    assert get(f"{serve_once}/results?sql=SELECT+1", **headers)[0] == status
+
+
+STRANGE = {
+    "/" + "a" * 1900: {404},
+    "/results/" + "a" * 1900: {404},
+    "/results/trial/" + "a" * 1900: {404},
+    "/sweep/" + "a" * 1900: {404},
+    "/" + "a" * 5000: {414},
+    "/" + "a" * 100_000: {400, 414},
+    "/%00": {404},
+    "/sweep/%FF%00/trials": {404},
+}
+
+
+def test_a_strange_path_is_refused_without_a_word_on_the_terminal(serve, made_once_url):
+    process, address = serve(made_once_url)
+    for path, statuses in STRANGE.items():
+        assert get(address + path)[0] in statuses, path[:20]
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[1] == "Stopped.\n"
+
+
+def test_every_page_says_what_it_may_do(serve_once):
+    for path in ("/", "/results", "/sweep/no", "/style/leaksweep.js"):
+        request = urllib.request.Request(serve_once + path)
+        try:
+            answer = urllib.request.urlopen(request)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            assert "default-src 'none'; script-src 'self' 'sha256-" in str(
+                answer.headers["Content-Security-Policy"]
+            )
+
+
+def test_a_strangers_search_table_takes_no_page_away(serve, database, url):
+    with closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute("CREATE VIRTUAL TABLE theirs USING fts5(a)")
+        opened.execute("INSERT INTO theirs VALUES ('x')")
+    process, address = serve(url)
+    for path in ("/", "/results", "/results/trial", "/sweep/traced/trials"):
+        assert get(address + path)[0] == 200, path
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[1] == "Stopped.\n"

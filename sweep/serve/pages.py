@@ -1,0 +1,255 @@
+"""The pages that are ours: sweeps, their tables and reports, their trials.
+
+Each is a function from what was asked to a template and what stands in it, called in a thread
+and bounded as every question is. Datasette's own pages of tables, rows and SQL are beside them.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial, wraps
+from sqlite3 import Connection
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from datasette import Response, hookimpl
+from datasette.views.base import DatasetteError
+from markupsafe import Markup
+
+from analysis.exceptions import UnknownChoiceError
+from sweep.serve.cells import cell, db_option, query_string, sweep_address
+from sweep.serve.database import ReadOnlyDatabase
+from sweep.serve.metadata import DATABASE, TITLE
+from sweep.serve.overview import MOST_ON_A_PAGE, Glance, SweepState, glance
+from sweep.serve.queries import QUERIES
+from sweep.serve.summary_rows import summary_rows
+from sweep.serve.trial_card import side_by_side, trial_card
+from sweep.serve.trial_list import A_PAGE, COLUMNS, FILTERS, listed_trials
+from sweep.store.query import no_such_sweep, sweep_status
+
+LIMIT_S = 20.0
+REPORT_LIMIT_S = 120.0  # figures are drawn for it
+FOLLOW_S = 3
+FOLLOW_IDLE_S = 15  # somebody may begin one
+MOST_COMPARED = 12
+REPORT_POLICY = "frame-ancestors 'none'"  # the rest the report says itself
+_FILES = ("csv", "json", "markdown", "latex")
+
+Context = dict[str, Any]
+Made: TypeAlias = Any
+"""A template's name and its context; or a whole answer of Datasette's, which has no types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page was asked for: names in its address, its arguments, and the database."""
+
+    database: ReadOnlyDatabase
+    names: Mapping[str, str]
+    args: Mapping[str, Sequence[str]]
+
+    def arg(self, name: str, default: str = "") -> str:
+        """The first argument of that name."""
+        return self.args.get(name, (default,))[0]
+
+    def number(self, name: str, default: int) -> int:
+        """The argument as a whole number from 1 on; ``default`` for what is none."""
+        text = self.arg(name)
+        return max(1, int(text)) if text.isdecimal() and len(text) < 16 else default
+
+    def wanted(self) -> dict[str, str]:
+        """The words by which rows are filtered."""
+        return {name: self.arg(name) for name in FILTERS if self.arg(name)}
+
+    def order(self) -> dict[str, Any]:
+        """The column by which rows are sorted, if any, and in which direction."""
+        return {"sort": self.arg("sort"), "descending": self.arg("order") == "desc"}
+
+    def connection(self) -> Connection:
+        """A connection for reading, which the caller closes."""
+        connection: Connection = self.database.connect(limit_s=LIMIT_S)
+        return connection
+
+    @property
+    def db(self) -> str:
+        """The database as readers take it: its path, in which nothing has another meaning."""
+        return str(self.database.file)
+
+    def glance(self) -> Glance:
+        """The sweep that the address names. Raises DatasetteError, with the nearest names."""
+        name, statuses = self.names["sweep"], sweep_status(self.db)
+        for status in statuses:
+            if name in (status.name, f"~{status.id}"):
+                return glance(self.db, status)
+        raise _not_there(no_such_sweep(name[:200], [status.name for status in statuses]))
+
+
+def _front(asked: Asked) -> Made:
+    """The sweeps, newest first."""
+    statuses = sweep_status(asked.db)[::-1]
+    begin = asked.number("from", 1) - 1
+    shown = [glance(asked.db, each) for each in statuses[begin : begin + MOST_ON_A_PAGE]]
+    runs = any(each.state is SweepState.RUNNING for each in shown)
+    return "sweeps.html", {
+        "question": TITLE,
+        "sweeps": shown,
+        "more": max(0, len(statuses) - begin - len(shown)),
+        "next": begin + 1 + MOST_ON_A_PAGE,
+        "queries": QUERIES,
+        "follow": FOLLOW_S if runs else FOLLOW_IDLE_S,
+    }
+
+
+def _of_sweep(asked: Asked) -> Made:
+    """One sweep: how far it is, and what there is about it."""
+    from analysis.tables import SUMMARIES
+
+    summaries = SUMMARIES.values()
+    queries = [query for query in QUERIES if "sweep" in query.parameters]
+    return "sweep.html", {**_about(asked.glance()), "summaries": summaries, "queries": queries}
+
+
+def _summary(asked: Asked) -> Made:
+    """A summary table of a sweep, filtered and sorted; or as a file."""
+    from analysis.formats import FileFormat, written
+    from analysis.tables import SUMMARIES, summary_of
+
+    about, name = _about(asked.glance()), asked.names["table"]
+    if name not in SUMMARIES:
+        raise _not_there(str(UnknownChoiceError("table", name, tuple(SUMMARIES))))
+    made = summary_of(name, asked.db, about["name"])
+    rows = made.table(asked.db, about["name"])
+    if (file := asked.arg("format")) in _FILES:
+        text = written(rows, name, made.caption, FileFormat(file)).decode()
+        return Response(text, content_type="text/plain; charset=utf-8")
+    order = asked.order()
+    table = summary_rows(rows, name, made.caption, asked.wanted(), **order)
+    command = f"leaksweep table {name} {shlex.quote(about['name'])}{db_option(asked.db)}"
+    more = {"command": command, "formats": _FILES, "wanted": asked.wanted(), **order}
+    return "summary.html", {**about, **more, "summary": made, "table": table}
+
+
+def _trials(asked: Asked) -> Made:
+    """The trials of a sweep."""
+    found, order, page = asked.glance(), asked.order(), asked.number("page", 1)
+    if order["sort"] not in COLUMNS:
+        order = {"sort": "id", "descending": False}
+    with closing(asked.connection()) as connection:
+        listed = listed_trials(connection, found.status.id, asked.wanted(), page=page, **order)
+    more = {"page": page, "pages": math.ceil(listed.found / A_PAGE), "wanted": asked.wanted()}
+    return "trials.html", {**_about(found), **more, **order, "trials": listed}
+
+
+def _trial(asked: Asked) -> Made:
+    """One trial's card."""
+    text = asked.names["trial"]
+    with closing(asked.connection()) as connection:
+        card = trial_card(connection, int(text), db_option(asked.db)) if _is_id(text) else None
+        if card is None:
+            raise _not_there(_no_such_trial(text, connection))
+    return "trial.html", {"card": card, "address": sweep_address(card.sweep_id, card.sweep)}
+
+
+def _compare(asked: Asked) -> Made:
+    """Trials side by side."""
+    ids = [int(text) for text in asked.args.get("trial", ()) if _is_id(text)][:MOST_COMPARED]
+    with closing(asked.connection()) as connection:
+        lines = side_by_side(connection, ids)
+    if not lines:
+        raise _not_there("Tick trials in a list of them, and they are compared here.")
+    return "compare.html", {"lines": lines}
+
+
+def _report(asked: Asked) -> Made:
+    """The sweep's report, made anew."""
+    from analysis.report.content import sections
+    from analysis.report.page import page
+
+    text = page(sections(asked.db, asked.glance().status.name))
+    return Response.html(text, headers={"content-security-policy": REPORT_POLICY})
+
+
+def _about(found: Glance) -> Context:
+    follow = FOLLOW_S if found.state is SweepState.RUNNING else None
+    return {"glance": found, "name": found.status.name, "follow": follow}
+
+
+def _not_there(message: str) -> DatasetteError:
+    return DatasetteError(message, status=404)  # a NotFound is first sent to another address
+
+
+def _is_id(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19
+
+
+def _no_such_trial(text: str, connection: Connection) -> str:
+    least, most = connection.execute("SELECT min(id), max(id) FROM trial").fetchone()
+    there = (
+        "None is recorded yet." if least is None else f"Their numbers go from {least} to {most}."
+    )
+    return f"There is no trial {text[:40]!r}. {there}"
+
+
+PAGES: Mapping[str, tuple[Callable[[Asked], Made], float]] = {
+    r"/$": (_front, LIMIT_S),
+    r"/compare$": (_compare, LIMIT_S),
+    r"/trial/(?P<trial>[^/]+)$": (_trial, LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)$": (_of_sweep, LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)/trials$": (_trials, LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)/report$": (_report, REPORT_LIMIT_S),
+    r"/sweep/(?P<sweep>[^/]+)/(?P<table>[^/]+)$": (_summary, LIMIT_S),
+}
+"""Every page by its address, with the seconds that it may take."""
+
+
+@hookimpl  # type: ignore[untyped-decorator]  # Datasette has no types
+def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
+    """Our pages, which come before Datasette's own."""
+    return [(address, _view(make, limit_s)) for address, (make, limit_s) in PAGES.items()]
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def extra_template_vars(datasette: Any) -> Context:
+    """What the frame of every page says."""
+    return {"source": datasette.get_database(DATABASE).url.shown}
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def render_cell(value: Any, column: str, table: str | None) -> Markup | None:
+    """A number, a verdict or a trial in a table of Datasette's; the rest is left to it."""
+    name = "trial" if table == "trial" and column == "id" else column
+    shown = cell(name, value)
+    if shown.verdict:
+        return Markup('<span class="chip {0}">{0}</span>').format(shown.verdict)
+    if shown.link:
+        return Markup('<a class="number" href="{}">{}</a>').format(shown.link, shown.text)
+    if shown.is_number:
+        return Markup('<span class="number" title="{}">{}</span>').format(
+            shown.title or shown.text, shown.text
+        )
+    return None
+
+
+def _view(make: Callable[[Asked], Made], limit_s: float) -> Callable[..., Any]:
+    """The page as Datasette calls it."""
+
+    @wraps(make)
+    async def view(datasette: Any, request: Any) -> Any:
+        database = datasette.get_database(DATABASE)
+        names = {name: unquote(text) for name, text in request.url_vars.items()}
+        args = {name: request.args.getlist(name) for name in request.args}
+        asked = Asked(database, names, args)
+        places = database.reports if make is _report else database.pages
+        made = await places.answer(partial(make, asked), limit_s=limit_s)
+        if isinstance(made, Response):
+            return made
+        template, context = made
+        whole = {**context, "args": args, "query_string": query_string}
+        return Response.html(await datasette.render_template(template, whole, request=request))
+
+    del view.__wrapped__  # Datasette calls it by the names of its parameters
+    return view
