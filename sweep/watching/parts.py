@@ -40,8 +40,8 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
 
 def elements_here(tensor: Tensor) -> int:
     """How many elements of the tensor this process holds."""
-    elements: int = getattr(tensor, "_local_tensor", tensor).numel()
-    return elements
+    local: Tensor = getattr(tensor, "_local_tensor", tensor)
+    return local.numel()
 
 
 def is_plain(tensor: Tensor) -> bool:
