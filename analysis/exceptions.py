@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-_LISTED = 12  # names in a message
+_LISTED = 16  # names in a message: all of the tables, and not a thousand sweeps
 EXIT_NOT_THERE = 1
 EXIT_MISUSE = 2
 

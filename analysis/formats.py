@@ -51,7 +51,8 @@ MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragrap
 _RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
 _KEPT = frozenset({"optimizers", "none", "zero", "never", "causes", "remedy"})
 """What a table is about, whether or not it is the same in every row."""
-_EDGES = frozenset({"below", "above"})
+_DIGITS = {"lr": 6, "weight_decay": 6, "momentum": 6, "below": 9, "above": 9}
+"""What tells rows apart has more of them than what was measured, which has three."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -219,7 +220,7 @@ def readable(name: str, value: Any) -> str:
     if pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):
-        return f"{percent(value)}%" if name in _RATES else f"{value:.{9 if name in _EDGES else 3}g}"
+        return f"{percent(value)}%" if name in _RATES else f"{value:.{_DIGITS.get(name, 3)}g}"
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "yes" if value else "no"
     return _CONTROL.sub(" ", str(value))

@@ -54,7 +54,8 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
     - ``score``, ``remedied_score``: medians over these seeds;
     - ``score_change``, ``score_low``, ``score_high``: median difference, and the 95% interval of
       that median (percentile bootstrap over seeds, 1,999 resamples, scipy's);
-    - ``loss_change``, ``loss_low``, ``loss_high``: the same of the final loss;
+    - ``loss_change``, ``loss_low``, ``loss_high``: the same of the final loss, null where that of
+      one of these seeds is not a number;
     - ``relative_drift``: median of ``total_drift / frozen_norm``;
     - ``p``: of a paired t-test that the mean score change is 0; ``p_corrected``: by Holm's
       step-down method over the ``comparisons`` of the sweep, all rows that have a ``p``;
@@ -87,10 +88,13 @@ class _Sides:
     remedy: str
 
     def change(self, column: str) -> _Numbers:
-        """The differences of the seeds of which both sides have a number."""
+        """The differences, seed by seed; none at all where one of them is not a number.
+
+        Those of the seeds that did not diverge would speak well of a leak that made others do.
+        """
         ours, theirs = (side[column].to_numpy("float64") for side in (self.leaking, self.twin))
         change: _Numbers = ours - theirs
-        return change[np.isfinite(change)]
+        return change if np.isfinite(change).all() else change[:0]
 
 
 def _rows(sweep: pd.DataFrame) -> Iterator[dict[str, object]]:

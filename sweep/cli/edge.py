@@ -20,8 +20,9 @@ from sweep.cli.options import (
     command,
     trials_at_once,
 )
-from sweep.cli.screen import print_table, say
+from sweep.cli.screen import say
 from sweep.cli.search import Preset, grid_to_begin_from, pinned
+from sweep.cli.table import print_summary
 from sweep.errors import EXIT_NOT_THERE
 from sweep.values.words import Axis, Verdict
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
     from sweep.running.runner import Runner
     from sweep.searching.edge import EdgeSearch, EdgesFound
-
-DIGITS = 9
-"""Enough to tell the sides of an edge apart."""
 
 
 def edge(
@@ -111,7 +109,8 @@ def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None
     _print(search, found, db, out)
     failed = sum(row["verdict"] == Verdict.FAILED for _, row in found.points)
     if failed:
-        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures')}` says why.")
+        why = command(db, "table", "failures", search.spec.name)
+        say(f"{failed:,} of them failed. `{why}` says why.")
         raise typer.Exit(EXIT_NOT_THERE)
 
 
@@ -122,14 +121,7 @@ def _print(search: EdgeSearch, found: EdgesFound, db: str, out: Path | None) -> 
     axis, name = search.along.name, search.spec.name
     edges = _edge_frame(search, found)
     if found.edges:
-        alike = [str(a) for a in Axis if a in edges and edges[a].nunique() < 2]
-        shown = edges.drop(columns=alike)
-        rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
-        print_table(
-            list(map(str, shown.columns)),
-            rows,
-            title=f"{name}: where along {axis} the verdict changes",
-        )
+        print_summary(edges, "edges", f"{name}: where along {axis} the verdict changes.")
     else:
         _say_all_the_same(search, found)
     progress = found.progress
@@ -212,9 +204,3 @@ def _points(search: EdgeSearch, found: EdgesFound) -> pd.DataFrame:
         for planned, row in found.points
     ]
     return pd.DataFrame(rows)
-
-
-def _cell(value: object) -> str:
-    if value is None or value != value:  # NaN
-        return ""
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)

@@ -25,6 +25,8 @@ GAP = 3
 class TextTable:
     """A table of texts that rich draws in a line a row or, where it is too wide, in records.
 
+    Where there is no row, the heads that do not fit beside each other are a list.
+
     Attributes:
         columns: the heads.
         rows: the cells, as many in each as there are columns.
@@ -41,8 +43,10 @@ class TextTable:
             yield Text(self._aligned(widths), no_wrap=True, overflow="ignore")
             return
         least = [self._least(index) for index in range(len(self.columns))]
-        if sum(least) + GAP * (len(least) - 1) <= options.max_width or not self.rows:
+        if sum(least) + GAP * (len(least) - 1) <= options.max_width:
             yield self._lines(least)
+        elif not self.rows:
+            yield Text(", ".join(self.columns))
         else:
             yield from self._records(options.max_width)
 

@@ -71,7 +71,7 @@ def search(
         ),
     ] = None,
     trials: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many more trials to run.")
+        int, typer.Option(metavar="N", min=1, help="How many more settings to try.")
     ] = DEFAULT_TRIALS,
     range_: Annotated[
         list[str] | None,
@@ -201,7 +201,8 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
     _say_the_end(search, done, len(found.rows), db)
     failed = sum(row["verdict"] == Verdict.FAILED for row in found.rows)
     if failed:
-        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures')}` says why.")
+        why = command(db, "table", "failures", search.spec.name)
+        say(f"{failed:,} of them failed. `{why}` says why.")
         raise typer.Exit(EXIT_NOT_THERE)
 
 

@@ -105,12 +105,15 @@ def _front(asked: Asked) -> Made:
 
 
 def _of_sweep(asked: Asked) -> Made:
-    """One sweep: how far it is, and what there is about it."""
-    from analysis.tables import SUMMARIES
+    """One sweep: how far it is, and the tables that say something of its kind."""
+    from analysis.sweeps import load_sweeps
+    from analysis.tables import SUMMARIES, WATCHED_TABLE
 
-    summaries = SUMMARIES.values()
+    about = _about(asked.glance())
+    kind = next(each.kind for each in load_sweeps(asked.db) if each.name == about["name"])
+    summaries = [each for each in (WATCHED_TABLE, *SUMMARIES.values()) if kind in each.kinds]
     queries = [query for query in QUERIES if "sweep" in query.parameters]
-    return "sweep.html", {**_about(asked.glance()), "summaries": summaries, "queries": queries}
+    return "sweep.html", {**about, "summaries": summaries, "queries": queries}
 
 
 def _summary(asked: Asked) -> Made:

@@ -110,3 +110,8 @@ def test_parquet_without_its_library_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingLibraryError, match=r"pyarrow.*'leaksweep\[parquet\]'"):
         written(TEXTS, "t", CAPTION, FileFormat.PARQUET)
+
+
+def test_settings_that_differ_in_the_fourth_digit_read_differently(trials):
+    rows = trials({"lr": 0.1234}, {"lr": 0.1235})[["lr", "max_drift"]]
+    assert [row[0] for row in for_readers(rows, "by_setting", "").rows] == ["0.1234", "0.1235"]

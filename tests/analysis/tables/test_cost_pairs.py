@@ -98,6 +98,16 @@ def test_a_seed_without_a_score_is_in_no_pair(trials):
     assert cost(trials(*pairs))["seeds"].tolist() == [4]
 
 
+def test_the_loss_is_compared_on_every_seed_or_on_none(trials):
+    pairs = pair((-0.3, -0.31, -0.29, -0.3, -0.32))
+    assert cost(trials(*pairs))["loss_change"].tolist() == [0.0]
+    for diverged in (None, float("inf")):
+        pairs[0] = pairs[0] | {"final_loss": diverged}
+        (row,) = cost(trials(*pairs)).itertuples()
+        assert row.seeds == 5
+        assert np.isnan([row.loss_change, row.loss_low, row.loss_high]).all()
+
+
 def test_sweeps_are_corrected_each_by_itself(trials):
     both = [*pair((-0.1, -0.2) * 4), *pair((-0.1, -0.2) * 4, sweep="t")]
     assert cost(trials(*both))["comparisons"].tolist() == [1, 1]

@@ -75,6 +75,12 @@ def test_decay_moves_a_bit_from_half_a_unit_in_the_last_place_on(leaksweep, db, 
     assert (tmp_path / "o" / "edges.svg").read_text().startswith("<svg")
 
 
+def test_what_every_edge_has_in_common_is_said(leaksweep, db, spec):
+    shown = leaksweep("edge", *along(spec), "--set", "seed=0,1", *HERE).out
+    said = "In every row: optimizer SGD, lr 0.1, momentum 0, zero_grad zero, schedule alternate"
+    assert said in " ".join(shown.split())
+
+
 def test_the_same_command_again_runs_nothing_and_says_the_same(leaksweep, db, spec):
     first = leaksweep("edge", *along(spec), *HERE)
     done = [(s.name, s.planned, s.done) for s in sweep_status(db)]
@@ -145,7 +151,7 @@ def test_a_trial_over_the_limit_is_stopped_and_has_failed(leaksweep, db, spec):
     slow = ("--set", "optimizer=faulty:Hangs", "--points", 2, "--steps", 40)
     ended = leaksweep("edge", *along(spec), *slow, "--trial-timeout", 3, "--jobs", 1)
     assert ended.code == 1
-    assert "2 of them failed. `leaksweep table failures` says why" in ended.err
+    assert f"2 of them failed. `leaksweep table failures {NAME}` says why" in ended.err
     assert [s.failed for s in sweep_status(db)] == [2]
 
 

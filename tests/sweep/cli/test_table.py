@@ -45,6 +45,14 @@ def test_a_table_that_there_is_not_is_answered_with_the_nearest(leaksweep, url):
     ended = leaksweep("table", "by_optimiser")
     assert (ended.code, ended.out) == (2, "")
     assert "Unknown table 'by_optimiser'. Did you mean by_optimizer" in ended.err
+    assert ended.err.endswith("importance, cost, failures.\n")  # and with all of them
+
+
+def test_heads_that_do_not_fit_are_whole_where_there_is_no_row(leaksweep, url, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = leaksweep("table", "cost", "held").out
+    assert max(map(len, shown.splitlines())) <= 60
+    assert shown.rstrip().endswith("p, p_corrected, comparisons")
 
 
 def test_a_table_without_rows_says_so(leaksweep, url):

@@ -167,3 +167,18 @@ def test_a_name_that_no_address_holds_is_found_by_its_number(serve, database, ur
             _, address = serve(url)
         assert 'href="/sweep/~2"' in get(address)[1]
         assert get(f"{address}/sweep/~2/trials")[0] == 200
+
+
+def test_a_watch_has_the_tables_of_a_watch_and_no_command_that_trains_it_again(
+    serve, database, url
+):
+    with closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute("""UPDATE sweep SET spec = '{"kind": "watch"}' WHERE id = 1""")
+        opened.execute("""UPDATE trial SET options = '{"parameter": "w"}' WHERE sweep_id = 1""")
+    _, address = serve(url)
+    _, text = get(f"{address}/sweep/traced")
+    tables = set(re.findall(r'href="/sweep/traced/(\w+)"', text))
+    assert tables == {"trials", "report", "results", "failures"}
+    assert "Did what was to keep still move?" in text
+    assert cells(get(f"{address}/sweep/traced/results")[1])
+    assert "leaksweep why" not in get(f"{address}/trial/1")[1]
