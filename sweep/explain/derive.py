@@ -12,10 +12,11 @@ from sweep.explain.variants import risks, tried_remedies
 from sweep.trial.causes import Movements, Parameters, difference, movements, tried
 from sweep.trial.modes import fresh_modes
 from sweep.trial.moment import cloned
+from sweep.trial.outside import undisturbed
 from sweep.trial.probe import Change
 from sweep.trial.reach import Reach
 from sweep.trial.replay import Replay, Reruns, fill
-from sweep.trial.training import Training
+from sweep.trial.training import Training, begin
 from sweep.trial.trial import run_trial
 from sweep.trial.witness import Witness, copies
 from sweep.values import schedule
@@ -36,8 +37,10 @@ def explain(planned: PlannedTrial, *, device: str = "cpu") -> Explanation:
     step = _step_to_replay(outcome)
     if step is None:
         return Explanation(planned, outcome)
-    lived = _Lived(Reach(planned, partial(Training, device=device)), outcome, step)
-    replayed, unexplained = lived.replayed()
+    with fresh_modes(), undisturbed(planned.setting.optimizer) as put_back:
+        reach = Reach(planned, partial(begin, put_back, device=device))
+        lived = _Lived(reach, outcome, step)
+        replayed, unexplained = lived.replayed()
     tried = tried_remedies if outcome.verdict is Verdict.LEAKS else risks
     variants = tried(planned, device)
     return Explanation(planned, outcome, lived.layer, replayed, unexplained, variants)
@@ -64,8 +67,7 @@ class _Lived:
 
     def replayed(self) -> tuple[ReplayedStep | None, str | None]:
         """The step; or None, and why it cannot be lived through."""
-        with fresh_modes():
-            return tried(self._replayed)
+        return tried(self._replayed)
 
     def _replayed(self) -> ReplayedStep:
         training = self._reach.before(self._step)

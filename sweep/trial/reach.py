@@ -8,12 +8,14 @@ against the trial, and has it forgotten where the two differ.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from torch.optim import Optimizer
 
+from sweep.trial.causes import tried
+from sweep.trial.outside import PutBack, surroundings_now
 from sweep.trial.stack import digests
 from sweep.trial.training import Start, Training
 from sweep.values.setting import PlannedTrial
@@ -29,17 +31,16 @@ class Snapshot:
     """A training as it was just before a ``step()``, in a copy that is never trained itself."""
 
     training: Training
-    put_back_generators: Callable[[], None]
+    put_back: Sequence[PutBack]
 
     @classmethod
     def of(cls, training: Training) -> Self | None:
         """A snapshot of ``training``, whose step is about to act; None where none can be made."""
         if not is_small(training) or training.acts_in_backward():
             return None
-        try:
-            return cls(copied(training), generators_now())
-        except Exception:  # noqa: BLE001  # whatever an optimizer holds may refuse in any way
-            return None
+        twin, _ = tried(lambda: copied(training))  # what an optimizer holds may refuse
+        around = generators_now(), surroundings_now(type(training.main))
+        return None if twin is None else cls(twin, around)
 
 
 class Reach:
@@ -69,10 +70,11 @@ class Reach:
     def at(self, step: int) -> Training:
         """A training that is ready for ``step``, with the history it has by then."""
         if self._snapshot is not None and self._snapshot.training.current <= step:
-            try:
-                return self._from_copy(self._snapshot, step)
-            except Exception:  # noqa: BLE001  # of a copy that lacks something
-                self.forget_copy()
+            snapshot = self._snapshot
+            training, _ = tried(lambda: self._from_copy(snapshot, step))
+            if training is not None:
+                return training
+            self.forget_copy()  # it lacks something
         training = self.before(step)
         training.ready(step)
         return training
@@ -85,7 +87,8 @@ class Reach:
 
     def _from_copy(self, snapshot: Snapshot, step: int) -> Training:
         training = copied(snapshot.training)
-        snapshot.put_back_generators()
+        for put_back in snapshot.put_back:
+            put_back()
         if training.current < step:
             training.step()
             training.clear_grads()

@@ -13,7 +13,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sweep.trial.causes import NOT_REPEATED, Parameters, Sources, UnexplainedError, difference
+from sweep.trial.causes import (
+    NOT_REPEATED,
+    Parameters,
+    Sources,
+    UnexplainedError,
+    difference,
+    tried,
+)
 from sweep.trial.moment import Moment
 from sweep.trial.reach import Reach, is_small
 from sweep.trial.stack import apart, digests
@@ -133,12 +140,10 @@ class Reruns:
 
     def _as_it_was(self) -> Parameters:
         """After the step with every source. A copy that does not repeat the trial is forgotten."""
-        try:
-            return self._repeated()
-        except Exception:
-            if not self._reach.forget_copy():
-                raise
-        return self._repeated()
+        after, _ = tried(self._repeated) if self._reach.has_copy else (None, None)
+        if after is None:
+            self._reach.forget_copy()
+        return after or self._repeated()
 
     def _repeated(self) -> Parameters:
         training = self._kept()
@@ -274,7 +279,7 @@ def switch_decay_off(training: Training) -> None:
     """Sets the weight decay in force in every parameter group, where there is one, to 0."""
     key = training.entry.decay_key
     for optimizer in (training.main, training.own):
-        for group in optimizer.param_groups if optimizer is not None else ():
+        for group in getattr(optimizer, "param_groups", ()):
             if key in group:
                 group[key] = 0.0
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sweep.trial.causes import NOT_REPEATED, UnexplainedError
+from sweep.trial.causes import NOT_REPEATED, UnexplainedError, tried
 from sweep.trial.diary import Followed
 from sweep.trial.moment import cloned
 from sweep.trial.reach import Reach
@@ -27,11 +27,18 @@ def moves_others(reach: Reach, followed: Sequence[Followed]) -> list[bool]:
     difference counts where a training that keeps its grads shows none. Raises
     `UnexplainedError` where that does not repeat the trial either.
     """
-    while any(differ := _differ(reach, followed, without_grads=True)):
-        if not any(_differ(reach, followed, without_grads=False)):
-            break
-        if not reach.forget_copy():
-            raise UnexplainedError(NOT_REPEATED)
+    if reach.has_copy:
+        found, _ = tried(lambda: _known_to_differ(reach, followed))
+        if found is not None:
+            return found
+        reach.forget_copy()  # it does not repeat the trial, or lacks something
+    return _known_to_differ(reach, followed)
+
+
+def _known_to_differ(reach: Reach, followed: Sequence[Followed]) -> list[bool]:
+    differ = _differ(reach, followed, without_grads=True)
+    if any(differ) and any(_differ(reach, followed, without_grads=False)):
+        raise UnexplainedError(NOT_REPEATED)
     return differ
 
 

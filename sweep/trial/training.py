@@ -7,7 +7,7 @@ step and then interferes. It observes nothing: that is the probe's part.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
 from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
+from sweep.trial.outside import PutBack
 from sweep.trial.scoring import score_of
 from sweep.trial.stack import apart, build_stack, replicates_alone
 from sweep.values import schedule
@@ -215,8 +216,16 @@ class Training:
                 optimizer.zero_grad(set_to_none=how is ZeroGrad.NONE)
 
 
+def begin(
+    put_back: PutBack, planned: PlannedTrial, at: Moment | None = None, **settled: Any
+) -> Training:
+    """A `Training`, which finds of its optimizer's class what ``put_back`` puts back."""
+    put_back()
+    return Training(planned, at, **settled)
+
+
 class Start(Protocol):
-    """What begins a training anew: `Training` itself, or with its device and workload settled."""
+    """What begins a training anew: `Training` itself, or `begin` with the rest settled."""
 
     def __call__(self, planned: PlannedTrial, at: Moment | None = None, /) -> Training:
         """A training of ``planned`` from its start, or with a new optimizer from a moment on."""

@@ -17,10 +17,11 @@ from sweep.trial.diary import Diary
 from sweep.trial.hindsight import hindsight
 from sweep.trial.machine import environment
 from sweep.trial.modes import fresh_modes
+from sweep.trial.outside import PutBack, undisturbed
 from sweep.trial.probe import Probe
 from sweep.trial.reach import Reach
 from sweep.trial.tally import Tally
-from sweep.trial.training import Training
+from sweep.trial.training import begin
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
@@ -48,8 +49,8 @@ def run_stack(
     """
     started = time.perf_counter()
     try:
-        with fresh_modes():
-            outcomes = _train(trials, trace, device, started)
+        with fresh_modes(), undisturbed(trials[0].setting.optimizer) as put_back:
+            outcomes = _train(trials, trace, device, started, put_back)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # an optimizer may raise anything
@@ -65,10 +66,10 @@ def run_stack(
 
 
 def _train(
-    trials: Sequence[PlannedTrial], trace: bool, device: str, started: float
+    trials: Sequence[PlannedTrial], trace: bool, device: str, started: float, put_back: PutBack
 ) -> list[Outcome]:
     planned = trials[0]
-    start = partial(Training, seeds=[each.setting.seed for each in trials], device=device)
+    start = partial(begin, put_back, seeds=[each.setting.seed for each in trials], device=device)
     training = start(planned)
     probe, diary = Probe(training.frozen_parameters), Diary(len(trials))
     tallies = [Tally(trace) for _ in trials]

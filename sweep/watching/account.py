@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.watching.advice import Loop
 from sweep.watching.findings import Fared
 from sweep.watching.states import State
 
@@ -106,6 +107,33 @@ class Entry:
     def told(self) -> Fared:
         """The leaks; where there are none, the movements on zeros that came."""
         return self.still if self.still.moved or not self.zeros.moved else self.zeros
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The rows, what optimizers there are (by number, class and steps taken), whose loop it is."""
+
+    entries: tuple[Entry, ...]
+    optimizers: tuple[tuple[str, int], ...]
+    loop: Loop = Loop.OWN
+
+    @property
+    def present(self) -> list[Entry]:
+        """The rows of the model's parameters as it is; one that two optimizers hold has two."""
+        return [each for each in self.entries if each.place in (Place.HELD, Place.NOWHERE)]
+
+    @property
+    def leaking(self) -> list[Entry]:
+        """Those that leaked, in the order in which they first did."""
+        found = [entry for entry in self.entries if entry.still.moved]
+        return sorted(found, key=lambda entry: entry.still.first or 0)
+
+    @property
+    def untrained(self) -> list[Entry]:
+        """Those that were to train and did not, under any optimizer."""
+        moved = {e.parameter for e in self.entries if e.moved.get(State.FRESH) or e.by_others}
+        wanted = [entry for entry in self.present if entry.meant == "trainable"]
+        return [entry for entry in wanted if entry.parameter not in moved]
 
 
 _COUNTED = tuple(State)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer, optimizer
 
 from sweep.trial.causes import Movements, Parameters, Sources, UnexplainedError, movements, tried
+from sweep.trial.outside import surroundings_now
 from sweep.trial.probe import Change, change_between
 from sweep.trial.replay import NO_SWITCH, NOTHING_OFF
 from sweep.values.words import Source
@@ -25,7 +26,6 @@ from sweep.watching.digests import checksums
 from sweep.watching.families import Call
 from sweep.watching.findings import Cause
 from sweep.watching.grads import has_nonzero, zeroed
-from sweep.watching.put_back import surroundings_now
 from sweep.watching.remedy import Remedy
 from sweep.watching.understudy import (
     Double,

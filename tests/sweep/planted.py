@@ -3,6 +3,8 @@
 A trial names one as ``planted:Momentum``; `conftest` sees to it that it is found.
 """
 
+import time
+
 import torch
 from torch.optim import SGD, Optimizer
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -240,16 +242,6 @@ class MomentumTimesGrad(Planted):
         return before * grad
 
 
-class Cancelling(Planted):
-    """Its history takes back what its weight decay does."""
-
-    def direction(self, parameter, grad, group):
-        state = self.state[parameter]
-        back = state.get("steps", 0)
-        state["steps"] = 1
-        return grad + group["weight_decay"] * parameter - back * 0.1 * parameter
-
-
 class Drift(Planted):
     """A term of its own moves it, whatever grad, history and decay are."""
 
@@ -386,3 +378,273 @@ class RaisesPastExceptions(Planted):
 
     def step(self, closure=None):
         raise LeavesEverything("out")
+
+
+class DecayTimesGrad(Planted):
+    """Its weight decay times its grad: neither moves it alone."""
+
+    def direction(self, parameter, grad, group):
+        return group["weight_decay"] * parameter * grad
+
+
+class AllThreeTogether(Planted):
+    """History times decay times grad: no two of them move it."""
+
+    def direction(self, parameter, grad, group):
+        state = self.state[parameter]
+        state["seen"], seen = 1.0, state.get("seen", 0.0)
+        return seen * group["weight_decay"] * parameter * grad
+
+
+class Cancelling(Planted):
+    """Its history takes back what its weight decay does."""
+
+    def direction(self, parameter, grad, group):
+        state = self.state[parameter]
+        back = state.get("steps", 0)
+        state["steps"] = 1
+        return grad + group["weight_decay"] * parameter - back * 0.1 * parameter
+
+
+class FlagOfAll(Planted):
+    """Its history moves it: a flag of the class, which once set stays so."""
+
+    moves = False
+
+    def direction(self, parameter, grad, group):
+        if grad.any():
+            FlagOfAll.moves = True
+            return grad
+        return grad + 0.01 * FlagOfAll.moves
+
+
+_flags = {"moves": False}
+
+
+def _raise_flag():
+    _flags["moves"] = True
+
+
+class FlagInModule(Planted):
+    """Its history moves it: a flag of the module, which a function of the module sets."""
+
+    def direction(self, parameter, grad, group):
+        if grad.any():
+            _raise_flag()
+            return grad
+        return grad + 0.01 * _flags["moves"]
+
+
+class TensorOfAll(Planted):
+    """Its history moves it: a tensor of the class, written in place up to a bound."""
+
+    seen = torch.zeros(1)
+
+    def direction(self, parameter, grad, group):
+        push = 0.01 * TensorOfAll.seen
+        TensorOfAll.seen.add_(grad.any()).clamp_(max=1)
+        return grad + push
+
+
+class MomentumInDefault(Planted):
+    """Its history moves it, and is kept in an argument's default."""
+
+    def direction(self, parameter, grad, group, memory={}):  # noqa: B006  # as it says
+        shape = tuple(parameter.shape)
+        memory[shape] = 0.9 * memory.get(shape, 0.0) + grad
+        return memory[shape]
+
+
+class MomentumInClosure(Planted):
+    """Its history moves it, and is kept in what a function of its own closes over."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        memory = {}
+
+        def remember(parameter, grad):
+            memory[parameter] = 0.9 * memory.get(parameter, 0.0) + grad
+            return memory[parameter]
+
+        self.remember = remember
+
+    def direction(self, parameter, grad, group):
+        return self.remember(parameter, grad)
+
+
+class MomentumInSlots(Planted):
+    """Its history moves it, and is kept in a slot, which ``vars`` has not."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.memory = {}
+
+    def direction(self, parameter, grad, group):
+        self.memory[parameter] = 0.9 * self.memory.get(parameter, 0.0) + grad
+        return self.memory[parameter]
+
+
+class MomentumOnParameters(Planted):
+    """Its history moves it, and is kept in an attribute of each parameter."""
+
+    def direction(self, parameter, grad, group):
+        parameter.memory = 0.9 * getattr(parameter, "memory", 0.0) + grad
+        return parameter.memory
+
+
+class MomentumById(MomentumInAttribute):
+    """Its history moves it, and is kept by the identity of each parameter."""
+
+    def direction(self, parameter, grad, group):
+        self.memory[id(parameter)] = 0.9 * self.memory.get(id(parameter), 0.0) + grad
+        return self.memory[id(parameter)]
+
+
+class MomentumInGrad(Momentum):
+    """Its history moves it, and is written into the grad."""
+
+    def direction(self, parameter, grad, group):
+        return grad.copy_(super().direction(parameter, grad, group))
+
+
+class Lookahead(Planted):
+    """Its history moves it: every second step goes half the way back, grad or none."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.steps = 0
+        listed = [p for group in self.param_groups for p in group["params"]]
+        self.slow = {p: p.detach().clone() for p in listed}
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        super().step()
+        self.steps += 1
+        for parameter, slow in self.slow.items():
+            if self.steps % 2 == 0:
+                parameter.copy_(slow.lerp_(parameter, 0.5))
+
+
+class _Exits:
+    def __deepcopy__(self, memo):
+        raise SystemExit("no copies")
+
+
+class ExitsWhenCopied(Momentum):
+    """Its history moves it, and a copy of it ends the process."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.exits = _Exits()
+
+
+class OwnGenerator(Planted):
+    """A term that it draws from a generator of its own, which its history is the place in."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.generator = torch.Generator().manual_seed(3)
+
+    def direction(self, parameter, grad, group):
+        return grad + 0.01 * torch.randn(parameter.shape, generator=self.generator)
+
+
+class DrawsAnew(OwnGenerator):
+    """A term that it draws from a generator that is seeded anew each time it is built."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.generator.seed()
+
+
+class KnowsTheTime(Planted):
+    """A term that depends on when it is."""
+
+    def direction(self, parameter, grad, group):
+        return grad + 0.001 * (time.perf_counter() % 1)
+
+
+class ReplacesData(Planted):
+    """Its weight decay moves it, by new tensors in place of the old."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.data = p.data - group["lr"] * (p.grad + group["weight_decay"] * p.data)
+
+
+class SplitsItsGroups(Decay):
+    """Its weight decay moves it, from groups that each step makes anew."""
+
+    def step(self, closure=None):
+        super().step()
+        apart = [{**g, "params": [p]} for g in self.param_groups for p in g["params"]]
+        self.param_groups = apart
+
+
+class SkipsItsFirst(Decay):
+    """Its weight decay moves it, on every second step, from an attribute that counts."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
+        self.steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        if self.steps % 2 == 0:
+            super().step()
+
+
+class DecayUnderItsOwnKey(Optimizer):
+    """Its weight decay moves it, and its groups know it by another name."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "wd": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        decay = self.param_groups[0]["wd"]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.sub_(group["lr"] * (parameter.grad + decay * parameter))
+
+
+class NotOfTorch:
+    """Its weight decay moves it, and it has nothing that torch's optimizers have."""
+
+    def __init__(self, params, lr=0.1, weight_decay=0.0):
+        self.parameters, self.lr, self.decay = list(params), lr, weight_decay
+
+    def zero_grad(self, set_to_none=True):
+        for parameter in self.parameters:
+            parameter.grad = None if set_to_none else torch.zeros_like(parameter)
+
+    @torch.no_grad()
+    def step(self):
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.sub_(self.lr * (parameter.grad + self.decay * parameter))
+
+
+class LeavesWhenNew(Momentum):
+    """Its history moves it, and a new one that is met by zeros ends the process."""
+
+    def direction(self, parameter, grad, group):
+        if not self.state[parameter] and not grad.any():
+            raise SystemExit(3)
+        return super().direction(parameter, grad, group)
+
+
+class RaisesOnceCounted(Planted):
+    """Counts in an attribute of its class, and raises with the number."""
+
+    taken = 0
+
+    def step(self, closure=None):
+        RaisesOnceCounted.taken += 1
+        raise ValueError(f"step {RaisesOnceCounted.taken}")

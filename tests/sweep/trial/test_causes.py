@@ -55,6 +55,33 @@ LEAKS = [
     ("DriftDespiteNone", "none", 0.0, "intrinsic", True),
     ("DriftHalvedByNone", "none", 0.0, "intrinsic", True),
     ("SharedStepAndMomentum", "zero", 0.0, "history", False),
+    # each pair and the three of them, where only the product of them moves anything
+    ("MomentumTimesGrad", "never", 0.0, "history+gradient", False),
+    ("DecayTimesGrad", "never", 0.1, "decay+gradient", False),
+    ("AllThreeTogether", "never", 0.1, "history+decay+gradient", False),
+    # opposed: what each undoes of the other is no cause of its own
+    ("Cancelling", "zero", 0.0, "history", False),
+    ("Cancelling", "never", 0.1, "decay, gradient, history", False),
+    # history wherever it is kept
+    ("MomentumOfAll", "zero", 0.0, "history", False),
+    ("FlagOfAll", "zero", 0.0, "history", False),
+    ("FlagInModule", "zero", 0.0, "history", False),
+    ("TensorOfAll", "zero", 0.0, "history", False),
+    ("MomentumInDefault", "zero", 0.0, "history", False),
+    ("MomentumInClosure", "zero", 0.0, "history", False),
+    ("MomentumInSlots", "zero", 0.0, "history", False),
+    ("MomentumOnParameters", "zero", 0.0, "history", False),
+    ("MomentumById", "zero", 0.0, "history", False),
+    ("MomentumInGrad", "zero", 0.0, "history", False),
+    ("Lookahead", "none", 0.0, "history", True),
+    ("ExitsWhenCopied", "zero", 0.0, "history", False),
+    ("OwnGenerator", "zero", 0.0, "intrinsic, history", False),
+    # decay, however the step gets at the parameters
+    ("DecayOfAll", "zero", 0.1, "decay", False),
+    ("ReplacesData", "zero", 0.1, "decay", False),
+    ("SplitsItsGroups", "zero", 0.1, "decay", False),
+    ("SkipsItsFirst", "zero", 0.1, "history+decay", False),
+    ("SkipsItsFirst", "never", 0.1, "history+decay, history+gradient", False),
 ]
 
 
@@ -87,8 +114,11 @@ UNEXPLAINED = [
     ("LateDecay", "never", 0.1, NO_SWITCH),
     ("NeedsDecay", "zero", 0.1, "a replay raised ValueError: weight_decay must be > 0"),
     ("ActsInBackward", "zero", 0.0, IN_BACKWARD),
-    ("MomentumOfAll", "zero", 0.0, NOT_REPEATED),
-    ("DecayOfAll", "zero", 0.1, NOT_REPEATED),
+    ("DrawsAnew", "zero", 0.0, NOT_REPEATED),
+    ("KnowsTheTime", "zero", 0.0, NOT_REPEATED),
+    ("DecayUnderItsOwnKey", "zero", 0.1, NO_SWITCH),
+    ("NotOfTorch", "zero", 0.1, NO_SWITCH),
+    ("LeavesWhenNew", "zero", 0.0, "a replay raised SystemExit: 3"),
 ]
 
 
@@ -135,6 +165,8 @@ HOLDS = [
     ("Decay", "zero", 0.0),
     ("Drift", "none", 0.0),
     ("DecayDespiteNone", "none", 0.0),
+    ("Cancelling", "zero", 0.1),
+    ("AllThreeTogether", "zero", 0.1),
 ]
 
 

@@ -65,5 +65,10 @@ def test_a_training_that_never_repeats_leaves_it_open():
     drifting = run_trial(PlannedTrial(setting, "planted_workloads:only_once", 6))
     assert drifting.error is None
     assert drifting.sideways is True, "a copy of it does not build it anew"
-    setting = Setting("planted:SharedByAll", 0.1, 0.0, None, ZeroGrad.ZERO)
+    setting = Setting("planted:KnowsTheTime", 0.1, 0.0, None, ZeroGrad.ZERO)
     assert run_trial(PlannedTrial(setting, "small", 6)).sideways is None
+
+
+def test_a_step_size_that_a_class_keeps_for_all_its_kind_is_told_from_others():
+    setting = Setting("planted:SharedByAll", 0.1, 0.0, None, ZeroGrad.ZERO)
+    assert run_trial(PlannedTrial(setting, "small", 6)).sideways is True
