@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -138,6 +139,20 @@ def markdown_text(table: ReadersTable) -> str:
     lines += [[_markdown(cell) for cell in row] for row in table.rows]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"**{_markdown(table.caption)}**\n\n{body}\n"
+
+
+def html_text(table: ReadersTable) -> str:
+    """An HTML table under its caption, for a notebook: no scripts, no styles but alignment."""
+    sides = ["right" if numeric else "left" for numeric in table.numeric]
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        pairs = zip(cells, sides, strict=True)
+        row = (f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>' for cell, side in pairs)
+        return f"<tr>{''.join(row)}</tr>"
+
+    body = "\n".join(line("td", row) for row in table.rows)
+    head = f"<thead>{line('th', table.columns)}</thead>"
+    return f"<p>{escape(table.caption)}</p>\n<table>{head}<tbody>\n{body}\n</tbody></table>"
 
 
 def latex_text(table: ReadersTable) -> str:
