@@ -51,7 +51,7 @@ MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragrap
 _RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
 _KEPT = frozenset({"optimizers", "none", "zero", "never", "causes", "remedy"})
 """What a table is about, whether or not it is the same in every row."""
-_DIGITS = {"lr": 6, "weight_decay": 6, "momentum": 6, "below": 9, "above": 9}
+_DIGITS = {"lr": 6, "weight_decay": 6, "momentum": 6, "to": 6, "below": 9, "above": 9}
 """What tells rows apart has more of them than what was measured, which has three."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _LATEX = {
