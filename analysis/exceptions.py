@@ -18,14 +18,14 @@ import difflib
 from collections.abc import Sequence
 
 _LISTED = 16  # names in a message: all of the tables, and not a thousand sweeps
-EXIT_NOT_THERE = 1
-EXIT_MISUSE = 2
+_NOT_THERE = 1
+_MISUSE = 2
 
 
 class AnalysisError(Exception):
     """The root of what `analysis` raises on purpose."""
 
-    exit_code = EXIT_NOT_THERE
+    exit_code = _NOT_THERE
 
 
 class DatabaseMissingError(AnalysisError):
@@ -50,7 +50,7 @@ class UnreadableDatabaseError(AnalysisError):
         url: its URL with the password left out.
     """
 
-    exit_code = EXIT_MISUSE
+    exit_code = _MISUSE
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(
@@ -93,7 +93,7 @@ class UnknownChoiceError(AnalysisError):
         known: the valid ones.
     """
 
-    exit_code = EXIT_MISUSE
+    exit_code = _MISUSE
 
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
         super().__init__(f"Unknown {kind} {name!r}. {_hint(name, known)}")
@@ -104,7 +104,7 @@ class UnknownChoiceError(AnalysisError):
 class MissingLibraryError(AnalysisError):
     """A format needs a library that is not installed."""
 
-    exit_code = EXIT_MISUSE
+    exit_code = _MISUSE
 
     def __init__(self, task: str, library: str, extra: str) -> None:
         super().__init__(f"{task} needs {library}. Install it with: pip install '{extra}'")

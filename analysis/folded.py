@@ -17,9 +17,9 @@ from sqlalchemy import Select, Text, cast, func, select
 
 from analysis.connection import connected
 from analysis.load import TRIALS, load_trials, read_rows, trial_column
-from analysis.schema import CAUSE_FLAGS, COUNT, SEEDS, SETTING_KEYS, SweepKind
+from analysis.schema import CAUSE_COLUMNS, COUNT, SEEDS, SETTING_KEYS, SweepKind
 
-SHARED = (*SETTING_KEYS, "verdict", "diverged", "causes", *CAUSE_FLAGS, "sideways")
+SHARED = (*SETTING_KEYS, "verdict", "diverged", "causes", *CAUSE_COLUMNS, "sideways")
 """Columns that many trials have in common, in the order of the index."""
 OF_LEAKS = ("max_drift", "drift_ratio", "total_drift", "attached_motion")
 """Columns that are given for leaking trials alone, each of which then has a row of its own."""

@@ -33,7 +33,7 @@ class SweepKind(StrEnum):
     WATCH = "watch"  # a user's own loop: a trial is a parameter
 
 
-CAUSE_FLAGS = ("by_history", "by_decay", "by_gradient", "by_intrinsic", "despite_none")
+CAUSE_COLUMNS = ("by_history", "by_decay", "by_gradient", "by_intrinsic", "despite_none")
 SETTING_AXES = ("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedule", "freeze")
 """The axes that make a setting; the eighth, seed, makes replicates of it."""
 SETTING_KEYS = (*SETTING_AXES, "workload", "steps", "options")
@@ -62,7 +62,7 @@ TRIAL_COLUMNS = MappingProxyType(
         **dict.fromkeys(("max_drift", "total_drift", "attached_motion", "drift_ratio"), Kind.REAL),
         "causes": Kind.WORD,
         "unexplained": Kind.TEXT,
-        **dict.fromkeys(CAUSE_FLAGS, Kind.FLAG),
+        **dict.fromkeys(CAUSE_COLUMNS, Kind.FLAG),
         "sideways": Kind.FLAG,
         **dict.fromkeys(("initial_loss", "final_loss", "score", "frozen_norm"), Kind.REAL),
         "diverged": Kind.FLAG,

@@ -11,7 +11,6 @@ MIGRATIONS = ROOT / "sweep" / "store" / "migrations"  # Alembic says what is in 
 NOT_NAMED_BY_US = {"__init__", "__main__"}
 
 _FRONT_DOOR = "what people import of the module of that name in sweep/"
-_SCHEMA = "analysis imports nothing of sweep: it knows the database by its public schema"
 _OF_EACH = "one in each module of a family, which a table gathers"
 
 SHARED_MODULES = {
@@ -21,10 +20,6 @@ SHARED_MODULES = {
 """Names that more than one module has, with the reason."""
 
 SHARED_NAMES = {
-    "CAUSE_FLAGS": _SCHEMA,
-    "ENVIRONMENT_COLUMNS": _SCHEMA,
-    "EXIT_MISUSE": _SCHEMA,
-    "EXIT_NOT_THERE": _SCHEMA,
     "ROWS": _OF_EACH,
     "WatchLeaks": "what people add to their training, one for each framework",
     "logger": "what a module's logger is called everywhere",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.schema import CAUSE_FLAGS, as_words, counts
+from analysis.schema import CAUSE_COLUMNS, as_words, counts
 
 NOT_KNOWN = "not known"
-CAUSED = ("causes", *CAUSE_FLAGS)
+CAUSED = ("causes", *CAUSE_COLUMNS)
 """The columns that `cause_sets` reads."""
 _FLAG_WORDS = tuple((w, f"by_{w}") for w in ("intrinsic", "decay", "gradient", "history"))
 """Sources as ``causes`` has them, in its order, with their flags."""

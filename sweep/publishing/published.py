@@ -29,7 +29,7 @@ from sweep.values import schedule
 from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, Verdict, ZeroGrad
-from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS
+from sweep.verifying.recorded_trial import OF_ENVIRONMENT
 
 MARK = "leaksweep"
 """The user attribute of a study that says it is a published sweep, and how it was planned."""
@@ -43,7 +43,7 @@ def user_attributes(row: Mapping[str, Any], environment: Environment) -> dict[st
     return attributes(row) | {
         "train_seconds": row["train_seconds"],
         "finished_at": finished_at.astimezone(UTC).isoformat(),
-        **{name: getattr(environment, name) for name in ENVIRONMENT_COLUMNS},
+        **{name: getattr(environment, name) for name in OF_ENVIRONMENT},
         **({} if row["proposal"] is None else {"proposal": row["proposal"]}),
     }
 
@@ -166,7 +166,7 @@ def _outcome(planned: PlannedTrial, told: _Attributes) -> Outcome:
         causes = Causes(**flags, sets=told.cause_sets)
     return Outcome(
         planned=planned,
-        environment=Environment(**{name: getattr(told, name) for name in ENVIRONMENT_COLUMNS}),
+        environment=Environment(**{name: getattr(told, name) for name in OF_ENVIRONMENT}),
         optimizer_package=told.optimizer_package,
         verdict=told.verdict,
         measurement=None if failed else Measurement(**measures),

@@ -19,8 +19,8 @@ SHOWN_COLUMNS = (
 """The columns that say what it showed, which is what a replay is held against."""
 OF_TRIAL = (*PLAN, *SHOWN_COLUMNS, "optimizer_package")
 """All of these that are columns of ``trial``."""
-ENVIRONMENT_COLUMNS = tuple(field.name for field in fields(Environment))
-SURROUNDINGS = (*ENVIRONMENT_COLUMNS, "optimizer_package")
+OF_ENVIRONMENT = tuple(field.name for field in fields(Environment))
+SURROUNDINGS = (*OF_ENVIRONMENT, "optimizer_package")
 """What decides the bits of an outcome besides the trial itself, by column."""
 FLAGS = ("moved", "diverged", "sideways", *CAUSE_FLAGS)
 """The columns that are true or false."""

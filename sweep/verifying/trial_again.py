@@ -18,7 +18,7 @@ from sweep.optimizers import registry
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial, canonical_json
 from sweep.values.words import Axis
-from sweep.verifying.recorded_trial import ENVIRONMENT_COLUMNS, KIND_WATCH, RecordedTrial
+from sweep.verifying.recorded_trial import KIND_WATCH, OF_ENVIRONMENT, RecordedTrial
 
 
 def trial_again(record: RecordedTrial, *, allow_import: bool = False) -> PlannedTrial:
@@ -45,9 +45,7 @@ def trial_again(record: RecordedTrial, *, allow_import: bool = False) -> Planned
 
 def surroundings(outcome: Outcome) -> dict[str, object]:
     """The `SURROUNDINGS` of a trial that has just been run, by column."""
-    here: dict[str, object] = {
-        name: getattr(outcome.environment, name) for name in ENVIRONMENT_COLUMNS
-    }
+    here: dict[str, object] = {name: getattr(outcome.environment, name) for name in OF_ENVIRONMENT}
     return here | {"optimizer_package": outcome.optimizer_package}
 
 

@@ -13,8 +13,8 @@ from sweep.errors import NotThereError
 from sweep.store.query import run_query, sweep_id
 from sweep.store.url import parse_url
 from sweep.verifying.recorded_trial import (
-    ENVIRONMENT_COLUMNS,
     KIND_WATCH,
+    OF_ENVIRONMENT,
     OF_TRIAL,
     STEP,
     RecordedTrial,
@@ -94,7 +94,7 @@ class _Database:
 def _of_database(url: str, numbers: Sequence[int]) -> list[RecordedTrial]:
     listed = ", ".join(f"{number:d}" for number in numbers)
     columns = [f"trial.{name}" for name in OF_TRIAL]
-    columns += [f"environment.{name}" for name in ENVIRONMENT_COLUMNS]
+    columns += [f"environment.{name}" for name in OF_ENVIRONMENT]
     steps: dict[int, list[Mapping[str, Any]]] = {}
     for number, *step in _rows(url, _STEPS.format(columns=", ".join(STEP), numbers=listed)):
         steps.setdefault(number, []).append(dict(zip(STEP, step, strict=True)))
@@ -103,7 +103,7 @@ def _of_database(url: str, numbers: Sequence[int]) -> list[RecordedTrial]:
             name=f"Trial {number}",
             where=parse_url(url).shown,
             number=number,
-            columns=dict(zip((*OF_TRIAL, *ENVIRONMENT_COLUMNS), values, strict=True)),
+            columns=dict(zip((*OF_TRIAL, *OF_ENVIRONMENT), values, strict=True)),
             steps=tuple(steps.get(number, ())),
         )
         for number, *values in _rows(url, _ROWS.format(columns=", ".join(columns), numbers=listed))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from analysis.schema import CAUSE_FLAGS, TRIAL_COLUMNS, typed
+from analysis.schema import CAUSE_COLUMNS, TRIAL_COLUMNS, typed
 from sweep.store.store import Store
 from sweep.values.outcome import Causes, Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
@@ -34,7 +34,7 @@ PLAIN = {
     "diverged": False,
     "max_drift": 0.0,
     "drift_ratio": 0.0,
-} | dict.fromkeys(("causes", *CAUSE_FLAGS))
+} | dict.fromkeys(("causes", *CAUSE_COLUMNS))
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +73,7 @@ def outcome():
             score=row.get("score"),
             frozen_norm=row.get("frozen_norm"),
         )
-        flags = {cause: bool(row[cause]) for cause in CAUSE_FLAGS}
+        flags = {cause: bool(row[cause]) for cause in CAUSE_COLUMNS}
         causes = Causes(**flags, sets=row["causes"])
         return Outcome(
             planned=PlannedTrial(setting, row["workload"], row["steps"], row["options"]),

@@ -14,7 +14,7 @@ from analysis.exceptions import (
 )
 from analysis.folded import FOLDABLE, OF_LEAKS, SHARED, Readings, load_folded
 from analysis.load import load_trials
-from analysis.schema import CAUSE_FLAGS, COUNT, SweepKind
+from analysis.schema import CAUSE_COLUMNS, COUNT, SweepKind
 from analysis.tables import SUMMARIES, summary_table
 
 LEAK = {"verdict": "leaks", "max_drift": 0.5, "drift_ratio": 0.25, "by_history": True}
@@ -36,7 +36,7 @@ ROWS = st.fixed_dictionaries(
         "sideways": st.booleans(),
         "max_drift": DRIFTS,
         "drift_ratio": DRIFTS,
-        **dict.fromkeys(CAUSE_FLAGS, st.booleans()),
+        **dict.fromkeys(CAUSE_COLUMNS, st.booleans()),
         "causes": st.sampled_from([None, "decay", "decay, history", "history+decay"]),
     }
 )

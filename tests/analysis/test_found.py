@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.found import edges, pareto, with_score_change, worst_first
+from analysis.found import edges, pareto, with_change_of_score, worst_first
 
 MORE, LESS = "drift_ratio", "final_loss"
 
@@ -67,7 +67,7 @@ def test_what_a_leak_takes_from_the_score_is_told_beside_its_twin(trials):
         leak | {"lr": 3.0, "score": 0.2},
         leak | {"lr": 3.0, "score": 0.3, "freeze": "grad_none"},  # which leaks, too
     )
-    found = with_score_change(frame)["score_change"]
+    found = with_change_of_score(frame)["score_change"]
     assert found.isna().tolist() == [False, False, False, True, True, True]
     assert found[:3].tolist() == [-0.25, 0.0, 0.0]
-    assert ids(worst_first(with_score_change(frame), ["score_change"])) == [1, 2, 3]
+    assert ids(worst_first(with_change_of_score(frame), ["score_change"])) == [1, 2, 3]

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from analysis.formats import csv_text
-from analysis.schema import CAUSE_FLAGS, TRIAL_COLUMNS, typed
+from analysis.schema import CAUSE_COLUMNS, TRIAL_COLUMNS, typed
 from analysis.tables import SUMMARIES
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 NOT_COMPARED = {"failures"}  # it names ids, which are a database's own
-FLAGS = ["moved", *CAUSE_FLAGS, "sideways", "diverged"]
+FLAGS = ["moved", *CAUSE_COLUMNS, "sideways", "diverged"]
 
 
 @pytest.mark.parametrize("preset", ["article", "full", "remedies", "atlas", "cost"])
