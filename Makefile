@@ -39,7 +39,7 @@ docs: .venv/.dev ## make the pages of docs/ that are made from the code and the 
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_queries.py
 	$(BIN)/python docs/make_findings.py
-	$(BIN)/python docs/make_watch.py
+	$(BIN)/python docs/make_examples.py
 	$(BIN)/python benchmarks/compare.py --write
 
 bench: .venv/.bench ## measure speed, beside peers: the tables of benchmarks/README.md (an hour)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,7 +51,7 @@ MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragrap
 _RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
 _KEPT = frozenset({"optimizers", "none", "zero", "never", "causes", "remedy"})
 """What a table is about, whether or not it is the same in every row."""
-_DIGITS = {"lr": 6, "weight_decay": 6, "momentum": 6, "below": 9, "above": 9}
+_DIGITS = {"lr": 6, "weight_decay": 6, "momentum": 6, "to": 6, "below": 9, "above": 9}
 """What tells rows apart has more of them than what was measured, which has three."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _LATEX = {
@@ -138,6 +139,20 @@ def markdown_text(table: ReadersTable) -> str:
     lines += [[_markdown(cell) for cell in row] for row in table.rows]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"**{_markdown(table.caption)}**\n\n{body}\n"
+
+
+def html_text(table: ReadersTable) -> str:
+    """An HTML table under its caption, for a notebook: no scripts, no styles but alignment."""
+    sides = ["right" if numeric else "left" for numeric in table.numeric]
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        pairs = zip(cells, sides, strict=True)
+        row = (f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>' for cell, side in pairs)
+        return f"<tr>{''.join(row)}</tr>"
+
+    body = "\n".join(line("td", row) for row in table.rows)
+    head = f"<thead>{line('th', table.columns)}</thead>"
+    return f"<p>{escape(table.caption)}</p>\n<table>{head}<tbody>\n{body}\n</tbody></table>"
 
 
 def latex_text(table: ReadersTable) -> str:

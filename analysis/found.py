@@ -10,9 +10,26 @@ import pandas as pd
 
 from analysis.schema import SETTING_AXES
 
-SMALLER = frozenset({"final_loss", "score"})
+SCORE_CHANGE = "score_change"
+"""What a search for ``score`` looks for: a score that is low for another reason is no leak's."""
+SMALLER = frozenset({"final_loss", SCORE_CHANGE})
 """Objectives of which less is looked for; of any other, more."""
 _LINE = (*SETTING_AXES, "seed", "options")
+
+
+def with_score_change(trials: pd.DataFrame) -> pd.DataFrame:
+    """``trials`` of a search, with what each one's leak does to its score as ``score_change``.
+
+    That is its score, less that of the trial which differs in ``freeze = grad_none`` alone and
+    holds; null where there is none. 0 for a trial that holds.
+    """
+    alike = [name for name in _LINE if name != "freeze"]
+    remedied = (trials["freeze"] == "grad_none") & (trials["verdict"] == "holds")
+    keys = trials.groupby(alike, observed=True, dropna=False).ngroup()
+    twins = trials["score"][remedied].set_axis(keys[remedied])
+    change = (trials["score"] - keys.map(twins)).where(trials["verdict"] == "leaks")
+    holds = (trials["verdict"] == "holds") & trials["score"].notna()
+    return trials.assign(**{SCORE_CHANGE: change.mask(holds, 0.0)})
 
 
 def worst_first(trials: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:

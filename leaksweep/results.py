@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import altair as alt
     import pandas as pd
 
     from sweep.grid.spec import Spec
@@ -100,7 +101,7 @@ def load(db: str | Path = DEFAULT_DB, sweep: str | None = None) -> Results:
 class Results:
     """A recorded sweep, or all of a database: its trials and its tables, read when asked for.
 
-    Shows itself in a notebook by the table that ends `leaksweep run`.
+    Shows itself in a notebook as the table that ends `leaksweep run`.
 
     Attributes:
         db: the database's URL.
@@ -125,12 +126,39 @@ class Results:
 
         return summary_table(name, self.db, self.sweep)
 
+    def figure(self, name: str) -> alt.TopLevelMixin:
+        """The chart of that name, one of `figures`, which a notebook shows.
+
+        Raises UnknownChoiceError, NothingToDrawError where the trials have nothing that it shows,
+        and MisuseError where these are the results of all sweeps, as a figure is of one.
+        """
+        from analysis.figures import figure_of
+        from sweep.errors import MisuseError
+
+        if self.sweep is None:
+            raise MisuseError("A figure shows one sweep; load it by its name: load(db, sweep).")
+        return figure_of(name, self.db, self.sweep)
+
     @property
     def tables(self) -> dict[str, str]:
         """What each summary table shows, by its name."""
         from analysis.tables import SUMMARIES
 
         return {name: table.caption for name, table in SUMMARIES.items()}
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """What each figure shows, by its name."""
+        from analysis.figures import FIGURES
+
+        return {name: figure.caption for name, figure in FIGURES.items()}
+
+    def _repr_html_(self) -> str:
+        from analysis.formats import for_readers, html_text
+        from analysis.tables import summary_of
+
+        table = summary_of("results", self.db, self.sweep)
+        return html_text(for_readers(table.table(self.db, self.sweep), table.name, table.caption))
 
     def __repr__(self) -> str:
         whole = "all sweeps" if self.sweep is None else f"sweep {self.sweep!r}"

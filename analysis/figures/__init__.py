@@ -14,7 +14,7 @@ from types import MappingProxyType
 import altair as alt
 import pandas as pd
 
-from analysis.exceptions import NothingToDrawError
+from analysis.exceptions import NothingToDrawError, UnknownChoiceError
 from analysis.figures.axis_changes import leak_rate_by_axis
 from analysis.figures.cost_by_drift import cost_by_drift
 from analysis.figures.drift_ratios import drift_ratio_by_cause
@@ -134,12 +134,26 @@ def draw(database: str, sweep: str, readings: Readings | None = None) -> Iterato
     """
     readings = readings or Readings(database, sweep, of_trials())
     for figure in FIGURES.values():
-        of_steps = figure.rows is DrawnFrom.STEPS
-        frame = load_steps(database, sweep) if of_steps else readings.of(figure)
         try:
-            yield Drawn(figure, figure.make(frame))
+            yield Drawn(figure, _chart(figure, database, sweep, readings))
         except NothingToDrawError as nothing:
             yield Drawn(figure, None, str(nothing))
+
+
+def figure_of(name: str, database: str, sweep: str) -> alt.TopLevelMixin:
+    """The chart of the figure ``name`` of one sweep.
+
+    Raises UnknownChoiceError for a name that no figure has, NothingToDrawError where the trials
+    have nothing that it shows, and what `analysis.load.load_trials` raises.
+    """
+    if name not in FIGURES:
+        raise UnknownChoiceError("figure", name, tuple(FIGURES))
+    return _chart(FIGURES[name], database, sweep, Readings(database, sweep, []))
+
+
+def _chart(figure: Figure, database: str, sweep: str, readings: Readings) -> alt.TopLevelMixin:
+    of_steps = figure.rows is DrawnFrom.STEPS
+    return figure.make(load_steps(database, sweep) if of_steps else readings.of(figure))
 
 
 def of_trials() -> list[Figure]:

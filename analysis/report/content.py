@@ -20,7 +20,7 @@ from analysis.figures.pareto import DrawnObjective, pareto_front
 from analysis.figures.phrases import counted, joined
 from analysis.figures.verdict_edges import edge_figure
 from analysis.folded import Readings, Reads
-from analysis.found import SMALLER, edges, pareto, worst_first
+from analysis.found import SCORE_CHANGE, SMALLER, edges, pareto, with_score_change, worst_first
 from analysis.load import load_trials
 from analysis.report.run_facts import Fact, Repeat, grid_facts, repeat, run_facts
 from analysis.report.table_view import TableView, table_view
@@ -178,12 +178,21 @@ def _of_search(source: _Source) -> dict[str, Any]:
     }
 
 
+_SCORE_CHANGE_IS = (
+    "score_change is a trial's score, less that of the trial that differs in freeze = grad_none "
+    "alone; it is 0 for one that holds."
+)
+
+
 def _of_objectives(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[str, Any]:
-    names = list(searched["objectives"])
+    names = [SCORE_CHANGE if name == "score" else name for name in searched["objectives"]]
+    trials = with_score_change(trials)
     wanted = joined([f"the {'smallest' if n in SMALLER else 'largest'} {n}" for n in names])
     ranked, front = worst_first(trials, names), pareto(trials, names)
     columns = [*names, *SETTING_AXES, "seed", "verdict", "causes", "id"]
     told = f"Settings were proposed by {searched['sampler']}, which looked for {wanted}."
+    if SCORE_CHANGE in names:
+        told += f" {_SCORE_CHANGE_IS}"
     tables = [("worst", f"The settings with {wanted.split(' and ')[0]}.", ranked.head(MOST_WORST))]
     answer = None
     if len(names) > 1:

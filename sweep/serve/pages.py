@@ -81,7 +81,8 @@ class Asked:
 
     def glance(self) -> Glance:
         """The sweep that the address names. Raises DatasetteError, with the nearest names."""
-        name, statuses = self.names["sweep"], sweep_status(self.db)
+        statuses = sweep_status(self.db)
+        name = self.names.get("sweep") or f"~{self.names['number']}"
         for status in statuses:
             if name in (status.name, f"~{status.id}"):
                 return glance(self.db, status)
@@ -201,6 +202,8 @@ PAGES: Mapping[str, tuple[Callable[[Asked], Made], float]] = {
     r"/$": (_front, LIMIT_S),
     r"/compare$": (_compare, LIMIT_S),
     r"/trial/(?P<trial>[^/]+)$": (_trial, LIMIT_S),
+    r"/results/trial/(?P<trial>\d+)$": (_trial, LIMIT_S),  # where Datasette's tables lead to
+    r"/results/sweep/(?P<number>\d+)$": (_of_sweep, LIMIT_S),
     r"/sweep/(?P<sweep>[^/]+)$": (_of_sweep, LIMIT_S),
     r"/sweep/(?P<sweep>[^/]+)/trials$": (_trials, LIMIT_S),
     r"/sweep/(?P<sweep>[^/]+)/report$": (_report, REPORT_LIMIT_S),

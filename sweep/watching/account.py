@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.watching.findings import Fared
+from sweep.watching.advice import Loop
+from sweep.watching.findings import Fared, Leak
 from sweep.watching.states import State
 
 
@@ -108,6 +109,33 @@ class Entry:
         return self.still if self.still.moved or not self.zeros.moved else self.zeros
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The rows, what optimizers there are (by number, class and steps taken), whose loop it is."""
+
+    entries: tuple[Entry, ...]
+    optimizers: tuple[tuple[str, int], ...]
+    loop: Loop = Loop.OWN
+
+    @property
+    def present(self) -> list[Entry]:
+        """The rows of the model's parameters as it is; one that two optimizers hold has two."""
+        return [each for each in self.entries if each.place in (Place.HELD, Place.NOWHERE)]
+
+    @property
+    def leaking(self) -> list[Entry]:
+        """Those that leaked, in the order in which they first did."""
+        found = [entry for entry in self.entries if entry.still.moved]
+        return sorted(found, key=lambda entry: entry.still.first or 0)
+
+    @property
+    def untrained(self) -> list[Entry]:
+        """Those that were to train and did not, under any optimizer."""
+        moved = {e.parameter for e in self.entries if e.moved.get(State.FRESH) or e.by_others}
+        wanted = [entry for entry in self.present if entry.meant == "trainable"]
+        return [entry for entry in wanted if entry.parameter not in moved]
+
+
 _COUNTED = tuple(State)
 _DTYPES = {
     "parameter": "string",
@@ -134,6 +162,16 @@ _DTYPES = {
 }
 
 
+_LEAK_DTYPES = {
+    "parameter": "string",
+    "step": "int64",
+    "change": "float64",
+    "grad": "string",
+    "cause": "string",
+    "optimizer": "int64",
+}
+
+
 def rows_of(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """The account as plain values, a dict a row; the keys are the columns of `as_frame`."""
     return [_row(entry) for entry in entries]
@@ -143,6 +181,22 @@ def as_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     """The account; `sweep.watching.session.Watch.account` says what its columns are."""
     rows = rows_of(entries)
     return pd.DataFrame({name: [row[name] for row in rows] for name in _DTYPES}).astype(_DTYPES)
+
+
+def leak_table(leaks: Sequence[Leak], *, with_rows: bool) -> pd.DataFrame:
+    """One row a leak, in order; the columns are `sweep.watching.session.Watch.table`'s."""
+    columns = {
+        "parameter": [leak.parameter for leak in leaks],
+        "step": [leak.step for leak in leaks],
+        "change": [leak.max_change for leak in leaks],
+        "grad": [str(leak.grad) for leak in leaks],
+        "cause": [None if leak.explanation is None else str(leak.explanation) for leak in leaks],
+        "optimizer": [leak.optimizer for leak in leaks],
+    }
+    frame = pd.DataFrame(columns).astype(_LEAK_DTYPES)
+    if with_rows:
+        frame["rows"] = pd.Series([len(leak.moved_rows or ()) for leak in leaks], dtype="int64")
+    return frame
 
 
 def largest(fared: Fared) -> float | None:

@@ -53,12 +53,13 @@ Groups = Mapping[int, StepGroup]
 """The group of each parameter, by identity."""
 
 
-def groups_of(optimizer: Optimizer) -> Groups:
-    """The groups of everything that ``optimizer`` holds now; equal ones are identical."""
+def groups_of(*members: Optimizer) -> Groups:
+    """The groups of everything that those hold now, the last first; equal ones are identical."""
     found: dict[int, StepGroup] = {}
-    for index, group in enumerate(optimizer.param_groups):
-        kind = _group(index, bool(group.get("lr", True)), bool(group.get("weight_decay", False)))
-        found |= dict.fromkeys(map(id, group["params"]), kind)
+    for member in members:
+        for index, group in enumerate(member.param_groups):
+            has = bool(group.get("lr", True)), bool(group.get("weight_decay", False))
+            found |= dict.fromkeys(map(id, group["params"]), _group(index, *has))
     return found
 
 

@@ -5,17 +5,18 @@ Small parameters of one kind are copied and compared together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sweep.trial.probe import Change, changes_along
+from sweep.watching.alike import LikeTensors, layout_of, sorted_out
 from sweep.watching.cases import Case
-from sweep.watching.digests import SMALL
 from sweep.watching.guard import Guard
 from sweep.watching.movement import Movement, movement
-from sweep.watching.parts import is_plain, parts
+from sweep.watching.parts import parts
 
 
 class Copies:
@@ -35,19 +36,20 @@ class Copies:
         """Copies the parameters as they are now, and lets go of other copies."""
         held, self._alone = self._alone, {}
         stacks, self._stacked = {stack for stack, _ in self._stacked.values()}, {}
-        room = {stack.key: stack.before for stack in stacks}
-        kinds: dict[object, list[Tensor]] = {}
+        room = {stack.alike.keys.tobytes(): stack.before for stack in stacks}
+        whole = []
         for case in of:
             parameter = case.parameter
-            whole = not by_row and case.where is None
-            if whole and is_plain(parameter) and parameter.numel() <= SMALL:
-                kind = parameter.shape, parameter.dtype, parameter.device
-                kinds.setdefault(kind, []).append(parameter)
+            if by_row or case.where is not None:
+                guard.one(parameter, partial(self._copy, parameter, held))
             else:
-                guard.one(parameter, lambda p=parameter: self._copy(p, held))  # type: ignore[misc]
-        for tensors in kinds.values():
-            stack = _Stack(tensors, room)
-            self._stacked |= {id(each): (stack, i) for i, each in enumerate(tensors)}
+                whole.append(parameter)
+        kinds, others = sorted_out(whole)
+        for parameter in others:
+            guard.one(parameter, partial(self._copy, parameter, held))
+        for alike in kinds:
+            stack = _Stack(alike, room.get(alike.keys.tobytes()))
+            self._stacked |= {key: (stack, i) for i, key in enumerate(alike.keys.tolist())}
 
     def keep_only(self, moved: frozenset[int]) -> None:
         """Lets go of the copies of other parameters than those, which may serve again."""
@@ -84,27 +86,17 @@ class Copies:
 
 
 class _Stack:
-    """A copy of small tensors of one shape, type and device; ``before[i]`` is one of them."""
+    """A copy of small tensors that are alike; ``before[i]`` is one of them."""
 
-    def __init__(self, tensors: list[Tensor], room: Mapping[tuple[int, ...], Tensor]) -> None:
-        """Copies them into the ``room`` that the same ones had, if they did."""
-        self.key = tuple(map(id, tensors))
-        self._tensors = tensors
-        out = room.get(self.key)
-        fits = out is not None and (out.dtype, out.shape[1:]) == (
-            tensors[0].dtype,
-            tensors[0].shape,
-        )
-        self.before = torch.stack(tensors, out=out if fits else None)
+    def __init__(self, alike: LikeTensors, room: Tensor | None) -> None:
+        """Copies them into ``room`` if that fits."""
+        self.alike = alike
+        fits = room is not None and layout_of(room[0]) == alike.layout
+        self.before = torch.stack(alike.tensors, out=room if fits else None)
         self._changes: list[Change] | None = None
 
     def changes(self) -> list[Change] | None:
         """How far each has moved; None if they are not alike any more."""
-        if self._changes is None and all(map(self._is_alike, self._tensors)):
-            self._changes = changes_along(self.before, torch.stack(self._tensors))
+        if self._changes is None and (after := self.alike.stacked()) is not None:
+            self._changes = changes_along(self.before, after)
         return self._changes
-
-    def _is_alike(self, tensor: Tensor) -> bool:
-        before = self.before
-        kind = tensor.dtype, tensor.shape, tensor.device
-        return is_plain(tensor) and kind == (before.dtype, before.shape[1:], before.device)

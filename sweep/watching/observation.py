@@ -13,6 +13,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from sweep.errors import MisuseError
+from sweep.watching.account import Account
 from sweep.watching.advice import Loop
 from sweep.watching.arrivals import Arrivals
 from sweep.watching.cases import Question
@@ -24,7 +25,6 @@ from sweep.watching.hyperparameters import Facts, class_address, facts_about
 from sweep.watching.ledger import Ledger
 from sweep.watching.marks import Marks
 from sweep.watching.roster import Roster, Subject
-from sweep.watching.sentences import Account
 from sweep.watching.stepping import Shared, Stepping
 
 

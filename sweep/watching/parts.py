@@ -40,7 +40,8 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
 
 def elements_here(tensor: Tensor) -> int:
     """How many elements of the tensor this process holds."""
-    return tensor.numel() if tensor.is_meta else sum(part.numel() for part in parts(tensor))
+    local: Tensor = getattr(tensor, "_local_tensor", tensor)
+    return local.numel()
 
 
 def is_plain(tensor: Tensor) -> bool:

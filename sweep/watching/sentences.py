@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from sweep.watching.account import Entry, Place, largest
-from sweep.watching.advice import WHERE, Loop
+from sweep.watching.account import Account, Entry, Place, largest
+from sweep.watching.advice import WHERE
 from sweep.watching.findings import UNKNOWN, Fared
-from sweep.watching.grouping import Alike, by_likeness
+from sweep.watching.grouping import NamedTogether, by_likeness
 from sweep.watching.states import State
 
 _LINES = 20
@@ -38,33 +37,6 @@ _BUILD_ANEW = (
     "    -> hand them to the optimizer: build it once the model is complete, or call "
     "optimizer.add_param_group"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The rows, what optimizers there are (by number, class and steps taken), whose loop it is."""
-
-    entries: tuple[Entry, ...]
-    optimizers: tuple[tuple[str, int], ...]
-    loop: Loop = Loop.OWN
-
-    @property
-    def present(self) -> list[Entry]:
-        """The rows of the model's parameters as it is; one that two optimizers hold has two."""
-        return [each for each in self.entries if each.place in (Place.HELD, Place.NOWHERE)]
-
-    @property
-    def leaking(self) -> list[Entry]:
-        """Those that leaked, in the order in which they first did."""
-        found = [entry for entry in self.entries if entry.still.moved]
-        return sorted(found, key=lambda entry: entry.still.first or 0)
-
-    @property
-    def untrained(self) -> list[Entry]:
-        """Those that were to train and did not, under any optimizer."""
-        moved = {e.parameter for e in self.entries if e.moved.get(State.FRESH) or e.by_others}
-        wanted = [entry for entry in self.present if entry.meant == "trainable"]
-        return [entry for entry in wanted if entry.parameter not in moved]
 
 
 def summary(account: Account) -> str:
@@ -185,7 +157,7 @@ def _how(fared: Callable[[Entry], Fared], entry: Entry) -> tuple[object, ...]:
     return entry.optimizer, found, entry.causes, entry.unexplained, entry.remedy
 
 
-def _line(group: Alike, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
+def _line(group: NamedTogether, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
     first = group.entries[0]
     all_fared = [fared(entry) for entry in group.entries]
     found = " or ".join(_FOUND[state] for state in State if state in all_fared[0].found)
@@ -227,7 +199,7 @@ def _percent(share: float) -> str:
     return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
-def _rows(group: Alike) -> str:
+def _rows(group: NamedTogether) -> str:
     if len(group.entries) > 1 or group.entries[0].rows is None:
         return ""
     entry = group.entries[0]
@@ -288,7 +260,7 @@ def _of_no_optimizer(account: Account) -> Iterator[str]:
     told = {id(e) for e in account.present if _kept_still(e)} | {id(e) for e in account.untrained}
     loose = [e for e in account.present if e.place is Place.NOWHERE and id(e) not in told]
     for what, chosen in (
-        ("{are} in no optimizer under watch and require no gradient", _is_frozen),
+        ("{are} in no optimizer under watch, with requires_grad=False", _is_frozen),
         ("{are} in no optimizer under watch, though gradients reach {them}", _is_forgotten),
         ("{are} in no optimizer under watch, and no gradient reached {them}", _is_unused),
     ):

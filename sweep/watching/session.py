@@ -145,7 +145,7 @@ class Watch:
         absolute change of an element, ``cause`` is missing for all but the leak that was
         explained. Where rows are watched, ``rows`` is the number of rows that moved.
         """
-        from sweep.watching.leak_table import leak_table
+        from sweep.watching.account import leak_table
 
         return leak_table(self.leaks, with_rows=self._rows)
 
@@ -167,6 +167,23 @@ class Watch:
         from sweep.watching.account import as_frame
 
         return as_frame(self._observation.account().entries)
+
+    def gather(self, group: Any = None) -> pd.DataFrame:
+        """The accounts of all processes, with a column ``rank``: each judges its own shards.
+
+        Collective: every process of the ``torch.distributed`` group calls it, and each gets all
+        of it. Nothing is asked of others before that.
+        """
+        import pandas as pd
+        from torch import distributed
+
+        own = self.account()
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return own.assign(rank=0)
+        found: list[Any] = [None] * distributed.get_world_size(group)
+        distributed.all_gather_object(found, own, group)
+        frames: list[pd.DataFrame] = [each.assign(rank=rank) for rank, each in enumerate(found)]
+        return pd.concat(frames, ignore_index=True)
 
     def summary(self) -> str:
         """What was found, for people: a digest of the account, a screen at most."""

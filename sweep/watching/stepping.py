@@ -89,7 +89,10 @@ class Stepping:
         self._shared.guard.step(self._begin, self.held)
 
     def reaches(self, inner: Optimizer, call: Call) -> Call | None:
-        """Looks at the grads; where there is a closure, as soon as that has brought them."""
+        """Looks at the grads; where there is a closure, as soon as that has brought them.
+
+        A step that asks other processes is not rehearsed: the one inside it is, if there is one.
+        """
 
         def look(with_call: Call) -> None:
             self._shared.guard.step(lambda: self._look(inner, with_call), self.held)
@@ -101,7 +104,8 @@ class Stepping:
 
         if has_closure(*call):
             return listening(*call, look_late)
-        look(call)
+        if not (self._wraps and _asks_others(inner)):
+            look(call)
         return None
 
     def reaches_inside(self, inner: Optimizer, call: Call) -> None:
@@ -125,7 +129,7 @@ class Stepping:
     def _look(self, inner: Optimizer, call: Call) -> None:
         """Finds the state of each grad, and copies and rehearses what may move by a leak."""
         states = self._states(self.held)
-        self._groups, self._looked_at = groups_of(inner), self._shared.arrivals.clock
+        self._groups, self._looked_at = groups_of(*self.family.hooked), self._shared.arrivals.clock
         self._cases = cases = {}
         for subject in self.held:
             key = id(subject.parameter)
@@ -307,3 +311,7 @@ class Stepping:
         if held != self.held:
             self.held = held
             self._makes.forget_all_but(held)
+
+
+def _asks_others(optimizer: Optimizer) -> bool:
+    return type(optimizer).__module__.startswith("torch.distributed.")

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sweep.trial.causes import UnexplainedError
 from sweep.watching.families import INNER
@@ -45,12 +46,22 @@ class Double:
         """A copy of what a process holds of ``tensor``, of these rows if it has the same shape."""
         local = local_part(tensor)
         same = local.shape == local_part(self.original).shape
-        return local[self.rows] if self.rows is not None and same else local.clone()
+        return local[self.rows] if self.rows is not None and same else _clone(local)
 
 
 def local_part(tensor: Tensor) -> Tensor:
     """The local shard of a DTensor, so that no copy asks another process; else the tensor."""
     return getattr(tensor, "_local_tensor", tensor).detach()
+
+
+def _clone(tensor: Tensor) -> Tensor:
+    """A copy, of its parts where it keeps its values in others and may not know how to copy."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return tensor.clone()
+    names, context = tensor.__tensor_flatten__()
+    held = {name: _clone(getattr(tensor, name)) for name in names}
+    found: Tensor = type(tensor).__tensor_unflatten__(held, context, tensor.shape, tensor.stride())
+    return found
 
 
 def stand_in(original: Optimizer, doubles: Sequence[Double]) -> Optimizer:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.found import edges, pareto, worst_first
+from analysis.found import edges, pareto, with_score_change, worst_first
 
 MORE, LESS = "drift_ratio", "final_loss"
 
@@ -55,3 +55,19 @@ def test_an_edge_is_between_neighbours_that_differ_in_the_axis_alone(trials):
     (edge,) = edges(trials(*rows), "lr").to_dict("records")
     assert (edge["below"], edge["above"], edge["seed"]) == (2.0, 3.0, 0)
     assert (edge["verdict_below"], edge["verdict_above"]) == ("holds", "leaks")
+
+
+def test_what_a_leak_takes_from_the_score_is_told_beside_its_twin(trials):
+    leak = {"verdict": "leaks", "causes": "decay"}
+    frame = trials(
+        leak | {"score": 0.5},
+        {"freeze": "grad_none", "score": 0.75},
+        {"lr": 9.0, "score": 0.1},  # low for another reason
+        leak | {"lr": 2.0, "score": 0.2},  # without a twin
+        leak | {"lr": 3.0, "score": 0.2},
+        leak | {"lr": 3.0, "score": 0.3, "freeze": "grad_none"},  # which leaks, too
+    )
+    found = with_score_change(frame)["score_change"]
+    assert found.isna().tolist() == [False, False, False, True, True, True]
+    assert found[:3].tolist() == [-0.25, 0.0, 0.0]
+    assert ids(worst_first(with_score_change(frame), ["score_change"])) == [1, 2, 3]

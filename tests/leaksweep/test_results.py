@@ -2,8 +2,8 @@
 
 import pytest
 
-from analysis.exceptions import UnknownChoiceError
-from leaksweep import LeaksweepError, load, run
+from analysis.exceptions import NothingToDrawError, UnknownChoiceError
+from leaksweep import LeaksweepError, Results, load, run
 
 GRID = {"workload": "small", "steps": 4, "grid": [{"optimizer": ["SGD", "Adam"]}]}
 
@@ -59,3 +59,34 @@ def test_a_spec_and_a_preset_are_one_too_many():
 def test_a_preset_that_nobody_has_is_answered_with_the_nearest():
     with pytest.raises(LeaksweepError, match="Did you mean article"):
         run(preset="artcle")
+
+
+def test_a_notebook_shows_the_table_that_ends_a_run(ran):
+    html = ran._repr_html_()
+    assert html.startswith("<p>Did the frozen layer move?")
+    assert '<th style="text-align:left">optimizers</th>' in html
+    assert '<td style="text-align:right">2</td>' in html
+    assert "<script" not in html
+
+
+def test_what_a_name_says_is_text_in_a_notebook(tmp_path):
+    named = run(GRID, set={"optimizer": "SGD"}, name="<b>mine", db=tmp_path / "x.db", jobs=1)
+    run(GRID, set={"optimizer": "SGD"}, name="other", db=tmp_path / "x.db", jobs=1)
+    html = load(named.db)._repr_html_()
+    assert "&lt;b&gt;mine" in html
+    assert "<b>" not in html
+
+
+def test_a_figure_is_a_chart_of_the_sweep(ran):
+    chart = ran.figure("leak_rate_heatmap").to_dict()
+    assert "Adam" in str(chart["datasets"])
+    assert "leak_rate_heatmap" in ran.figures
+
+
+def test_a_figure_that_cannot_be_is_refused_with_the_reason(ran):
+    with pytest.raises(UnknownChoiceError, match="Did you mean leak_rate_heatmap"):
+        ran.figure("leak_rate_heat_map")
+    with pytest.raises(NothingToDrawError):
+        ran.figure("article_trace")
+    with pytest.raises(LeaksweepError, match="A figure shows one sweep"):
+        Results(ran.db, None).figure("leak_rate_heatmap")

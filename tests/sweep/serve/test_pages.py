@@ -133,6 +133,19 @@ def test_a_name_that_nobody_has_is_answered_with_the_nearest(address, path, said
     assert said in text
 
 
+@pytest.mark.parametrize("table", ["trial", "step", "leak", "trace"])
+def test_every_table_that_names_a_trial_leads_to_its_card(address, table):
+    _, text = get(f"{address}/results/{table}")
+    links = re.findall(r'href="(/results/trial/\d+|/trial/\d+)"', text)
+    assert links
+    assert "Trial" in re.findall("<h1>(.*)</h1>", get(address + links[0])[1])[0]
+
+
+def test_a_table_that_names_a_sweep_leads_to_its_page(address):
+    assert 'href="/results/sweep/1"' in get(f"{address}/results/trial")[1]
+    assert "Summary tables" in get(f"{address}/results/sweep/1")[1]
+
+
 @pytest.mark.slow
 def test_a_report_is_made_anew_and_says_itself_what_it_may_do(address):
     with urllib.request.urlopen(f"{address}/sweep/traced/report", timeout=120) as answer:

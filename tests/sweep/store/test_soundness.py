@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import DatabaseError
+from sweep.store import soundness
 from sweep.store.soundness import is_whole
 from sweep.store.store import Store
 
@@ -36,6 +37,16 @@ def is_refused_by_sqlite(path):
             return connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]
         except sqlite3.DatabaseError:
             return True
+
+
+def change_index(path):
+    """Lets an index say that it is of another column than the one that it was made of."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'verdict)', 'workload)')"
+            " WHERE name = 'ix_trial_sweep_id_verdict'"
+        )
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -67,12 +78,7 @@ def test_the_message_has_sqlites_own_words_and_says_what_to_do(sound, tmp_path):
 def test_an_index_without_the_rows_of_its_table_is_damage(sound, tmp_path):
     copy = tmp_path / "damaged.db"
     copy.write_bytes(sound.read_bytes())
-    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, 'verdict)', 'workload)')"
-            " WHERE name = 'ix_trial_sweep_id_verdict'"
-        )
+    change_index(copy)
     with pytest.raises(DatabaseError, match=r"SQLite's own check says"):
         Store.open(f"sqlite:///{copy}")
 
@@ -86,3 +92,14 @@ def test_a_file_is_looked_at_with_its_log_or_alone(sound, tmp_path):
     assert not is_whole(copy)
     with pytest.raises(sqlite3.OperationalError):
         is_whole(Path(tmp_path))
+
+
+def test_of_a_large_file_the_pages_are_checked_and_not_the_indexes(sound, tmp_path, monkeypatch):
+    monkeypatch.setattr(soundness, "_CHECKED_WHOLLY", 0)
+    copy = tmp_path / "damaged.db"
+    copy.write_bytes(overwritten(sound, 8, random.Random(0).randbytes(PAGE)))
+    with pytest.raises(DatabaseError, match=DAMAGED):
+        Store.open(f"sqlite:///{copy}")
+    copy.write_bytes(sound.read_bytes())
+    change_index(copy)
+    Store.open(f"sqlite:///{copy}").close()

@@ -67,7 +67,14 @@ def rows_left_alone(before, parameter):
     return bool((moved & ~reached).any())
 
 
-def train(how, ranks, *, to_none, watched, options):
+def gathered(leaks):
+    """What every rank found of ``first``: rank, name and number of leaks."""
+    frame = leaks.gather()
+    of_first = frame[frame.parameter.str.startswith("first") & (frame.leaks > 0)]
+    return sorted(of_first[["rank", "parameter", "leaks"]].values.tolist())
+
+
+def train(how, ranks, *, to_none, watched, who, options):
     """What is true of this rank's own shards, what was told (None if unwatched), and the bits."""
     model = Net()
     SHARDED[how](model, init_device_mesh("cpu", (ranks,)))
@@ -95,6 +102,7 @@ def train(how, ranks, *, to_none, watched, options):
         "causes": None if leaks is None else sorted(set(leaks.table()["cause"].dropna())),
         "summary": None if leaks is None else leaks.summary(),
         "bits": [bits(p).tolist() for p in model.parameters()],
+        "gathered": gathered(leaks) if who == "all" else None,
     }
 
 
@@ -111,7 +119,12 @@ def main():
                     key = f"{how}, {'None' if to_none else 'zeros'}, {who}, {granularity}"
                     try:
                         found[key] = train(
-                            how, ranks, to_none=to_none, watched=watched, options=options
+                            how,
+                            ranks,
+                            to_none=to_none,
+                            watched=watched,
+                            who=who,
+                            options=options,
                         )
                     except Exception as error:  # noqa: BLE001  # the test shows it
                         found[key] = {"error": f"{type(error).__name__}: {error}"}

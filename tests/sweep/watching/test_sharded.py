@@ -105,7 +105,14 @@ def test_by_row_each_rank_tells_of_the_rows_of_its_own_shard(one, two, how):
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_the_causes_are_told_or_said_to_be_unknown(one, two, how):
+def test_the_causes_are_those_of_the_rank_s_own_shard(one, two, how):
     for found in all_of(one, two):
-        causes = found[f"{how}, zeros, all, parameter"]["causes"]
-        assert causes in (["decay, history"], ["unknown"])
+        assert found[f"{how}, zeros, all, parameter"]["causes"] == ["decay, history"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_every_rank_can_ask_for_what_all_found(two, how):
+    results = [found[f"{how}, zeros, all, parameter"] for found in two]
+    names = [sorted({name for name, _ in result["true"]}) for result in results]
+    true = [[rank, name, 2] for rank, found in enumerate(names) for name in found]
+    assert [result["gathered"] for result in results] == [true, true]

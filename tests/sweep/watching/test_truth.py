@@ -6,12 +6,15 @@ watch: the bits are the same, and what is told is what moved.
 
 import contextlib
 import random
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from torch import nn, optim
+from torch.distributed import HashStore
 from torch.nn.utils import prune
+from torch.testing._internal.two_tensor import TwoTensor
 
 from sweep import watch
 
@@ -329,6 +332,62 @@ def a_step_that_draws_from_generators_of_the_users(run):
 
     model = net()
     run.alternate(model, Draws(model.parameters(), lr=0.1))
+
+
+class OfTwo(TwoTensor):
+    """A tensor that keeps its values in others and cannot be cloned, as 8-bit states cannot."""
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args, kwargs):
+        if function is torch.ops.aten.clone.default:
+            raise NotImplementedError("clone")
+        return super().__torch_dispatch__(function, types, args, kwargs)
+
+
+class KeepsTwo(optim.Optimizer):
+    """Momentum, kept in such a tensor."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    zeros = torch.zeros_like(parameter)
+                    kept = self.state[parameter].setdefault("kept", OfTwo(zeros, zeros.clone()))
+                    kept.a.mul_(0.9).add_(parameter.grad)
+                    parameter.add_(kept.a, alpha=-group["lr"])
+
+
+@loop(leaks=first_on_odd_steps)
+def state_in_tensors_that_cannot_be_cloned(run):
+    model = net()
+    run.alternate(model, KeepsTwo(model.parameters()))
+    if run.leaks is not None:
+        assert set(run.leaks.table().cause.dropna()) == {"history"}
+
+
+@loop(leaks=first_on_odd_steps)
+def an_optimizer_sharded_over_processes(run):
+    """It asks the others in its step, which a rehearsal must not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what its import says is torch's affair
+        from torch.distributed.optim import ZeroRedundancyOptimizer
+
+    begins = not torch.distributed.is_initialized()  # libraries leave one behind
+    if begins:
+        torch.distributed.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
+    try:
+        model = net()
+        optimizer = ZeroRedundancyOptimizer(model.parameters(), optim.AdamW, lr=0.1)
+        run.alternate(model, optimizer)
+    finally:
+        if begins:
+            torch.distributed.destroy_process_group()
+    if run.leaks is not None:
+        assert set(run.leaks.table().cause.dropna()) == {"decay, history"}
 
 
 @pytest.mark.parametrize("name", CASES)
