@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from sweep.errors import QueryRefusedError
+from sweep.errors import QueryRefusedError, SystemLimitError
 from sweep.store.result import timed_out
 
 _Answer = TypeVar("_Answer")
@@ -38,7 +38,8 @@ class Places:
         """What ``question`` returns or raises, asked in a thread.
 
         Raises QueryRefusedError where no place comes free, and for what takes longer than
-        ``limit_s`` seconds: it should end by itself by then.
+        ``limit_s`` seconds: it should end by itself by then. Raises SystemLimitError where the
+        system has no thread.
         """
         try:
             await asyncio.wait_for(self._free.acquire(), _PATIENCE_S)
@@ -81,5 +82,5 @@ class Places:
         try:
             threading.Thread(target=ask, name="leaksweep-page", daemon=True).start()
         except RuntimeError as error:  # the system has no more threads
-            end(None, error)
+            end(None, SystemLimitError("thread", error))
         return answer

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -280,7 +281,8 @@ class Store:
         )
         with self.reading("read") as connection:
             rows = connection.execute(statement).all()
-            return Counter({Verdict(verdict): number for verdict, number in rows})
+        word = partial(checked, kind=str, column="trial.verdict", nullable=False, shown=self.shown)
+        return Counter({Verdict(word(verdict)): number for verdict, number in rows})
 
     def _intern(
         self, connection: Connection, environments: Iterable[Environment]

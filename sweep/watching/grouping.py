@@ -13,7 +13,7 @@ MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class NamedTogether:
     """Some rows of the account under one name.
 
     Attributes:
@@ -42,7 +42,7 @@ def by_likeness(
     *,
     by: Callable[[Entry], Hashable] = lambda _: None,
     most: int = MOST,
-) -> list[Alike]:
+) -> list[NamedTogether]:
     """The entries as at most ``most`` groups of like names, where that is possible.
 
     Those of one group agree in ``by``. ``among`` is everything that a name with ``*`` could
@@ -62,7 +62,7 @@ def by_likeness(
     for name in dict.fromkeys(names):
         matching[shape(name)] = matching.get(shape(name), 0) + 1
     return [
-        Alike(
+        NamedTogether(
             name if len(held) > 1 else held[0].parameter, tuple(held), matching.get(name, len(held))
         )
         for (name, _), held in found.items()

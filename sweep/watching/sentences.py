@@ -9,7 +9,7 @@ from functools import partial
 from sweep.watching.account import Account, Entry, Place, largest
 from sweep.watching.advice import WHERE
 from sweep.watching.findings import UNKNOWN, Fared
-from sweep.watching.grouping import Alike, by_likeness
+from sweep.watching.grouping import NamedTogether, by_likeness
 from sweep.watching.states import State
 
 _LINES = 20
@@ -157,7 +157,7 @@ def _how(fared: Callable[[Entry], Fared], entry: Entry) -> tuple[object, ...]:
     return entry.optimizer, found, entry.causes, entry.unexplained, entry.remedy
 
 
-def _line(group: Alike, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
+def _line(group: NamedTogether, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
     first = group.entries[0]
     all_fared = [fared(entry) for entry in group.entries]
     found = " or ".join(_FOUND[state] for state in State if state in all_fared[0].found)
@@ -199,7 +199,7 @@ def _percent(share: float) -> str:
     return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
-def _rows(group: Alike) -> str:
+def _rows(group: NamedTogether) -> str:
     if len(group.entries) > 1 or group.entries[0].rows is None:
         return ""
     entry = group.entries[0]

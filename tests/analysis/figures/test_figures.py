@@ -364,7 +364,7 @@ def test_each_drawn_figure_is_two_files_and_nothing_else(database, tmp_path):
 def test_several_sweeps_are_told_apart_in_names_that_stay_in_the_folder(database, tmp_path):
     url = database(**{"../a": ROWS, "a": ROWS, "empty": []})
     stems = {files.name for files in export_figures(url, tmp_path)}
-    assert {"a-leak_rate_heatmap", "a-1-leak_rate_heatmap"} <= stems
+    assert {"a-leak_rate_heatmap", "a-2-leak_rate_heatmap"} <= stems
     assert not [stem for stem in stems if "/" in stem or stem.startswith("empty")]
 
 

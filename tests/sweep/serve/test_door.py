@@ -51,3 +51,19 @@ def test_only_what_reads_is_answered(method, status):
 
 def test_what_is_no_request_passes():
     assert answered({"type": "lifespan"}) == 200
+
+
+def test_a_mistake_of_the_program_is_told_on_the_terminal(capsys):
+    async def app(scope, receive, send):
+        raise ZeroDivisionError("here")
+
+    scope = {"type": "http", "method": "GET", "headers": [(b"host", b"localhost")]}
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(guarded(app)(scope, None, None))
+    assert "ZeroDivisionError: here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", [b"127.0.0.1:80, evil.example", b"localhost:x"])
+def test_a_host_with_more_than_a_port_is_refused(host):
+    headers = [(b"host", host)]
+    assert answered({"type": "http", "method": "GET", "headers": headers}) == 403

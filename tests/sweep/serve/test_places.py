@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from sweep.errors import QueryRefusedError
+from sweep.errors import QueryRefusedError, SystemLimitError
 from sweep.serve.places import Places
 
 
@@ -45,7 +45,7 @@ def test_a_thread_that_the_system_refuses_gives_its_place_back(monkeypatch):
     async def ask():
         places = Places(1)
         monkeypatch.setattr("sweep.serve.places.threading.Thread", Refused)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+        with pytest.raises(SystemLimitError, match="No thread could be started: can't start new"):
             await places.answer(lambda: 1, limit_s=5)
         monkeypatch.undo()
         assert await places.answer(lambda: 1, limit_s=5) == 1
