@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli.options import DEFAULT_DB, Db, trials_at_once
+from sweep.cli.output import cell_text
 from sweep.cli.publish import Storage
 from sweep.cli.screen import print_table, say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
@@ -109,7 +110,6 @@ def _print(name: str, pairs: Sequence[Compared]) -> None:
 
 
 def _here(pair: Compared, column: str) -> str:
-    value = None if pair.here is None else pair.here[column]
-    if value is None:
-        return "left out" if pair.here is None and column == "verdict" else ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if pair.here is None:
+        return "left out" if column == "verdict" else ""
+    return cell_text(pair.here[column])

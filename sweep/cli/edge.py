@@ -17,13 +17,13 @@ from sweep.cli.options import (
     TrialMemory,
     TrialTimeout,
     WorkloadName,
-    command,
+    name_option,
+    tell_of_failed,
     trials_at_once,
 )
 from sweep.cli.screen import say
 from sweep.cli.search import Preset, grid_to_begin_from, pinned
 from sweep.cli.table import print_summary
-from sweep.errors import EXIT_NOT_THERE
 from sweep.values.words import Axis, Verdict
 
 if TYPE_CHECKING:
@@ -57,14 +57,7 @@ def edge(
     set_: Replaced = None,
     workload: WorkloadName = None,
     steps: Steps = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The sweep's name in the database.",
-            show_default="such as full-edge-lr",
-        ),
-    ] = None,
+    name: Annotated[str | None, name_option("such as full-edge-lr")] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
     trial_timeout: TrialTimeout = None,
@@ -108,10 +101,7 @@ def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None
         found = find_edges(store, db, search, runner, observe=observe)
     _print(search, found, db, out)
     failed = sum(row["verdict"] == Verdict.FAILED for _, row in found.points)
-    if failed:
-        why = command(db, "table", "failures", search.spec.name)
-        say(f"{failed:,} of them failed. `{why}` says why.")
-        raise typer.Exit(EXIT_NOT_THERE)
+    tell_of_failed(failed, search.spec.name, db)
 
 
 def _print(search: EdgeSearch, found: EdgesFound, db: str, out: Path | None) -> None:

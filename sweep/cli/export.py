@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
 from sweep.cli.output import Format
 from sweep.cli.screen import say, telling
 from sweep.errors import MisuseError
@@ -34,9 +34,7 @@ def export(
     figures: Annotated[
         bool, typer.Option("--figures", help="Write the figures, too, as PNG and SVG.")
     ] = False,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
-    ] = False,
+    raw: Raw = False,
     db: Db = DEFAULT_DB,
 ) -> None:
     """Write the summary tables as files, one a table and format.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
 from sweep.cli.output import Format, PrintedAs, print_rows
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def sql(
             metavar="SECONDS", min=0, max=MAX_TIMEOUT_S, help="Stop a query that takes longer."
         ),
     ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
-    ] = False,
+    raw: Raw = False,
 ) -> None:
     """Query the results. The database is opened for reading only, whatever the query says.
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sweep.cli import completion
-from sweep.errors import MisuseError
+from sweep.cli.screen import say
+from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.values.words import Backend
+
+if TYPE_CHECKING:
+    from sweep.grid.spec import Spec
 
 
 def trials_at_once(jobs: int | None) -> int:
@@ -67,6 +71,45 @@ def command(db: str, *words: object) -> str:
         url = parse_url(db)
         line += ["--db", str(url.path or url.shown)]
     return shlex.join(line)
+
+
+def chosen_spec(path: Path | None, preset: str | None, default: str) -> Spec:
+    """The spec at ``path``, or the preset, or the preset ``default``.
+
+    Raises MisuseError where both are given, and SpecError for what does not hold together.
+    """
+    from sweep.grid.spec_file import load_preset, load_spec
+
+    if path is not None and preset is not None:
+        raise MisuseError(
+            f"Both a spec ({path}) and a preset ({preset}) were given; give one. To change a "
+            f"preset, copy it: `leaksweep show presets {preset} > mine.toml`."
+        )
+    return load_spec(path) if path is not None else load_preset(preset or default)
+
+
+def tell_of_failed(failed: int, name: str, db: str) -> None:
+    """Says that ``failed`` trials of the sweep have failed, and raises typer.Exit(1), if any."""
+    if failed:
+        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures', name)}` says why.")
+        raise typer.Exit(EXIT_NOT_THERE)
+
+
+def preset_option(default: str) -> Any:
+    """The option that names a preset; ``default`` is what runs where nothing is named."""
+    return typer.Option(
+        metavar="NAME",
+        help="Or a grid that comes with the program.",
+        show_default=default,
+        autocompletion=completion.presets,
+    )
+
+
+def name_option(default: str | bool = True) -> Any:
+    """The option that names the sweep; ``default`` says what it is called otherwise."""
+    return typer.Option(
+        metavar="NAME", help="The sweep's name in the database.", show_default=default
+    )
 
 
 Db = Annotated[
@@ -126,6 +169,9 @@ TrialMemory = Annotated[
         help="Stop a trial that takes more memory; it has failed.",
         show_default="no limit",
     ),
+]
+Raw = Annotated[
+    bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
 ]
 AllowImport = Annotated[
     bool, typer.Option("--allow-import", help="Import code of your own that a trial names.")

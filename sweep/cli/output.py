@@ -80,7 +80,7 @@ def _table(columns: Sequence[str], rows: Rows, title: str = "") -> None:
         for index in range(len(columns))
         if kept and all(isinstance(row[index], int | float | None) for row in kept)
     )
-    cells = [[_text(cell) for cell in row] for row in kept]
+    cells = [[cell_text(cell) for cell in row] for row in kept]
     print_table(columns, cells, title=title, numeric=numeric)
 
 
@@ -106,7 +106,7 @@ def _json(columns: Sequence[str], rows: Rows) -> None:
 
 
 def _markdown(columns: Sequence[str], rows: Rows) -> None:
-    lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
+    lines = [columns, ["---"] * len(columns), *([cell_text(cell) for cell in row] for row in rows)]
     for line in lines:
         cells = (_in_markdown(cell) for cell in line)
         sys.stdout.write(f"| {' | '.join(cells)} |\n")
@@ -122,7 +122,7 @@ PRINTED = tuple(_PRINTERS)
 """The formats that are printed row by row."""
 
 
-def _text(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """A cell for people: numbers to six significant digits, of bytes how many there are."""
     if cell is None:
         return ""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli import completion
 from sweep.cli.options import (
     DEFAULT_DB,
     BackendOption,
@@ -18,7 +17,10 @@ from sweep.cli.options import (
     TrialMemory,
     TrialTimeout,
     WorkloadName,
+    chosen_spec,
     command,
+    name_option,
+    preset_option,
     trials_at_once,
 )
 from sweep.cli.screen import print_table, say
@@ -31,7 +33,6 @@ from sweep.workloads.sizes import BUILT_IN
 if TYPE_CHECKING:
     from sweep.driver import Progress
     from sweep.grid import Grid
-    from sweep.grid.spec import Spec
     from sweep.running.runner import Runner
 
 DEFAULT_PRESET = "article"
@@ -44,21 +45,11 @@ def run(
         Path | None,
         typer.Argument(metavar="SPEC.toml", help="A grid of your own; see `show presets`."),
     ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Or a grid that comes with the program.",
-            show_default=DEFAULT_PRESET,
-            autocompletion=completion.presets,
-        ),
-    ] = None,
+    preset: Annotated[str | None, preset_option(DEFAULT_PRESET)] = None,
     set_: Replaced = None,
     workload: WorkloadName = None,
     steps: Steps = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The sweep's name in the database.")
-    ] = None,
+    name: Annotated[str | None, name_option()] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
     backend: BackendOption = Backend.PROCESSES,
@@ -99,7 +90,7 @@ def run(
     from sweep.running.runner import Runner
 
     chosen = with_overrides(
-        _chosen(spec, preset),
+        chosen_spec(spec, preset, DEFAULT_PRESET),
         set=set_ or (),
         workload=workload,
         steps=steps,
@@ -130,17 +121,6 @@ def run(
     failed = _run(grid, db, runner, retry_failed)
     if failed:
         raise typer.Exit(EXIT_NOT_THERE)
-
-
-def _chosen(path: Path | None, preset: str | None) -> Spec:
-    from sweep.grid.spec_file import load_preset, load_spec
-
-    if path is not None and preset is not None:
-        raise MisuseError(
-            f"Both a spec ({path}) and a preset ({preset}) were given; give one. To change a "
-            f"preset, copy it: `leaksweep show presets {preset} > mine.toml`."
-        )
-    return load_spec(path) if path is not None else load_preset(preset or DEFAULT_PRESET)
 
 
 def _check_own_workload(grid: Grid) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli import completion
 from sweep.cli.options import (
     DEFAULT_DB,
     Db,
@@ -18,11 +17,13 @@ from sweep.cli.options import (
     SpecFile,
     Steps,
     WorkloadName,
-    command,
+    chosen_spec,
+    name_option,
+    preset_option,
+    tell_of_failed,
     trials_at_once,
 )
 from sweep.cli.screen import say
-from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.searching.objective import Objective
 from sweep.searching.samplers import Sampler
 from sweep.values.words import Verdict
@@ -39,15 +40,7 @@ DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
 TRIAL_TIMEOUT_S = 600.0
 
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Or a grid that comes with the program.",
-        show_default=DEFAULT_PRESET,
-        autocompletion=completion.presets,
-    ),
-]
+Preset = Annotated[str | None, preset_option(DEFAULT_PRESET)]
 
 
 def search(
@@ -87,14 +80,7 @@ def search(
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the choice of settings.")] = 0,
     workload: WorkloadName = None,
     steps: Steps = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The sweep's name in the database.",
-            show_default="such as full-tpe-drift_ratio",
-        ),
-    ] = None,
+    name: Annotated[str | None, name_option("such as full-tpe-drift_ratio")] = None,
     db: Db = DEFAULT_DB,
     jobs: Jobs = None,
     trial_timeout: Annotated[
@@ -154,13 +140,11 @@ def grid_to_begin_from(
 ) -> Spec:
     """The spec at ``path``, or the preset, with ``axes`` and the rest as ``--set`` has them.
 
-    Raises MisuseError where both are given, and SpecError for what does not hold together.
+    Raises as `chosen_spec`.
     """
-    from sweep.grid.spec_file import load_preset, load_spec, with_overrides
+    from sweep.grid.spec_file import with_overrides
 
-    if path is not None and preset is not None:
-        raise MisuseError(f"Both a spec ({path}) and a preset ({preset}) were given; give one.")
-    found = load_spec(path) if path is not None else load_preset(preset or DEFAULT_PRESET)
+    found = chosen_spec(path, preset, DEFAULT_PRESET)
     return with_overrides(found, set=axes, workload=workload, steps=steps)
 
 
@@ -200,10 +184,7 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
             print_found(question.grid, search, found, db, out)
     _say_the_end(search, done, len(found.rows), db)
     failed = sum(row["verdict"] == Verdict.FAILED for row in found.rows)
-    if failed:
-        why = command(db, "table", "failures", search.spec.name)
-        say(f"{failed:,} of them failed. `{why}` says why.")
-        raise typer.Exit(EXIT_NOT_THERE)
+    tell_of_failed(failed, search.spec.name, db)
 
 
 def _searched(

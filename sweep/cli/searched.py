@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.cli.output import cell_text
 from sweep.cli.screen import print_table, say
 from sweep.values.words import Axis
 
@@ -60,10 +61,10 @@ def _print(lines: Sequence[tuple[str, Ranked]], search: Search, title: str) -> N
         (
             whose,
             *(f"{value:.6g}" for value in trial.values),
-            *(_cell(trial.row[axis]) for axis in Axis),
+            *(cell_text(trial.row[axis]) for axis in Axis),
             _options(trial.row["options"]),
             str(trial.row["verdict"]),
-            _cell(trial.row.get("id")),
+            cell_text(trial.row.get("id")),
         )
         for whose, trial in lines
     ]
@@ -153,10 +154,4 @@ def _columns(search: Search) -> list[str]:
 def _options(text: str) -> str:
     """The options without what JSON needs and people do not."""
     pairs = json.loads(text).items()
-    return ", ".join(f"{name}={_cell(value)}" for name, value in pairs)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name}={cell_text(value)}" for name, value in pairs)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweep.cli import completion
-from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
 from sweep.cli.output import Format, print_rows
 from sweep.cli.screen import print_table, say, telling
 from sweep.errors import MisuseError
@@ -33,9 +33,7 @@ def table(
     format: Annotated[  # noqa: A002
         Format, typer.Option(metavar="|".join(Format), help="How to print it.")
     ] = Format.TABLE,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
-    ] = False,
+    raw: Raw = False,
 ) -> None:
     """Print a summary table, such as the one that ends `run`, which is called results.
 

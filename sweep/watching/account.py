@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from sweep.watching.advice import Loop
-from sweep.watching.findings import Fared
+from sweep.watching.findings import Fared, Leak
 from sweep.watching.states import State
 
 
@@ -162,6 +162,16 @@ _DTYPES = {
 }
 
 
+_LEAK_DTYPES = {
+    "parameter": "string",
+    "step": "int64",
+    "change": "float64",
+    "grad": "string",
+    "cause": "string",
+    "optimizer": "int64",
+}
+
+
 def rows_of(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """The account as plain values, a dict a row; the keys are the columns of `as_frame`."""
     return [_row(entry) for entry in entries]
@@ -171,6 +181,22 @@ def as_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     """The account; `sweep.watching.session.Watch.account` says what its columns are."""
     rows = rows_of(entries)
     return pd.DataFrame({name: [row[name] for row in rows] for name in _DTYPES}).astype(_DTYPES)
+
+
+def leak_table(leaks: Sequence[Leak], *, with_rows: bool) -> pd.DataFrame:
+    """One row a leak, in order; the columns are `sweep.watching.session.Watch.table`'s."""
+    columns = {
+        "parameter": [leak.parameter for leak in leaks],
+        "step": [leak.step for leak in leaks],
+        "change": [leak.max_change for leak in leaks],
+        "grad": [str(leak.grad) for leak in leaks],
+        "cause": [None if leak.explanation is None else str(leak.explanation) for leak in leaks],
+        "optimizer": [leak.optimizer for leak in leaks],
+    }
+    frame = pd.DataFrame(columns).astype(_LEAK_DTYPES)
+    if with_rows:
+        frame["rows"] = pd.Series([len(leak.moved_rows or ()) for leak in leaks], dtype="int64")
+    return frame
 
 
 def largest(fared: Fared) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sweep.watching.remedy import Remedy
+from sweep.watching.findings import Remedy
 from sweep.watching.states import State
 
 

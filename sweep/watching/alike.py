@@ -18,7 +18,7 @@ Layout = tuple[tuple[torch.Size, torch.dtype, torch.device], ...]
 _DTYPE, _VERSION = attrgetter("dtype"), attrgetter("_version")
 
 
-class Alike:
+class LikeTensors:
     """Small tensors of one layout; ``keys`` are their identities, of shape ``(tensors,)``."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
@@ -42,7 +42,7 @@ class Alike:
         return np.fromiter(map(_VERSION, self.tensors), np.int64, len(self.tensors))
 
 
-def sorted_out(tensors: Iterable[Tensor]) -> tuple[list[Alike], list[Tensor]]:
+def sorted_out(tensors: Iterable[Tensor]) -> tuple[list[LikeTensors], list[Tensor]]:
     """Those that are alike and small, and the others."""
     found: dict[object, list[Tensor]] = {}
     others = []
@@ -52,7 +52,7 @@ def sorted_out(tensors: Iterable[Tensor]) -> tuple[list[Alike], list[Tensor]]:
             found.setdefault((type(tensor), layout_of(tensor)), []).append(tensor)
         else:
             others.append(tensor)
-    return [Alike(each) for each in found.values()], others
+    return [LikeTensors(each) for each in found.values()], others
 
 
 def layout_of(*parts: Tensor) -> Layout:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sweep.trial.probe import Change, changes_along
-from sweep.watching.alike import Alike, layout_of, sorted_out
+from sweep.watching.alike import LikeTensors, layout_of, sorted_out
 from sweep.watching.cases import Case
 from sweep.watching.guard import Guard
 from sweep.watching.movement import Movement, movement
@@ -88,7 +88,7 @@ class Copies:
 class _Stack:
     """A copy of small tensors that are alike; ``before[i]`` is one of them."""
 
-    def __init__(self, alike: Alike, room: Tensor | None) -> None:
+    def __init__(self, alike: LikeTensors, room: Tensor | None) -> None:
         """Copies them into ``room`` if that fits."""
         self.alike = alike
         fits = room is not None and layout_of(room[0]) == alike.layout

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from sweep.trial.probe import Change
 from sweep.trial.tally import null_if_nan
 from sweep.values.outcome import Causes, Measurement
 from sweep.values.words import GradState
-from sweep.watching.remedy import Remedy
 from sweep.watching.states import State
 
 UNKNOWN = "unknown"
@@ -27,6 +27,15 @@ KEPT_LEAKS = 100
 
 KEPT_ROWS = 2**25
 """RowSet, moved or not, of all leaks kept in a watch: 4 MiB of bits."""
+
+
+class Remedy(StrEnum):
+    """What was rehearsed and keeps a parameter still, simplest first."""
+
+    NONE = "none"  # its grad is None
+    NO_DECAY = "no_decay"  # its group has no weight decay
+    CLEAR_STATE = "clear_state"  # what the optimizer keeps for it is zeros
+    CLEAR_STATE_NO_DECAY = "clear_state_no_decay"
 
 
 @dataclass(frozen=True, slots=True)

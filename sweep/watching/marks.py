@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweep.watching.alike import Alike, Layout, layout_of, sorted_out
+from sweep.watching.alike import Layout, LikeTensors, layout_of, sorted_out
 from sweep.watching.digests import checksums, row_checksums, sample_checksums
 from sweep.watching.parts import parts, version
 
@@ -64,7 +64,7 @@ class Moves:
 class _Together:
     """The marks of tensors that are alike, in their order: checksums and version counters."""
 
-    alike: Alike
+    alike: LikeTensors
     sums: np.ndarray
     versions: np.ndarray
 
@@ -190,7 +190,7 @@ def _joined(
     return {key: each[0] if len(each) == 1 else hash(tuple(each)) for key, each in own.items()}
 
 
-def _sums(kinds: Sequence[Alike]) -> list[np.ndarray] | None:
+def _sums(kinds: Sequence[LikeTensors]) -> list[np.ndarray] | None:
     """The checksums of each kind; None if some are not alike any more.
 
     Waits once for each accelerator.

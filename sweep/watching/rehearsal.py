@@ -24,9 +24,8 @@ from sweep.trial.replay import NO_SWITCH, NOTHING_OFF
 from sweep.values.words import Source
 from sweep.watching.digests import checksums
 from sweep.watching.families import Call
-from sweep.watching.findings import Cause
+from sweep.watching.findings import Cause, Remedy
 from sweep.watching.grads import has_nonzero, zeroed
-from sweep.watching.remedy import Remedy
 from sweep.watching.understudy import (
     Double,
     built_anew,

@@ -145,7 +145,7 @@ class Watch:
         absolute change of an element, ``cause`` is missing for all but the leak that was
         explained. Where rows are watched, ``rows`` is the number of rows that moved.
         """
-        from sweep.watching.leak_table import leak_table
+        from sweep.watching.account import leak_table
 
         return leak_table(self.leaks, with_rows=self._rows)
 
