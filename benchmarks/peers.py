@@ -1,13 +1,17 @@
 """The same trials run by leaksweep and by other tools, one after another on this machine.
 
-    python benchmarks/peers.py [--article 200] [--small 5000] [--budget 180] [--write]
+    python benchmarks/peers.py [--article 200] [--small 5000] [--full 300]
+        [--budget 180] [--write]
 
 Every tool runs `sweep.trial.trial.run_trial` (training, causes and all) on two processes of one
 thread each, in a process of its own, and keeps the results in its own store. The clock starts
 when its modules are imported and stops when the last result is kept, so that starting workers
 counts. A tool that has not finished within the budget is stopped, and its rate is that of the
-trials which it finished. Beside them: a plain loop in one process, and the machine's own speed
-at products of 1024 x 1024 matrices, measured just before, on one core and on both at once.
+trials which it finished. Rows of an "own loop" run `own_loop.moved`, what a user
+would write: it says whether the layer moved, without causes or measures. The table `full` is of
+settings of that preset, drawn by a seed. Beside them: a plain loop in one process, and the
+machine's own speed at products of 1024 x 1024 matrices, measured just before, on one core and
+on both at once.
 
 ``--write`` puts the table into benchmarks/README.md and draws docs/figures/peers.svg.
 """
@@ -19,6 +23,7 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -35,14 +40,18 @@ from peak import gigaflop_a_trial, peak_gigaflop_per_second
 from write_page import markdown, write_table
 
 from sweep.grid import Grid
-from sweep.grid.spec_file import from_toml
+from sweep.grid.spec_file import from_toml, load_preset
 from sweep.values.setting import PlannedTrial
+from sweep.values.words import Axis
 from sweep.workloads.sizes import BUILT_IN
 
 JOBS = 2
 FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "peers.svg"
-COLUMNS = ("tool", "trials", "seconds", "a second", "x the loop", "of both peaks")
+COLUMNS = ("tool", "trials", "seconds", "a second", "x the first", "of both peaks")
+OWN_JOBLIB = "own loop, joblib"
 Row = tuple[str, ...]
+FULL = (OWN_JOBLIB, "leaksweep", "own loop, Optuna grid, SQLite")
+SEED = 15
 PEAK_SECONDS = 3.0
 GIGAFLOP_A_TRIAL = gigaflop_a_trial(BUILT_IN["article"], frozen_steps=50, attached_steps=50)
 SPECS = {
@@ -80,13 +89,27 @@ class Work:
 
     @property
     def grid(self) -> Grid:
-        """The whole grid."""
+        """The whole grid; of the preset `full`, as many settings as asked for, by a seed."""
+        if self.workload == "full":
+            return _drawn(self.size)
         text = f'workload = "{self.workload}"\n[[grid]]\n{SPECS[self.workload]}'
         return Grid(from_toml(text, source="the benchmark", name="peers"))
 
     def trials(self) -> list[PlannedTrial]:
         """The settings to run."""
         return list(self.grid)[: self.size]
+
+
+def _drawn(size: int) -> Grid:
+    """A grid of ``size`` settings of the preset `full`, one of them a grid of its own."""
+    whole = list(Grid(load_preset("full")))
+    grids = []
+    for planned in random.Random(SEED).sample(whole, size):
+        stated = {axis: getattr(planned.setting, axis) for axis in Axis}
+        lines = [f"{axis} = [{json.dumps(v)}]" for axis, v in stated.items() if v is not None]
+        grids.append("[[grid]]\n" + "\n".join(lines))
+    text = 'workload = "article"\n' + "\n".join(grids)
+    return Grid(from_toml(text, source="the benchmark", name="peers"))
 
 
 @dataclass
@@ -140,14 +163,25 @@ def leaksweep(work: Work, clock: Clock) -> None:
 
 def joblib_alone(work: Work, clock: Clock) -> None:
     """joblib's worker processes, results in a list."""
-    from joblib import Parallel, delayed, parallel_config
-
     from sweep.trial.trial import run_trial
+
+    _joblib(work, clock, run_trial)
+
+
+def own_joblib(work: Work, clock: Clock) -> None:
+    """The same of a user's own loop."""
+    from own_loop import moved
+
+    _joblib(work, clock, moved)
+
+
+def _joblib(work: Work, clock: Clock, run: Callable[[PlannedTrial], object]) -> None:
+    from joblib import Parallel, delayed, parallel_config
 
     kept = []
     with parallel_config("loky", inner_max_num_threads=1):
         outcomes = Parallel(JOBS, return_as="generator_unordered")(
-            delayed(run_trial)(planned) for planned in work.trials()
+            delayed(run)(planned) for planned in work.trials()
         )
     for outcome in outcomes:
         kept.append(outcome)
@@ -169,6 +203,11 @@ def optuna_brute_force(work: Work, clock: Clock) -> None:
 def optuna_journal(work: Work, clock: Clock) -> None:
     """Optuna's GridSampler, two processes on one journal file."""
     _optuna(work, clock, "grid", "journal")
+
+
+def own_optuna(work: Work, clock: Clock) -> None:
+    """Optuna's GridSampler on SQLite with a user's own loop."""
+    _optuna(work, clock, "grid", "sqlite", own=True)
 
 
 def ray_tune(work: Work, clock: Clock) -> None:
@@ -212,6 +251,8 @@ def ray_tune(work: Work, clock: Clock) -> None:
 PEERS: dict[str, Callable[[Work, Clock], None]] = {
     "leaksweep": leaksweep,
     "plain loop, one process": plain_loop,
+    OWN_JOBLIB: own_joblib,
+    "own loop, Optuna grid, SQLite": own_optuna,
     "joblib alone": joblib_alone,
     "Optuna grid, SQLite": optuna_grid,
     "Optuna brute force, SQLite": optuna_brute_force,
@@ -220,14 +261,14 @@ PEERS: dict[str, Callable[[Work, Clock], None]] = {
 }
 
 
-def _optuna(work: Work, clock: Clock, sampler: str, storage: str) -> None:
+def _optuna(work: Work, clock: Clock, sampler: str, storage: str, *, own: bool = False) -> None:
     import optuna
 
     optuna.create_study(study_name="peers", storage=_storage(work.folder, storage))
     until = time.time() + work.seconds
     context = multiprocessing.get_context("spawn")
     workers = [
-        context.Process(target=_optuna_worker, args=(work, sampler, storage, until))
+        context.Process(target=_optuna_worker, args=(work, sampler, storage, until, own))
         for _ in range(JOBS)
     ]
     for worker in workers:
@@ -241,8 +282,9 @@ def _optuna(work: Work, clock: Clock, sampler: str, storage: str) -> None:
     clock.lapsed = clock.finished < work.size
 
 
-def _optuna_worker(work: Work, sampler: str, storage: str, until: float) -> None:
+def _optuna_worker(work: Work, sampler: str, storage: str, until: float, own: bool) -> None:
     import optuna
+    from own_loop import moved
 
     from sweep.trial.trial import run_trial
 
@@ -259,7 +301,10 @@ def _optuna_worker(work: Work, sampler: str, storage: str, until: float) -> None
     )
 
     def objective(trial: optuna.Trial) -> float:
-        outcome = run_trial(trials[trial.suggest_int("number", 0, len(trials) - 1)])
+        number = trial.suggest_int("number", 0, len(trials) - 1)
+        if own:
+            return float(moved(trials[number]))
+        outcome = run_trial(trials[number])
         trial.set_user_attr("verdict", outcome.verdict.value)
         return _drift(outcome)
 
@@ -307,7 +352,8 @@ def measured(workload: str, size: int, budget: float) -> Iterator[Row]:
     """A row for each tool, each in a process of its own."""
     loop = 0.0
     both = peak_gigaflop_per_second(JOBS, PEAK_SECONDS)
-    for name in ("plain loop, one process", *(n for n in PEERS if not n.startswith("plain"))):
+    names = FULL if workload == "full" else sorted(PEERS, key="plain loop, one process".__ne__)
+    for name in names:
         command = [sys.executable, __file__, "--one", name, workload, str(size), str(budget)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
@@ -333,21 +379,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--article", type=int, default=200)
     parser.add_argument("--small", type=int, default=5000)
+    parser.add_argument("--full", type=int, default=300, help="settings of the preset `full`")
     parser.add_argument("--budget", type=float, default=180.0, help="seconds for each tool")
     parser.add_argument("--write", action="store_true", help="into benchmarks/README.md")
     arguments = parser.parse_args()
     one, both = (peak_gigaflop_per_second(n, PEAK_SECONDS) for n in (1, JOBS))
     print(f"Peak of products: {one:.0f} GFLOP/s on one core, {both:.0f} on both")
     tables = {}
-    for workload, size in (("article", arguments.article), ("small", arguments.small)):
+    sizes = {name: getattr(arguments, name) for name in ("article", "small", "full")}
+    for workload, size in sizes.items():
         tables[workload] = []
         for row in measured(workload, size, arguments.budget) if size else ():
             tables[workload].append(row)
             print("  ".join(f"{cell:<26}" for cell in row), flush=True)
     if arguments.write:
         for workload, rows in tables.items():
-            write_table(f"peers-{workload}", markdown(COLUMNS, rows))
-        draw(tables)
+            if rows:
+                write_table(f"peers-{workload}", markdown(COLUMNS, rows))
+        if all(tables.values()):
+            draw(tables)
 
 
 def draw(tables: Mapping[str, Sequence[Row]]) -> None:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from decimal import ROUND_CEILING, Context
+from itertools import combinations, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -291,7 +292,9 @@ def _axis(column: pd.Series) -> _Axis:
     """The axis with a step for each value that occurs."""
     name = str(column.name)
     if name in NUMERIC_AXES:
-        return _Numbers(name, tuple(sorted(column.fillna(NULL).unique().tolist())))
+        values = sorted(column.fillna(NULL).unique().tolist())
+        ends = [_end(low, high) for low, high in pairwise(values)]
+        return _Numbers(name, (*ends, values[-1]))
     return _Words(name, tuple((word,) for word in in_order(name, column.astype(str).unique())))
 
 
@@ -329,6 +332,11 @@ def _beside(values: npt.NDArray[np.float64], cut: float) -> tuple[float, float]:
     return float(values[values <= cut].max()), float(values[values > cut].min())
 
 
+def _end(low: float, high: float) -> float:
+    """Where the step of the value ``low`` ends: there, unless words would round it."""
+    return low if float(f"{low:.12g}") == low else _shortest(low, high)
+
+
 def _shortest(low: float, high: float) -> float:
     """The number of the fewest digits that is at least ``low`` and below ``high``.
 
@@ -337,10 +345,11 @@ def _shortest(low: float, high: float) -> float:
     """
     if low < 0:
         return NULL
-    for digits in range(17):
-        for value in (float(f"{low:.{digits}e}"), float(f"{high:.{digits}e}")):
-            if low <= value < high:
-                return value
+    for digits in range(1, 18):
+        up = Context(prec=digits, rounding=ROUND_CEILING)
+        value = float(up.create_decimal_from_float(low))
+        if low <= value < high:
+            return value
     return low
 
 

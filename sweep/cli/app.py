@@ -109,6 +109,7 @@ app.add_typer(sweeps.app, name="sweep")
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit code."""
     try:
+        _open_what_is_closed()
         _handle(_interrupt, *FROM_A_PERSON, AGAIN)
         sys.unraisablehook = partial(_interrupt_again, sys.unraisablehook)
         if isinstance(sys.stdout, io.TextIOWrapper):  # not every terminal has every character
@@ -121,9 +122,28 @@ def main() -> NoReturn:
     except KeyboardInterrupt:  # before a command was at work
         say("Interrupted.")
         code = EXIT_INTERRUPTED
+    except OSError as error:  # of help that cannot be written; a command's is told by `_Program`
+        say(f"The system refused: {error}.")
+        code = EXIT_MISUSE
+        _print_no_more()
     _handle(signal.SIG_IGN, *FROM_A_PERSON, AGAIN)  # what is done is done
     gc.freeze()  # Python looks through all it has at its end, and torch has a great deal
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Has the standard streams that were closed at the start (``>&-``) lead nowhere.
+
+    Otherwise the next file that is opened, such as a database, would be the one printed into.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # stays open
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -103,11 +103,13 @@ class Variant:
         changes: the axes changed, as ``AXIS=VALUE``.
         verdict: what it then showed.
         causes: what moved the layer at the first leak, if it leaked and that could be found.
+        first_leak_step: which step that was; None where none leaked.
     """
 
     changes: tuple[str, ...]
     verdict: Verdict
     causes: Causes | None
+    first_leak_step: int | None
 
 
 @dataclass(frozen=True, slots=True)

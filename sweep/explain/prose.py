@@ -14,6 +14,9 @@ from sweep.values.words import GradState, Source, Verdict
 ROUNDING = 1.001
 """By how much a movement may exceed the sum of its parts before that means something."""
 
+MANY = 10
+"""From how many times the whole on a share is no longer told in percent."""
+
 WORDS: Mapping[str, str] = {
     Source.HISTORY: "history",
     Source.DECAY: "weight decay",
@@ -21,12 +24,6 @@ WORDS: Mapping[str, str] = {
     INTRINSIC: "a term of its own",
 }
 """Sources as people read them."""
-
-_WITHOUT = {
-    Source.HISTORY: "in a new optimizer, whose counters begin anew,",
-    Source.DECAY: "without weight decay",
-    Source.GRADIENT: "with the grad zeroed",
-}
 
 
 def in_words(explanation: Explanation) -> tuple[str, ...]:
@@ -46,7 +43,7 @@ def in_words(explanation: Explanation) -> tuple[str, ...]:
         what = f"The step cannot be lived through again: {explanation.unexplained}."
     else:
         what = (_why_it_leaks if leaks else _why_it_holds)(explanation, replayed)
-    neighbours = (_remedies if leaks else _risks)(explanation.variants)
+    neighbours = (_remedies if leaks else _risks)(explanation)
     return (what, *neighbours, *_sideways(explanation))
 
 
@@ -80,10 +77,9 @@ def _met(explanation: Explanation, replayed: ReplayedStep) -> str:
 def _sources(replayed: ReplayedStep, moved: Movements, *, would: bool) -> str:
     """The smallest sets of sources that move the layer, and how far, as sentences."""
     sets = sorted(moved.sets.items(), key=lambda each: _by_size(each[1]), reverse=True)
-    together = [_only_together(sources) for sources, _ in sets if len(sources) > 1]
+    together = list(_only_together([sources for sources, _ in sets if len(sources) > 1]))
     if moved.intrinsic.moved:
-        said = [_its_own(replayed, moved, would=would), *_changes_that(replayed, sets)]
-        return " ".join([*said, *together])
+        return " ".join([_its_own(replayed, moved, would=would), *_changes_that(replayed, sets)])
     if len(sets) == 1 and sets[0][1] == moved.whole:
         extents = [f", by up to {_size(moved.whole)}"]
     else:
@@ -102,15 +98,20 @@ def _moving(sources: Sources, *, would: bool) -> str:
     return f"{_names(sources)} {'would move' if would else 'move'} it only together"
 
 
-def _only_together(sources: Sources) -> str:
-    """What each of the sources does without the others, which is nothing."""
-    if len(sources) > 2:
-        return "No two of them move it."
-    one, other = (source for source in Source if source in sources)
-    return (
-        f"{_capital(_WITHOUT[one])} {WORDS[other]} moves nothing, and {_WITHOUT[other]} "
-        f"{WORDS[one]} moves nothing."
-    )
+def _only_together(sets: Sequence[Sources]) -> Iterator[str]:
+    """What the sources of each set do without the others, which is nothing."""
+    with_history = [sources - {Source.HISTORY} for sources in sets if Source.HISTORY in sources]
+    if any(len(sources) > 2 for sources in sets):
+        yield "No two of them move it."
+    elif with_history:
+        others = frozenset[Source]().union(*with_history)
+        moves, them = ("moves", "it") if len(others) == 1 else ("move", "them")
+        yield (
+            f"In a new optimizer, whose counters begin anew, {_names(others)} {moves} nothing; "
+            f"nor does history without {them}."
+        )
+    if frozenset({Source.DECAY, Source.GRADIENT}) in sets:
+        yield "Neither weight decay nor the gradient moves it alone."
 
 
 def _its_own(replayed: ReplayedStep, moved: Movements, *, would: bool) -> str:
@@ -124,7 +125,8 @@ def _its_own(replayed: ReplayedStep, moved: Movements, *, would: bool) -> str:
 
 def _changes_that(replayed: ReplayedStep, sets: Sequence[tuple[Sources, Change]]) -> Iterator[str]:
     if sets:
-        parts = [f"{_names(s)} by up to {_share(replayed, c)}" for s, c in sets]
+        only = {True: " only together", False: ""}
+        parts = [f"{_names(s)}{only[len(s) > 1]} by up to {_share(replayed, c)}" for s, c in sets]
         yield f"That movement is changed by {_listed(parts, 'and')}."
 
 
@@ -139,12 +141,14 @@ def _more_than_the_sum(moved: Movements, moves: str) -> Iterator[str]:
 
 def _share(replayed: ReplayedStep, change: Change) -> str:
     of_whole = replayed.share("", change).of_whole
-    return (
-        _size(change) if math.isnan(of_whole) else f"{_size(change)} ({of_whole:.0%} of the whole)"
-    )
+    if math.isnan(of_whole):
+        return _size(change)
+    times = f"{of_whole:.0%} of the whole" if of_whole < MANY else f"{of_whole:.0f} times the whole"
+    return f"{_size(change)} ({times})"
 
 
-def _remedies(variants: Sequence[Variant]) -> Iterator[str]:
+def _remedies(explanation: Explanation) -> Iterator[str]:
+    variants = explanation.variants
     holding = [_changes(variant) for variant in variants if variant.verdict is Verdict.HOLDS]
     failing = [variant for variant in variants if variant.verdict is not Verdict.HOLDS]
     if not holding:
@@ -154,7 +158,9 @@ def _remedies(variants: Sequence[Variant]) -> Iterator[str]:
     else:
         yield f"Remedy: {_listed(holding, 'or')}. Each was run, and holds on every frozen step."
     if failing:
-        yield f"Not a remedy: {_listed(_with_results(failing), 'and')}."
+        first = explanation.outcome.measurement
+        here = None if first is None else first.first_leak_step
+        yield f"Not a remedy: {_listed(_with_results(failing, here), 'and')}."
 
 
 def _why_it_holds(explanation: Explanation, replayed: ReplayedStep) -> str:
@@ -210,7 +216,8 @@ def _nothing_else(explanation: Explanation, moved: Movements) -> str:
     return f"history does not, replayed alone, and {decay}"
 
 
-def _risks(variants: Sequence[Variant]) -> Iterator[str]:
+def _risks(explanation: Explanation) -> Iterator[str]:
+    variants = explanation.variants
     leaking = [variant for variant in variants if variant.verdict is Verdict.LEAKS]
     holding = [_changes(variant) for variant in variants if variant.verdict is Verdict.HOLDS]
     if leaking:
@@ -227,11 +234,14 @@ def _sideways(explanation: Explanation) -> Iterator[str]:
         )
 
 
-def _with_results(variants: Sequence[Variant]) -> list[str]:
-    """The variants, those that showed the same together."""
+def _with_results(variants: Sequence[Variant], here: int | None = None) -> list[str]:
+    """The variants, those that showed the same together; first leaks that are not ``here``."""
     by_result: dict[str, list[str]] = {}
     for variant in variants:
-        by_result.setdefault(_result(variant), []).append(_changes(variant))
+        result, step = _result(variant), variant.first_leak_step
+        if here is not None and step is not None and step != here:
+            result += f", first on step {step}"
+        by_result.setdefault(result, []).append(_changes(variant))
     return [f"{_listed(named, 'and')} ({result})" for result, named in by_result.items()]
 
 

@@ -80,6 +80,7 @@ def _run(planned: PlannedTrial, changes: Changes, device: str) -> Variant:
         changes=tuple(f"{axis}={_shown(value)}" for axis, value in changed.items()),
         verdict=outcome.verdict,
         causes=outcome.causes,
+        first_leak_step=outcome.measurement.first_leak_step if outcome.measurement else None,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-NAMES = ("peers-article", "peers-small", "overhead", "million", "cluster", "watch")
+NAMES = ("peers-article", "peers-small", "peers-full", "overhead", "million", "cluster", "watch")
 
 
 @pytest.fixture(scope="module")

@@ -256,3 +256,10 @@ def test_exceptions_are_the_trials_that_the_rule_is_wrong_about(trials, rows, se
     wrong = finding.rule.evaluate(frame) != (frame["verdict"] == "leaks")
     assert finding.exceptions == wrong.sum()
     assert finding.exact == (not wrong.any())
+
+
+def test_a_searched_number_is_told_as_one_that_words_can_hold(trials):
+    held, leaked = 0.013030870731349, 0.013880321234567
+    frame = trials({"lr": held}, {"lr": leaked, "verdict": "leaks", "causes": "decay"})
+    (row,) = rules(frame).to_dict("records")
+    assert row["rule"] == "leaks when lr > 0.0131"

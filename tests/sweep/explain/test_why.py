@@ -109,8 +109,25 @@ READS = [
     (
         "optimizer=planted:MomentumTimesGrad zero_grad=never",
         "History and the gradient move it only together, by up to",
-        "In a new optimizer, whose counters begin anew, the gradient moves nothing, and with the "
-        "grad zeroed history moves nothing.",
+        "In a new optimizer, whose counters begin anew, the gradient moves nothing; nor does "
+        "history without it.",
+    ),
+    (
+        "optimizer=planted:SkipsItsFirst weight_decay=0.1 zero_grad=never",
+        "begin anew, weight decay and the gradient move nothing; nor does history without them.",
+    ),
+    (
+        "optimizer=planted:DecayTimesGrad weight_decay=0.1 zero_grad=never",
+        "Neither weight decay nor the gradient moves it alone.",
+    ),
+    (
+        "optimizer=planted:AllThreeTogether weight_decay=0.1 zero_grad=never",
+        "History, weight decay and the gradient move it only together, by up to",
+        "No two of them move it.",
+    ),
+    (
+        "optimizer=pytorch_optimizer.ftrl zero_grad=never",
+        " times the whole) and the gradient by up to",
     ),
     (
         "optimizer=planted:LateDecay weight_decay=0.1 zero_grad=zero schedule=after:3",
@@ -129,6 +146,7 @@ READS = [
     (
         "optimizer=pytorch_optimizer.adopt weight_decay=0.1 zero_grad=zero",
         "History and weight decay move it only together, by up to",
+        "weight_decay=0 (history moves it, first on step 3)",
     ),
     (
         "optimizer=pytorch_optimizer.adahessian zero_grad=none",
@@ -138,8 +156,8 @@ READS = [
     (
         "optimizer=planted:DecayThatGrows weight_decay=0.1 zero_grad=zero",
         "History and weight decay move it only together, by up to",
-        "In a new optimizer, whose counters begin anew, weight decay moves nothing, and without "
-        "weight decay history moves nothing.",
+        "In a new optimizer, whose counters begin anew, weight decay moves nothing; nor does "
+        "history without it.",
         "Remedy: zero_grad=none, freeze=grad_none, freeze=own_optimizer or weight_decay=0.",
     ),
     (
