@@ -29,7 +29,7 @@ _COLUMNS = {
     "trial": tuple(TRIAL_COLUMNS),
     "environment": ("id", *ENVIRONMENT_COLUMNS),
     "sweep": (),
-    "step": (),
+    "step": ("score",),
 }
 _PLAIN = """
 SELECT name FROM sqlite_master AS entry WHERE type = 'table' AND rootpage > 0

@@ -18,6 +18,7 @@ _STEP_KINDS = {
     "grad": Kind.WORD,
     "moved": Kind.FLAG,
     "max_change": Kind.REAL,
+    "score": Kind.REAL,
 }
 _PLAIN = {"step": "int64", "frozen": "bool", "grad": "object", "moved": "bool"}
 _STEP = table("step", *(column(name) for name in _STEP_KINDS))

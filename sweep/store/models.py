@@ -235,6 +235,7 @@ class StepRow(Base):
     grad: Mapped[str] = _column("What the optimizer found in .grad: none, zero or nonzero.")
     moved: Mapped[bool] = _column("Whether the layer's bits changed.")
     max_change: Mapped[float | None] = _column("Largest absolute change of any element.")
+    score: Mapped[float | None] = _column("The model's score after it, on every tenth step.")
 
 
 TABLES: tuple[type[Base], ...] = (SweepRow, TrialRow, StepRow, EnvironmentRow)

@@ -15,6 +15,7 @@ ADDED = MappingProxyType(
     {
         "trial": ("causes", "unexplained", "score", "frozen_norm", "proposal"),
         "environment": ("system", "machine", "cpu", "cpu_capability", "blas", "blas_mode"),
+        "step": ("score",),
     }
 )
 """Columns that revisions after the first have added; a test compares them with the models."""

@@ -11,7 +11,13 @@ from enum import StrEnum
 
 from sweep.errors import DatabaseError
 
-REVISIONS = ("leaksweep_0001", "leaksweep_0002", "leaksweep_0003", "leaksweep_0004")
+REVISIONS = (
+    "leaksweep_0001",
+    "leaksweep_0002",
+    "leaksweep_0003",
+    "leaksweep_0004",
+    "leaksweep_0005",
+)
 """Every released revision of the schema, oldest first. A test compares them with Alembic's."""
 
 HEAD = REVISIONS[-1]

@@ -52,6 +52,7 @@ def step_rows(outcome: Outcome, trial_id: int) -> Iterator[dict[str, Any]]:
             "grad": str(step.grad),
             "moved": step.moved,
             "max_change": _number(step.max_change),
+            "score": step.score,
         }
 
 

@@ -1,4 +1,4 @@
-"""The score of a trained model: asked for after the last step, without touching the training."""
+"""The score of a model: asked for after a step, the last above all, without touching training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from torch import nn
 from sweep.errors import WorkloadError
 from sweep.workloads.seeding import generators_now
 from sweep.workloads.workload import Workload
+
+SCORED_EVERY = 10
+"""After how many steps each a traced trial is scored, too."""
+
+
+def is_scored(step: int) -> bool:
+    """Whether a traced trial is scored after that step, counting from 0."""
+    return (step + 1) % SCORED_EVERY == 0
 
 
 def score_of(workload: Workload) -> float | None:

@@ -33,9 +33,19 @@ class Tally:
     finite: bool = True
 
     def add(
-        self, step: int, *, frozen: bool, losses: list[float], grad: GradState, change: Change
+        self,
+        step: int,
+        *,
+        frozen: bool,
+        losses: list[float],
+        grad: GradState,
+        change: Change,
+        score: float | None = None,
     ) -> None:
-        """Adds one step: the losses of its forward passes, the grad it met, the change it made."""
+        """Adds one step: the losses of its forward passes, the grad it met, the change it made.
+
+        ``score`` is the model's after it, where it was asked for.
+        """
         self.final_loss = losses[0]
         if self.initial_loss is None:
             self.initial_loss = losses[0]
@@ -54,6 +64,7 @@ class Tally:
                 grad=grad,
                 moved=change.moved,
                 max_change=null_if_nan(change.max_change),
+                score=score,
             )
             self.steps.append(record)
 

@@ -20,6 +20,7 @@ from sweep.trial.modes import fresh_modes
 from sweep.trial.outside import PutBack, undisturbed
 from sweep.trial.probe import Probe
 from sweep.trial.reach import Reach
+from sweep.trial.scoring import is_scored
 from sweep.trial.tally import Tally
 from sweep.trial.training import begin
 from sweep.values.outcome import Outcome
@@ -80,9 +81,12 @@ def _train(
         probe.before_step()
         training.step()
         changes = probe.changes_of_each(len(trials))
-        seen = zip(training.losses_of_each(), training.grads, changes, strict=True)
-        for tally, (losses, grad, change) in zip(tallies, seen, strict=True):
-            tally.add(step, frozen=training.frozen, losses=losses, grad=grad, change=change)
+        scores = training.scores_of_each() if trace and is_scored(step) else [None] * len(trials)
+        seen = zip(tallies, training.losses_of_each(), training.grads, changes, scores, strict=True)
+        for tally, losses, grad, change, score in seen:
+            tally.add(
+                step, frozen=training.frozen, losses=losses, grad=grad, change=change, score=score
+            )
         diary.after_step(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)

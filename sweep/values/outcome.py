@@ -53,7 +53,7 @@ CAUSE_FLAGS = ("by_history", "by_decay", "by_gradient", "by_intrinsic", "despite
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step of a traced trial: a row of ``step``."""
+    """One step of a traced trial: a row of ``step``; ``score`` is the model's after it."""
 
     step: int
     frozen: bool
@@ -61,6 +61,7 @@ class StepRecord:
     grad: GradState
     moved: bool
     max_change: float | None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

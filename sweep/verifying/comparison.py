@@ -86,14 +86,19 @@ _SETS = ("causes", "unexplained")
 
 
 def _first_step(record: RecordedTrial, outcome: Outcome) -> Iterator[Difference]:
-    """What differs on the first step that differs; later ones follow from it."""
+    """What differs on the first step that differs; later ones follow from it.
+
+    Before there was a column ``score``, it was asked for at the end alone.
+    """
     if not record.steps:
         return
+    was_scored = any(step["score"] is not None for step in record.steps)
+    columns = tuple(name for name in STEP if was_scored or name != "score")
     now = list(step_rows(outcome, 0))
     if len(record.steps) != len(now):
         yield Difference("rows of step", len(record.steps), len(now))
     for there, here in zip(record.steps, now, strict=False):
-        unequal = list(_unequal(STEP, there, here))
+        unequal = list(_unequal(columns, there, here))
         if unequal:
             name = f"step {here['step']}: "
             yield from (Difference(name + d.column, d.recorded, d.now) for d in unequal)

@@ -62,7 +62,7 @@ def traced(database):
     url = database(s=[LEAK])
     path = Path(url.removeprefix("sqlite:///"))
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO step VALUES (1, 1, 1, 0.5, 'zero', 1, 0.1)")
+        connection.execute("INSERT INTO step VALUES (1, 1, 1, 0.5, 'zero', 1, 0.1, 0.5)")
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(
             "UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE rootpage > 0"

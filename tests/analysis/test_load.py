@@ -204,7 +204,7 @@ def test_analysis_imports_neither_torch_nor_sweep():
 def test_traced_trials_can_be_had_alone(database):
     url = database(s=[{}, {"seed": 1}])
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("INSERT INTO step VALUES (2, 0, 1, 1.0, 'none', 0, 0.0)")
+        connection.execute("INSERT INTO step VALUES (2, 0, 1, 1.0, 'none', 0, 0.0, NULL)")
         connection.commit()
     assert load_trials(url, columns=["id"], traced=True)["id"].tolist() == [2]
 

@@ -1,5 +1,7 @@
 """A score is taken after training, and nothing of the training can tell."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -34,6 +36,24 @@ def test_a_stack_of_seeds_has_the_outcomes_of_each_alone(workload):
     assert [it.measurement for it in stacked] == [it.measurement for it in alone]
     assert [it.causes for it in stacked] == [it.causes for it in alone]
     assert all(0 < it.measurement.score <= 1 for it in stacked)
+
+
+@pytest.mark.parametrize("workload", ["digits", "digits-pretrained"])
+def test_a_traced_trial_is_scored_while_it_trains_and_trains_the_same_bits(workload):
+    traced = list(run_stack([digits(seed, workload) for seed in range(2)], trace=True))
+    plain = list(run_stack([digits(seed, workload) for seed in range(2)]))
+    assert [it.measurement for it in traced] == [it.measurement for it in plain]
+    assert [it.causes for it in traced] == [it.causes for it in plain]
+    for outcome in traced:
+        scored = [it.step for it in outcome.steps if it.score is not None]
+        assert scored == [9]
+    begun = run_trial(dataclasses.replace(digits(0, workload), steps=10))
+    assert traced[0].steps[9].score == begun.measurement.score
+
+
+def test_a_traced_trial_without_a_score_has_none_on_any_step():
+    (outcome,) = run_stack([dataclasses.replace(digits(0), workload="small")], trace=True)
+    assert {it.score for it in outcome.steps} == {None}
 
 
 def test_a_workload_without_a_score_has_none():

@@ -390,3 +390,21 @@ class TestAFile:
         path.write_text(",".join((*PLAN, *SHOWN_COLUMNS, "optimizer_package")) + "\n")
         with pytest.raises(NotThereError, match=r"There is no trial in .*none\.csv"):
             open_trials(url, file=path)
+
+
+def test_steps_that_were_recorded_before_they_had_scores_agree(tmp_path):
+    url = f"sqlite:///{tmp_path / 'sweep.db'}"
+    planned = PlannedTrial(LEAKING, "digits", 10)
+    with Store.open(url) as store:
+        sweep = store.record_sweep("scored", "{}", 1)
+        store.write(sweep.id, [run_trial(planned, trace=True)])
+    for change in ("UPDATE step SET loss = loss", "UPDATE step SET score = NULL"):
+        with closing(sqlite3.connect(tmp_path / "sweep.db")) as connection, connection:
+            connection.execute(change)
+        source = open_trials(url)
+        (comparison,) = replayed(source, source.numbers, HERE)
+        assert comparison.agrees
+    with closing(sqlite3.connect(tmp_path / "sweep.db")) as connection, connection:
+        connection.execute("UPDATE step SET score = 0.125 WHERE step = 9")
+    (comparison,) = replayed(source, source.numbers, HERE)
+    assert [each.column for each in comparison.bits] == ["step 9: score"]
