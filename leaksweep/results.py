@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,26 +119,29 @@ class Results:
         """
         from analysis.load import load_trials
 
-        return load_trials(self.db, self.sweep)
+        with _told_as_ours():
+            return load_trials(self.db, self.sweep)
 
     def table(self, name: str) -> pd.DataFrame:
-        """The summary table of that name, one of `tables`. Raises UnknownChoiceError."""
+        """The summary table of that name, one of `tables`. Raises MisuseError for another."""
         from analysis.tables import summary_table
 
-        return summary_table(name, self.db, self.sweep)
+        with _told_as_ours():
+            return summary_table(name, self.db, self.sweep)
 
     def figure(self, name: str) -> alt.TopLevelMixin:
         """The chart of that name, one of `figures`, which a notebook shows.
 
-        Raises UnknownChoiceError, NothingToDrawError where the trials have nothing that it shows,
-        and MisuseError where these are the results of all sweeps, as a figure is of one.
+        Raises NotThereError where the trials have nothing that it shows, and MisuseError for
+        another name and where these are the results of all sweeps, as a figure is of one.
         """
         from analysis.figures import figure_of
         from sweep.errors import MisuseError
 
         if self.sweep is None:
             raise MisuseError("A figure shows one sweep; load it by its name: load(db, sweep).")
-        return figure_of(name, self.db, self.sweep)
+        with _told_as_ours():
+            return figure_of(name, self.db, self.sweep)
 
     @property
     def tables(self) -> dict[str, str]:
@@ -194,3 +198,16 @@ def _url(db: str | Path) -> str:
     from sweep.store.url import parse_url
 
     return parse_url(db).text
+
+
+@contextmanager
+def _told_as_ours() -> Iterator[None]:
+    """What `analysis` raises, which imports nothing of `sweep`, as the LeaksweepError it is."""
+    from analysis.exceptions import AnalysisError
+    from sweep.errors import EXIT_MISUSE, MisuseError, NotThereError
+
+    try:
+        yield
+    except AnalysisError as error:
+        ours = MisuseError if error.exit_code == EXIT_MISUSE else NotThereError
+        raise ours(str(error)) from None

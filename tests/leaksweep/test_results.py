@@ -2,7 +2,6 @@
 
 import pytest
 
-from analysis.exceptions import NothingToDrawError, UnknownChoiceError
 from leaksweep import LeaksweepError, Results, load, run
 
 GRID = {"workload": "small", "steps": 4, "grid": [{"optimizer": ["SGD", "Adam"]}]}
@@ -31,7 +30,7 @@ def test_a_table_is_a_frame(ran):
 
 
 def test_a_table_that_nobody_has_is_answered_with_the_nearest(ran):
-    with pytest.raises(UnknownChoiceError, match="Did you mean by_optimizer"):
+    with pytest.raises(LeaksweepError, match="Did you mean by_optimizer"):
         ran.table("by_optimiser")
 
 
@@ -84,9 +83,16 @@ def test_a_figure_is_a_chart_of_the_sweep(ran):
 
 
 def test_a_figure_that_cannot_be_is_refused_with_the_reason(ran):
-    with pytest.raises(UnknownChoiceError, match="Did you mean leak_rate_heatmap"):
+    with pytest.raises(LeaksweepError, match="Did you mean leak_rate_heatmap"):
         ran.figure("leak_rate_heat_map")
-    with pytest.raises(NothingToDrawError):
+    with pytest.raises(LeaksweepError, match="no trial"):
         ran.figure("article_trace")
     with pytest.raises(LeaksweepError, match="A figure shows one sweep"):
         Results(ran.db, None).figure("leak_rate_heatmap")
+
+
+def test_what_cannot_be_read_any_more_is_an_error_of_ours(tmp_path):
+    gone = Results(f"sqlite:///{tmp_path}/gone.db", "six")
+    for ask in (gone.trials, lambda: gone.table("results"), lambda: gone.figure("article_trace")):
+        with pytest.raises(LeaksweepError, match="There is no database at"):
+            ask()
