@@ -96,3 +96,23 @@ def test_what_cannot_be_read_any_more_is_an_error_of_ours(tmp_path):
     for ask in (gone.trials, lambda: gone.table("results"), lambda: gone.figure("article_trace")):
         with pytest.raises(LeaksweepError, match="There is no database at"):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"spec": 5}, "spec is a TOML file's path or a mapping, not 5"),
+        ({"preset": 5}, "preset is a preset's name, not 5"),
+        ({"set": "lr=1"}, "set is a mapping such as .*, not 'lr=1'"),
+        ({"jobs": 0}, "jobs is a count of at least 1, not 0"),
+        ({"jobs": "2"}, "jobs is a count of at least 1, not '2'"),
+        ({"db": 5}, "db is a file's path or an SQLAlchemy URL, not 5"),
+        ({"set": {"lr": None}}, "lr"),
+        ({"steps": 0}, "steps"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_told_in_one_message(wrong, message, tmp_path):
+    with pytest.raises(LeaksweepError, match=message):
+        run(**({"db": tmp_path / "x.db"} | wrong))
+    assert not (tmp_path / "x.db").exists()
