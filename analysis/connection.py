@@ -105,6 +105,8 @@ def _engine(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
         raise DatabaseMissingError("the SQLite URL, which names no file")
     path = Path(url.database)
+    if path.is_dir():
+        raise UnreadableDatabaseError(str(path), "it is a folder; name a file in it")
     if not path.is_file():
         raise DatabaseMissingError(str(path))
     return create_engine("sqlite://", creator=lambda: _opened(path))

@@ -77,7 +77,8 @@ def with_overrides(
         return spec
     raw = spec.model_dump(by_alias=True, exclude_unset=True) | given
     raw["grid"] = [grid | axes for grid in raw["grid"]]
-    try:
+    try:  # the first grid alone, too: what was said once is complained of once
+        Spec.checked({**raw, "grid": raw["grid"][:1], "options": {}}, spec.source)
         names = Spec.checked({**raw, "options": {}}, spec.source).optimizers
         raw["options"] = {n: options for n, options in spec.options.items() if n in names}
         return Spec.checked(raw, spec.source)

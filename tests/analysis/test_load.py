@@ -78,6 +78,12 @@ def test_a_sweep_without_trials_is_an_empty_typed_frame(database):
     assert str(frame["lr"].dtype) == "float64"
 
 
+def test_a_folder_in_place_of_a_database_is_told(tmp_path):
+    with pytest.raises(UnreadableDatabaseError, match="it is a folder; name a file in it") as told:
+        load_trials(str(tmp_path))
+    assert told.value.exit_code == 2
+
+
 def test_a_missing_file_is_named_and_not_made(tmp_path):
     path = tmp_path / "none.db"
     with pytest.raises(DatabaseMissingError, match=r"There is no database at .*none\.db") as caught:

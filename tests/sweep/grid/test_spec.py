@@ -414,3 +414,10 @@ def test_reading_a_spec_does_not_import_torch():
         [sys.executable, "-c", f"import json; {program}"], capture_output=True, check=True
     )
     assert json.loads(found.stdout) is False
+
+
+def test_what_is_set_for_every_grid_is_complained_of_once():
+    with pytest.raises(SpecError) as told:
+        with_overrides(load_preset("article"), set=["optimizer=Adm"])
+    assert str(told.value).count("Unknown optimizer 'Adm'") == 1
+    assert "grid[" not in str(told.value)
