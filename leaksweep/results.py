@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ def run(
     from sweep.workloads.built_in import check_workload
     from sweep.workloads.sizes import BUILT_IN
 
-    _check("spec", spec, (str, Path, Mapping), "a TOML file's path or a mapping")
-    _check("preset", preset, (str,), "a preset's name")
-    _check("set", set, (Mapping,), 'a mapping such as {"lr": [1, 0.1]}')
-    _check("jobs", jobs, (int,), "a count of at least 1", at_least=1)
+    _check("spec", spec, (str, Path, Mapping, NoneType), "a TOML file's path or a mapping")
+    _check("preset", preset, (str, NoneType), "a preset's name")
+    _check("set", set, (Mapping, NoneType), 'a mapping such as {"lr": [1, 0.1]}')
+    _check("jobs", 1 if jobs is None else jobs, (int,), "a count of at least 1", at_least=1)
     chosen = with_overrides(
         _spec(spec, preset),
         set=[f"{axis}={_listed(values)}" for axis, values in (set or {}).items()],
@@ -196,11 +197,11 @@ def _spec(spec: str | Path | Mapping[str, Any] | None, preset: str | None) -> Sp
 def _check(
     name: str, value: Any, kinds: tuple[type, ...], needed: str, *, at_least: int | None = None
 ) -> None:
-    """Raises MisuseError for an argument that is of none of these kinds; None is left out."""
+    """Raises MisuseError for an argument that is of none of these kinds, or too small."""
     from sweep.errors import MisuseError
 
     is_one = isinstance(value, kinds) and not isinstance(value, bool)
-    if value is not None and not (is_one and (at_least is None or value >= at_least)):
+    if not is_one or (at_least is not None and value < at_least):
         raise MisuseError(f"{name} is {needed}, not {value!r}.")
 
 
@@ -210,11 +211,9 @@ def _listed(values: Any) -> str:
 
 
 def _url(db: str | Path) -> str:
-    from sweep.errors import MisuseError
     from sweep.store.url import parse_url
 
-    if not isinstance(db, str | Path):
-        raise MisuseError(f"db is a file's path or an SQLAlchemy URL, not {db!r}.")
+    _check("db", db, (str, Path), "a file's path or an SQLAlchemy URL")
     return parse_url(db).text
 
 

@@ -472,18 +472,10 @@ class MomentumInClosure(Planted):
         return self.remember(parameter, grad)
 
 
-class MomentumInSlots(Planted):
+class MomentumInSlots(MomentumInAttribute):
     """Its history moves it, and is kept in a slot, which ``vars`` has not."""
 
     __slots__ = ("memory",)
-
-    def __init__(self, params, lr=0.1):
-        super().__init__(params, lr)
-        self.memory = {}
-
-    def direction(self, parameter, grad, group):
-        self.memory[parameter] = 0.9 * self.memory.get(parameter, 0.0) + grad
-        return self.memory[parameter]
 
 
 class MomentumOnParameters(Planted):

@@ -50,11 +50,7 @@ def copy_over(source, target):
 @pytest.fixture
 def backup(make, tmp_path):
     """A database of somebody else's, with twelve trials."""
-    path = tmp_path / "backup.db"
-    with Store.open(f"sqlite:///{path}") as store:
-        sweep = store.record_sweep("theirs", "{}", 12)
-        store.write(sweep.id, [make.outcome(seed) for seed in range(12)])
-    return path
+    return make.recorded(tmp_path / "backup.db", 12, name="theirs")
 
 
 @pytest.fixture

@@ -19,11 +19,7 @@ DAMAGED = r"is damaged|the file is damaged|no SQLite database|no plain table|ano
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory, make):
     """A database of 60 trials."""
-    path = tmp_path_factory.mktemp("sound") / "sweep.db"
-    with Store.open(f"sqlite:///{path}") as store:
-        sweep = store.record_sweep("mine", "{}", 60)
-        store.write(sweep.id, [make.outcome(seed) for seed in range(60)])
-    return path
+    return make.recorded(tmp_path_factory.mktemp("sound") / "sweep.db", 60)
 
 
 def overwritten(path, page, with_what):

@@ -23,11 +23,7 @@ ENDLESS = "WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM a) SELEC
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory, make):
     """The path of a database with 5000 trials, to be copied."""
-    path = tmp_path_factory.mktemp("recorded") / "x.db"
-    with Store.open(f"sqlite:///{path}") as store:
-        sweep = store.record_sweep("mine", "{}", 5000)
-        store.write(sweep.id, [make.outcome(seed) for seed in range(5000)])
-    return path
+    return make.recorded(tmp_path_factory.mktemp("recorded") / "x.db", 5000)
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def outcome(seed=0, verdict=Verdict.LEAKS, **changes):
     return Outcome(**(fields | changes))
 
 
+def recorded(path, trials, *, name="mine"):
+    """``path``, with a new database of that many trials of one sweep."""
+    with Store.open(f"sqlite:///{path}") as store:
+        sweep = store.record_sweep(name, "{}", trials)
+        store.write(sweep.id, [outcome(seed) for seed in range(trials)])
+    return path
+
+
 def main(url, name, first_seed, trials):
     """Writes ``trials`` outcomes from ``first_seed`` on, ten to a commit."""
     with Store.open(url) as store:
