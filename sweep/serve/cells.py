@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from sweep.values.words import Verdict
 
@@ -76,8 +76,7 @@ def query_string(args: Mapping[str, Sequence[str]], **changed: str | None) -> st
     """The arguments as a query, with some of them ``changed``, or left out where None."""
     kept = {name: values for name, values in args.items() if name not in changed}
     kept |= {name: [value] for name, value in changed.items() if value is not None}
-    pairs = [f"{quote(name)}={quote(each)}" for name, values in kept.items() for each in values]
-    return "?" + "&".join(pairs)
+    return "?" + urlencode(kept, doseq=True, safe="/", quote_via=quote)
 
 
 def _rounded(value: Any, whole: str) -> str:

@@ -56,8 +56,9 @@ def summary_rows(
         rows = rows[rows[column].astype(str) == wanted[column]]
     if sort in rows.columns:
         rows = rows.sort_values(sort, ascending=not descending, kind="stable")
-    shown = for_readers(rows.head(MOST_ROWS), name, caption)
-    values = rows.head(MOST_ROWS)[list(shown.columns)].astype(object)
+    first = rows.head(MOST_ROWS)
+    shown = for_readers(first, name, caption)
+    values = first[list(shown.columns)].astype(object)
     return SummaryRows(
         caption=shown.caption,
         choices=choices,

@@ -103,7 +103,8 @@ def side_by_side(
 ) -> list[tuple[str, list[Cell], bool]]:
     """Rows of a comparison: a name, its value in each trial, and whether these are the same."""
     marks = ", ".join("?" * len(ids))
-    rows = connection.execute(f"SELECT * FROM trial WHERE id IN ({marks})", ids)  # noqa: S608
+    chosen = f"SELECT * FROM trial WHERE id IN ({marks})"  # noqa: S608 question marks
+    rows = connection.execute(chosen, ids)
     by_id = {row["id"]: row for row in rows}
     trials = [by_id[each] for each in ids if each in by_id]
     lines = []
