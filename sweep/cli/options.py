@@ -41,11 +41,12 @@ def _backend(word: str) -> Backend:
         ) from None
 
 
-def _normal(url: str) -> str:
-    """The URL as every library that reads it takes it. Raises DatabaseError for what is none."""
+def _checked(given: str) -> str:
+    """The database as messages spell it: a file as given. Raises DatabaseError for what is none."""
     from sweep.store.url import parse_url
 
-    return parse_url(url).text
+    url = parse_url(given)
+    return given if url.path is not None else url.text
 
 
 BackendOption = Annotated[
@@ -66,11 +67,21 @@ def command(db: str, *words: object) -> str:
     """The command of these words that reads the database ``db``, ready to copy."""
     from sweep.store.url import parse_url
 
-    line = ["leaksweep", *map(str, words)]
-    if db not in (DEFAULT_DB, _normal(os.environ.get(DB_VARIABLE) or DEFAULT_DB)):
-        url = parse_url(db)
+    line, url = ["leaksweep", *map(str, words)], parse_url(db)
+    told = (DEFAULT_DB, os.environ.get(DB_VARIABLE) or DEFAULT_DB)
+    if url.text not in {parse_url(each).text for each in told}:
         line += ["--db", str(url.path or url.shown)]
     return shlex.join(line)
+
+
+def check_recorded(db: str) -> None:
+    """Raises, in the words of every command that reads, where ``db`` is no database of ours.
+
+    NotThereError for one that is not there, DatabaseError for another program's or a newer one.
+    """
+    from sweep.store.query import run_query
+
+    run_query(db, "SELECT 1").close()
 
 
 def chosen_spec(path: Path | None, preset: str | None, default: str) -> Spec:
@@ -120,7 +131,7 @@ Db = Annotated[
         metavar="DB",
         help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,
-        callback=_normal,
+        callback=_checked,
     ),
 ]
 SweepName = Annotated[
