@@ -20,6 +20,7 @@ MINUTE = "%Y-%m-%d %H:%M"
 MOST_LOOKED_AT = 50
 
 MOST_QUOTED = 100
+IN_QUOTES = 'In quotes it is one: leaksweep sql "SELECT count(*) FROM trial"'
 
 MAX_TIMEOUT_S = 1_000_000
 """Eleven days: PostgreSQL takes no more than twice as much."""
@@ -87,9 +88,6 @@ def sql(
 
     if len(query) > 1:
         came = textwrap.shorten(" ".join(query), MOST_QUOTED, placeholder=" ...")
-        raise MisuseError(
-            f"The query came in {len(query):,} words ({came}). In quotes it is one: "
-            f'leaksweep sql "SELECT count(*) FROM trial"'
-        )
+        raise MisuseError(f"The query came in {len(query):,} words ({came}). {IN_QUOTES}")
     with run_query(db, query[0], timeout_s=timeout) as result:
         print_rows(result.columns, result, format, raw=raw)
