@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sweep.cli import completion
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
+from sweep.store.url import DEFAULT_DB as DEFAULT_DB
 from sweep.values.words import Backend
-
-if TYPE_CHECKING:
-    from sweep.grid.spec import Spec
 
 
 def trials_at_once(jobs: int | None) -> int:
@@ -58,7 +56,6 @@ BackendOption = Annotated[
     ),
 ]
 
-DEFAULT_DB = "sqlite:///results/sweep.db"
 DB_VARIABLE = "LEAKSWEEP_DB"
 
 
@@ -71,21 +68,6 @@ def command(db: str, *words: object) -> str:
         url = parse_url(db)
         line += ["--db", str(url.path or url.shown)]
     return shlex.join(line)
-
-
-def chosen_spec(path: Path | None, preset: str | None, default: str) -> Spec:
-    """The spec at ``path``, or the preset, or the preset ``default``.
-
-    Raises MisuseError where both are given, and SpecError for what does not hold together.
-    """
-    from sweep.grid.spec_file import load_preset, load_spec
-
-    if path is not None and preset is not None:
-        raise MisuseError(
-            f"Both a spec ({path}) and a preset ({preset}) were given; give one. To change a "
-            f"preset, copy it: `leaksweep show presets {preset} > mine.toml`."
-        )
-    return load_spec(path) if path is not None else load_preset(preset or default)
 
 
 def tell_of_failed(failed: int, name: str, db: str) -> None:
