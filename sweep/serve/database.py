@@ -36,7 +36,6 @@ class ReadOnlyDatabase(Database):  # type: ignore[misc]  # Datasette has no type
 
     Attributes:
         url: the database.
-        file: where it is.
         pages, reports: room for what is made in this process.
     """
 
@@ -44,7 +43,6 @@ class ReadOnlyDatabase(Database):  # type: ignore[misc]  # Datasette has no type
         # Mutable says: it may change under us, so do not open it as immutable or keep counts.
         super().__init__(datasette, path=str(path), is_mutable=True)
         self.url = url
-        self.file = path
         self.pages = Places(AT_ONCE)
         self.reports = Places(1)
         self._queries = Places(AT_ONCE)
@@ -58,7 +56,7 @@ class ReadOnlyDatabase(Database):  # type: ignore[misc]  # Datasette has no type
         """
         if write:
             raise QueryRefusedError(f"{self.url.shown} is open for reading only.")
-        connection = read_only_connection(self.url, self.file, timeout_s=limit_s)
+        connection = read_only_connection(self.url, Path(self.path), timeout_s=limit_s)
         connection.row_factory = sqlite3.Row
         return connection
 

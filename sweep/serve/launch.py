@@ -72,7 +72,7 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
         from datasette.app import Datasette
         from datasette.plugins import DEFAULT_PLUGINS, pm
 
-        from sweep.serve import pages, refusals
+        from sweep.serve import cells, pages, refusals
         from sweep.serve.database import ReadOnlyDatabase
     except ImportError as error:
         raise MisuseError(
@@ -93,6 +93,10 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
     )
     page.remove_database("_memory")  # Datasette's own, there where it is given no file
     page.add_database(ReadOnlyDatabase(page, url, path), name=DATABASE)
+    page.jinja_env.globals |= {
+        **{each.__name__: each for each in (cells.cell, cells.db_option, cells.query_string)},
+        "source": url.shown,
+    }
     return page
 
 
