@@ -24,9 +24,8 @@ from analysis.exceptions import UnknownChoiceError
 from sweep.serve.cells import cell, db_option, sweep_address
 from sweep.serve.database import ReadOnlyDatabase
 from sweep.serve.listing import A_PAGE, COLUMNS, FILTERS, listed_trials, summary_rows
-from sweep.serve.metadata import DATABASE, TITLE
+from sweep.serve.metadata import DATABASE, QUERIES, TITLE
 from sweep.serve.overview import SweepState, glance
-from sweep.serve.queries import QUERIES
 from sweep.serve.trial_card import side_by_side, trial_card
 from sweep.store.query import no_such_sweep, sweep_status
 
