@@ -23,8 +23,7 @@ from sweep.searching.study import (
 from sweep.searching.twins import with_score_change
 from sweep.store.checked import not_ours
 from sweep.store.models import EnvironmentRow, SweepRow
-from sweep.store.query import sweep_id, sweep_status
-from sweep.store.reading import checked_rows
+from sweep.store.query import checked_rows, sweep_id, sweep_status
 from sweep.store.url import parse_url
 from sweep.values.outcome import Environment
 from sweep.values.words import Verdict

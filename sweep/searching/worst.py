@@ -17,7 +17,7 @@ from sweep.searching.objective import Objective, values
 from sweep.searching.study import recorded_rows
 from sweep.searching.twins import with_score_change
 from sweep.store.models import SweepRow
-from sweep.store.reading import checked_rows
+from sweep.store.query import checked_rows
 from sweep.values.words import Axis
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
