@@ -18,7 +18,6 @@ from sweep.cli.options import (
     SpecFile,
     Steps,
     WorkloadName,
-    chosen_spec,
     name_option,
     preset_option,
     tell_of_failed,
@@ -142,7 +141,7 @@ def grid_to_begin_from(
 
     Raises as `chosen_spec`.
     """
-    from sweep.grid.spec_file import with_overrides
+    from sweep.grid.spec_file import chosen_spec, with_overrides
 
     found = chosen_spec(path, preset, DEFAULT_PRESET)
     return with_overrides(found, set=axes, workload=workload, steps=steps)
