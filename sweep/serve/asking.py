@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import LeaksweepError, NotThereError, QueryRefusedError, SystemLimitError
-from sweep.store.result import timed_out
+from sweep.store.failures import timed_out
 from sweep.store.sqlite_reader import MIB, read_only_connection
 from sweep.store.url import parse_url
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from sweep.store.url import DEFAULT_PATH
 from sweep.values.words import Verdict
 
-_DEFAULT_PATH = "results/sweep.db"
 _TRIALS = frozenset({"id", "trial", "trial_id", "example_id", "trial_ids"})
 _LONGEST_NAME = 200  # of a sweep that is its own address
 _LONGEST_TEXT = 300
@@ -68,7 +68,7 @@ def sweep_address(number: int, name: str) -> str:
 
 def db_option(path: str) -> str:
     """What a command needs to find the database there: nothing where it finds it by itself."""
-    return "" if path == _DEFAULT_PATH else f" --db {shlex.quote(path)}"
+    return "" if path == DEFAULT_PATH else f" --db {shlex.quote(path)}"
 
 
 def query_string(args: Any, **changed: str | None) -> str:

@@ -25,7 +25,7 @@ from datasette.database import Database, QueryInterrupted, Results
 
 from sweep.errors import QueryRefusedError, SystemLimitError
 from sweep.serve.asking import GRACE_S, START_S, Asker, SqlQuestion
-from sweep.store.result import timed_out
+from sweep.store.failures import timed_out
 from sweep.store.revision import VERSION_TABLE
 from sweep.store.sqlite_reader import read_only_connection
 from sweep.store.url import DatabaseUrl
