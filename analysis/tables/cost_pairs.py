@@ -7,6 +7,7 @@ else that uncleared grads do: the other layers, too, learn from sums of old grad
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def _pairs(trials: pd.DataFrame) -> pd.DataFrame:
     return paired.assign(**measures)[twin.notna()].sort_values(["setting", "seed"])
 
 
-def _measured(pairs: pd.DataFrame) -> dict[str, object]:
+def _measured(pairs: pd.DataFrame) -> dict[Hashable, object]:
     """What the pairs of one leaking setting say, with its changes seed by seed."""
     named = pairs[["sweep", *SETTING_KEYS, "remedy"]].iloc[0]
     score = _change(pairs, "score")

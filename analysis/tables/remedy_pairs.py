@@ -12,6 +12,7 @@ a way may bring the leak about by itself: ``grad_zero`` writes back the very zer
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,10 +112,10 @@ def _pairs(trials: pd.DataFrame, settings: pd.DataFrame, place: pd.Series) -> pd
     found = place[leaks].to_frame().assign(causes=cause_sets(trials[leaks]), seeds=seeds[leaks])
     tried = []
     for remedy, change in enumerate(CHANGES):
-        other = beside(settings, settings.columns, change.axis, change.ends(settings))
+        other = beside(settings, [*settings], change.axis, change.ends(settings))
         met = found["setting"].map(other.where(change.starts(settings))).dropna().astype(int)
         own = found.loc[met.index]
-        stopped, left = (_bits(own["seeds"].to_numpy() & of[met]) for of in (holding, leaking))
+        stopped, left = (_common(own["seeds"], of[met]) for of in (holding, leaking))
         tried.append(own.assign(remedy=remedy, stopped=stopped, left=left))
     pairs = pd.concat(tried, ignore_index=True).drop(columns="seeds")
     pairs = pairs[pairs["stopped"] + pairs["left"] > 0]
@@ -141,8 +142,9 @@ def _sets(lists: pd.Series) -> npt.NDArray[np.object_]:
     return found
 
 
-def _bits(sets: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
-    return np.array([int(each).bit_count() for each in sets], np.int64)
+def _common(some: Iterable[int], others: Iterable[int]) -> list[int]:
+    """How many bits each of the sets shares with its other."""
+    return [(one & other).bit_count() for one, other in zip(some, others, strict=True)]
 
 
 def _frozen_by(settings: pd.DataFrame) -> list[str]:
