@@ -17,7 +17,6 @@ from sweep.cli.options import (
     TrialMemory,
     TrialTimeout,
     WorkloadName,
-    chosen_spec,
     command,
     name_option,
     preset_option,
@@ -85,7 +84,7 @@ def run(
     if backend is Backend.PROCESSES and not dry_run:
         running()
     from sweep.grid import Grid
-    from sweep.grid.spec_file import with_overrides
+    from sweep.grid.spec_file import chosen_spec, with_overrides
     from sweep.running.limits import Limits
     from sweep.running.runner import Runner
 

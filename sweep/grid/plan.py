@@ -123,7 +123,7 @@ def _values(entry: OptimizerEntry, grid: GridSpec, spec: Spec) -> Iterator[tuple
 
 def _own_value(entry: OptimizerEntry, axis: Axis, source: str) -> float | None:
     """What the optimizer's own constructor gives ``axis``. Raises SpecError if it must be told."""
-    own: float | None = getattr(registry.defaults(entry), axis)
+    own = registry.default(entry, axis)
     if own is not None:
         return own
     argument, _ = split_address(entry.address(axis) or "")
