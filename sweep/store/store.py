@@ -22,10 +22,10 @@ from sqlalchemy import Connection, Engine, Insert, Row, Update, func, select, up
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import DatabaseError, MisuseError
+from sweep.store.activity import is_running, present
 from sweep.store.checked import checked
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
-from sweep.store.identity import SameFile, check_one_name
 from sweep.store.inserting import (
     ROWS_A_STATEMENT,
     find_recorded,
@@ -37,9 +37,8 @@ from sweep.store.inserting import (
 )
 from sweep.store.migrate import migrate
 from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
-from sweep.store.presence import is_running, present
 from sweep.store.rows import step_rows, trial_row
-from sweep.store.soundness import check_whole
+from sweep.store.soundness import SameFile, check_one_name, check_whole
 from sweep.store.url import DatabaseUrl, parse_url
 from sweep.values.outcome import Environment, Outcome
 from sweep.values.setting import PlannedTrial
