@@ -19,13 +19,10 @@ from analysis.exceptions import AnalysisError
 from sweep.cli import (
     adopt,
     edge,
-    export,
     look,
     publish,
-    report,
     run,
     search,
-    serve,
     show,
     sweeps,
     table,
@@ -93,13 +90,13 @@ for _command in (
     look.status,
     look.sql,
     table.table,
-    export.export,
-    report.report,
+    table.export,
+    table.report,
     why.why,
     verify.verify,
     publish.publish,
     adopt.adopt,
-    serve.serve,
+    look.serve,
 ):
     app.command(cls=WordedCommand)(_command)
 app.add_typer(show.app, name="show")
