@@ -17,8 +17,6 @@ import typer
 
 from analysis.exceptions import AnalysisError
 from sweep.cli import (
-    adopt,
-    edge,
     look,
     publish,
     run,
@@ -86,7 +84,7 @@ app = typer.Typer(
 for _command in (
     run.run,
     search.search,
-    edge.edge,
+    search.edge,
     look.status,
     look.sql,
     table.table,
@@ -95,7 +93,7 @@ for _command in (
     why.why,
     verify.verify,
     publish.publish,
-    adopt.adopt,
+    publish.adopt,
     look.serve,
 ):
     app.command(cls=WordedCommand)(_command)
