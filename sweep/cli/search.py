@@ -23,7 +23,7 @@ from sweep.cli.options import (
     trials_at_once,
 )
 from sweep.searching.objective import Objective
-from sweep.searching.samplers import Sampler
+from sweep.values.words import Sampler
 
 DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100

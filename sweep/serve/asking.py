@@ -17,7 +17,7 @@ from pathlib import Path
 from sweep.errors import QueryRefusedError, SystemLimitError
 from sweep.serve import answering
 from sweep.serve.answering import SqlAnswer, SqlQuestion
-from sweep.store.result import timed_out
+from sweep.store.failures import timed_out
 
 GRACE_S = 1.0  # for SQLite to end by itself, and for the answer to come over
 START_S = 10.0  # for a process to begin

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from sweep.errors import QueryRefusedError, SystemLimitError
-from sweep.store.result import timed_out
+from sweep.store.failures import timed_out
 
 _Answer = TypeVar("_Answer")
 
