@@ -61,7 +61,8 @@ def edges(trials: pd.DataFrame, axis: str) -> pd.DataFrame:
     """One row for each change of the verdict along ``axis``, where all else agrees.
 
     Columns: the other axes, ``seed``, ``options``; ``below`` and ``above``, the two values that
-    are nearest to the change, with ``verdict_below`` and ``verdict_above``.
+    are nearest to the change, with ``verdict_below`` and ``verdict_above``; ``drift``, the total
+    drift of the side that leaks, NaN where neither does.
     """
     others = [name for name in _LINE if name != axis]
     rows = []
@@ -70,6 +71,8 @@ def edges(trials: pd.DataFrame, axis: str) -> pd.DataFrame:
             if below["verdict"] != above["verdict"]:
                 sides = {"below": below[axis], "above": above[axis]}
                 verdicts = {"verdict_below": below["verdict"], "verdict_above": above["verdict"]}
-                rows.append({name: below[name] for name in others} | sides | verdicts)
-    columns = [*others, "below", "above", "verdict_below", "verdict_above"]
+                leaking = [e["total_drift"] for e in (below, above) if e["verdict"] == "leaks"]
+                drift = {"drift": leaking[0] if leaking else np.nan}
+                rows.append({name: below[name] for name in others} | sides | verdicts | drift)
+    columns = [*others, "below", "above", "verdict_below", "verdict_above", "drift"]
     return pd.DataFrame(rows, columns=columns)

@@ -225,7 +225,7 @@ def _of_edges(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[str, An
     return {
         "lead": (f"Along {axis}, the verdict changes in {counted(len(found), 'place')}.",),
         "answer": _drawn("edges", lambda: edge_figure(points, found, axis, log="log" in ends)),
-        "tables": (table_view("edges", said, found),),
+        "tables": (table_view("edges", said, found.drop(columns="drift")),),
     }
 
 

@@ -24,13 +24,13 @@ from sweep.cli.options import (
 from sweep.cli.screen import say
 from sweep.cli.search import Preset, grid_to_begin_from, pinned
 from sweep.cli.table import print_summary
-from sweep.values.words import Axis, Verdict
+from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sweep.running.runner import Runner
-    from sweep.searching.edge import EdgeSearch, EdgesFound
+    from sweep.searching.edge import EdgeSearch
 
 
 def edge(
@@ -91,69 +91,35 @@ def edge(
 
 def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None:
     """Finds the edges and prints them. Raises typer.Exit(1) where trials have failed."""
+    from analysis.found import edges
+    from analysis.load import load_trials
     from sweep.cli.progress import shown_progress
     from sweep.searching.edge import find_edges
     from sweep.store.store import Store
+    from sweep.store.url import parse_url
 
     search.lines()  # what is wrong is told before there is a database
     runner.check()
-    with Store.open(db) as store, shown_progress(search.spec.name) as observe:
-        found = find_edges(store, db, search, runner, observe=observe)
-    _print(search, found, db, out)
-    failed = sum(row["verdict"] == Verdict.FAILED for _, row in found.points)
-    tell_of_failed(failed, search.spec.name, db)
-
-
-def _print(search: EdgeSearch, found: EdgesFound, db: str, out: Path | None) -> None:
-    """Prints every edge, and writes them with all points to ``out`` if that is given."""
-    from sweep.store.url import parse_url
-
     axis, name = search.along.name, search.spec.name
-    edges = _edge_frame(search, found)
-    if found.edges:
-        print_summary(edges, "edges", f"{name}: where along {axis} the verdict changes.")
+    with Store.open(db) as store, shown_progress(name) as observe:
+        progress = find_edges(store, db, search, runner, observe=observe)
+    trials = load_trials(db, name)
+    found = edges(trials, axis).drop(columns="options")
+    if len(found):
+        print_summary(found, "edges", f"{name}: where along {axis} the verdict changes.")
     else:
-        _say_all_the_same(search, found)
-    progress = found.progress
+        _say_all_the_same(search, trials)
     say(
         f"{name}: ran {progress.finished:,} trials in {progress.seconds:.1f} s, "
         f"{progress.planned:,} in all, recorded in {parse_url(db).shown}."
     )
     if out is not None:
-        _write(out, search, found, edges)
+        _write(out, search, trials, found)
+    tell_of_failed(int((trials["verdict"] == Verdict.FAILED).sum()), name, db)
 
 
-def _edge_frame(search: EdgeSearch, found: EdgesFound) -> pd.DataFrame:
-    """A row an edge: the axes that stay, both sides with their verdicts, and the drift.
-
-    ``drift`` is how far the layer moved in the trial beside the edge that leaks; NaN where
-    neither does.
-    """
-    import pandas as pd
-
-    axis = search.along.name
-    rows = []
-    for edge in found.edges:
-        stays = {a.value: getattr(edge.below.setting, a) for a in Axis if a != axis}
-        sides = (edge.row_below, edge.row_above)
-        drift = [side["total_drift"] for side in sides if side["verdict"] == "leaks"]
-        rows.append(
-            stays
-            | {
-                "below": getattr(edge.below.setting, axis),
-                "above": getattr(edge.above.setting, axis),
-                "verdict_below": str(edge.row_below["verdict"]),
-                "verdict_above": str(edge.row_above["verdict"]),
-                "drift": drift[0] if drift else float("nan"),
-            }
-        )
-    measured = ("below", "above", "verdict_below", "verdict_above", "drift")
-    columns = [*(a.value for a in Axis if a != axis), *measured]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _say_all_the_same(search: EdgeSearch, found: EdgesFound) -> None:
-    verdicts = sorted({str(row["verdict"]) for _, row in found.points})
+def _say_all_the_same(search: EdgeSearch, trials: pd.DataFrame) -> None:
+    verdicts = sorted(trials["verdict"].astype(str).unique())
     along = f"from {search.along.low:g} to {search.along.high:g}"
     if len(verdicts) == 1:
         said = f"the verdict is {verdicts[0]} at all of the values tried {along}"
@@ -162,7 +128,7 @@ def _say_all_the_same(search: EdgeSearch, found: EdgesFound) -> None:
     say(f"{search.spec.name}: no edge along {search.along.name}: {said}.")
 
 
-def _write(out: Path, search: EdgeSearch, found: EdgesFound, edges: pd.DataFrame) -> None:
+def _write(out: Path, search: EdgeSearch, trials: pd.DataFrame, edges: pd.DataFrame) -> None:
     from analysis.exceptions import NothingToDrawError
     from analysis.figures.drawn_files import write_figure
     from analysis.figures.verdict_edges import edge_figure
@@ -172,25 +138,11 @@ def _write(out: Path, search: EdgeSearch, found: EdgesFound, edges: pd.DataFrame
     with whole_file(out / "edges.csv") as unfinished:
         edges.to_csv(unfinished, index=False)
     written = [out / "edges.csv"]
+    axis = search.along.name
+    points = trials.assign(value=trials[axis], drift=trials["total_drift"])
     try:
-        figure = edge_figure(_points(search, found), edges, search.along.name, log=search.along.log)
+        figure = edge_figure(points, edges, axis, log=search.along.log)
         written += write_figure(figure, out / "edges")
     except NothingToDrawError as nothing:
         say(f"No figure: {nothing}.")
     say(f"Wrote {', '.join(map(str, written))}.")
-
-
-def _points(search: EdgeSearch, found: EdgesFound) -> pd.DataFrame:
-    """A row a trial: the value along the axis, the verdict, the drift, and the optimizer."""
-    import pandas as pd
-
-    rows = [
-        {
-            "optimizer": planned.setting.optimizer,
-            "value": getattr(planned.setting, search.along.name),
-            "verdict": str(row["verdict"]),
-            "drift": row["total_drift"],
-        }
-        for planned, row in found.points
-    ]
-    return pd.DataFrame(rows)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
+from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName, check_recorded
 from sweep.cli.output import Format
 from sweep.cli.screen import say, telling
 from sweep.errors import MisuseError
@@ -48,6 +48,7 @@ def export(
     from analysis.export import export_tables
 
     formats = tuple(name.strip() for name in format.split(","))
+    check_recorded(db)
     try:
         with telling("Reading the trials and making the tables..."):
             files = export_tables(db, out, sweep=sweep, formats=formats, raw=raw, every=every)

@@ -13,6 +13,7 @@ from sweep.cli import completion
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE, MisuseError
 from sweep.store.url import DEFAULT_DB as DEFAULT_DB
+from sweep.store.url import parse_url
 from sweep.values.words import Backend
 
 
@@ -39,11 +40,10 @@ def _backend(word: str) -> Backend:
         ) from None
 
 
-def _normal(url: str) -> str:
-    """The URL as every library that reads it takes it. Raises DatabaseError for what is none."""
-    from sweep.store.url import parse_url
-
-    return parse_url(url).text
+def _checked(given: str) -> str:
+    """The database as messages spell it: a file as given. Raises DatabaseError for what is none."""
+    url = parse_url(given)
+    return given if url.path is not None else url.text
 
 
 BackendOption = Annotated[
@@ -61,13 +61,21 @@ DB_VARIABLE = "LEAKSWEEP_DB"
 
 def command(db: str, *words: object) -> str:
     """The command of these words that reads the database ``db``, ready to copy."""
-    from sweep.store.url import parse_url
-
-    line = ["leaksweep", *map(str, words)]
-    if db not in (DEFAULT_DB, _normal(os.environ.get(DB_VARIABLE) or DEFAULT_DB)):
-        url = parse_url(db)
+    line, url = ["leaksweep", *map(str, words)], parse_url(db)
+    told = (DEFAULT_DB, os.environ.get(DB_VARIABLE) or DEFAULT_DB)
+    if url.text not in {parse_url(each).text for each in told}:
         line += ["--db", str(url.path or url.shown)]
     return shlex.join(line)
+
+
+def check_recorded(db: str) -> None:
+    """Raises, in the words of every command that reads, where ``db`` is no database of ours.
+
+    NotThereError for one that is not there, DatabaseError for another program's or a newer one.
+    """
+    from sweep.store.query import run_query
+
+    run_query(db, "SELECT 1").close()
 
 
 def tell_of_failed(failed: int, name: str, db: str) -> None:
@@ -102,7 +110,7 @@ Db = Annotated[
         metavar="DB",
         help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,
-        callback=_normal,
+        callback=_checked,
     ),
 ]
 SweepName = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_DB, Db, SweepName
+from sweep.cli.options import DEFAULT_DB, Db, SweepName, check_recorded
 from sweep.cli.screen import say, telling
 
 
@@ -24,6 +24,7 @@ def report(
     """
     from analysis.report.page import report as write_report
 
+    check_recorded(db)
     with telling("Reading the trials and drawing the figures..."):
         path = write_report(db, out, sweep=sweep)
     typer.echo(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +25,14 @@ from sweep.cli.options import (
 )
 from sweep.cli.screen import say
 from sweep.searching.objective import Objective
-from sweep.searching.samplers import Sampler
-from sweep.values.words import Verdict
+from sweep.values.words import Sampler, Verdict
 
 if TYPE_CHECKING:
+    from sweep.driver import Progress
     from sweep.grid.spec import Spec
     from sweep.running.runner import Runner
     from sweep.searching.ranges import Range
-    from sweep.searching.search import Loaded, Search, Searched
-    from sweep.searching.space import Space
+    from sweep.searching.search import Dialogue, Search
     from sweep.store.store import Store
 
 DEFAULT_PRESET = "full"
@@ -162,12 +162,15 @@ def _runner(jobs: int | None, timeout_s: float) -> Runner:
 
 def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:
     """Searches, and prints what was found. Raises typer.Exit(1) where trials have failed."""
+    from analysis.load import load_trials
     from sweep.cli.searched import print_found
+    from sweep.searching.claims import claim_search
     from sweep.searching.samplers import check_sampler
-    from sweep.searching.search import claim_search, rebuilt
+    from sweep.searching.search import rebuilt
     from sweep.searching.study import quiet_optuna
     from sweep.searching.twins import check_scored
     from sweep.store.store import Store
+    from sweep.store.url import parse_url
 
     with quiet_optuna():
         search = question.search()
@@ -175,51 +178,40 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
         check_sampler(search.sampler, search.objectives, space)
         check_scored(search.spec.workload, search.objectives)
         with Store.open(db) as store:
-            claim_search(store, search)
-            study = rebuilt(db, search, space)
-            _say_where_it_stands(search, study)
-            done = _searched(store, search, space, study, runner, trials)
-            found = rebuilt(db, search, space)
-            print_found(question.grid, search, found, db, out)
-    _say_the_end(search, done, len(found.rows), db)
-    failed = sum(row["verdict"] == Verdict.FAILED for row in found.rows)
-    tell_of_failed(failed, search.spec.name, db)
+            claim_search(store, search.spec, search.how())
+            started = time.monotonic()
+            dialogue = rebuilt(db, search, space)
+            if dialogue.shown:
+                say(
+                    f"{search.spec.name}: loaded {len(dialogue.shown):,} recorded trials "
+                    f"in {time.monotonic() - started:.2f} s."
+                )
+            done = _searched(store, dialogue, runner, trials)
+    found = load_trials(db, search.spec.name)
+    print_found(question.grid, search, found, db, out)
+    say(
+        f"{search.spec.name}: ran {done.finished:,} trials in {done.seconds:.1f} s, "
+        f"{len(found):,} in all, recorded in {parse_url(db).shown}."
+    )
+    if dialogue.exhausted:
+        say("It ended early: nothing new was proposed. The ranges may have no more to give.")
+    tell_of_failed(int((found["verdict"] == Verdict.FAILED).sum()), search.spec.name, db)
 
 
-def _searched(
-    store: Store, search: Search, space: Space, study: Loaded, runner: Runner, trials: int
-) -> Searched:
+def _searched(store: Store, dialogue: Dialogue, runner: Runner, trials: int) -> Progress:
     """Runs the search; says what was kept if it is interrupted."""
     from sweep.cli.progress import shown_progress
-    from sweep.searching.search import claim_search, run_search
+    from sweep.searching.claims import claim_search
+    from sweep.searching.search import run_search
 
+    search, before = dialogue.search, len(dialogue.shown)
     with shown_progress(search.spec.name) as observe:
         try:
-            return run_search(store, search, space, study, runner, trials=trials, observe=observe)
+            return run_search(store, dialogue, runner, trials=trials, observe=observe)
         except KeyboardInterrupt:
-            there = store.tally(claim_search(store, search).id).total()
-            ran = (there - len(study.rows)) // (2 if search.twins else 1)
+            there = store.tally(claim_search(store, search.spec, search.how()).id).total()
+            ran = (there - before) // (2 if search.twins else 1)
             raise KeyboardInterrupt(
                 f"{ran:,} of {trials:,} trials had finished; {there:,} are recorded in all. "
                 f"--trials {trials - ran} runs the rest."
             ) from None
-
-
-def _say_where_it_stands(search: Search, study: Loaded) -> None:
-    if study.rows:
-        say(
-            f"{search.spec.name}: loaded {len(study.rows):,} recorded trials "
-            f"in {study.seconds:.2f} s."
-        )
-
-
-def _say_the_end(search: Search, done: Searched, recorded: int, db: str) -> None:
-    from sweep.store.url import parse_url
-
-    progress = done.progress
-    say(
-        f"{search.spec.name}: ran {progress.finished:,} trials in {progress.seconds:.1f} s, "
-        f"{recorded:,} in all, recorded in {parse_url(db).shown}."
-    )
-    if done.exhausted:
-        say("It ended early: nothing new was proposed. The ranges may have no more to give.")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,30 +18,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweep.grid.spec import Spec
-    from sweep.searching.search import Loaded, Search
-    from sweep.searching.worst import GridTrials, Ranked
+    from sweep.searching.search import Search
 
 WORST_SHOWN = 5
 FRONT_SHOWN = 20
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+"""The committed results of the presets, where the program runs from its repository."""
+
+_SHOWN = (*(axis.value for axis in Axis), "options", "verdict")
+_WORDS = (Axis.OPTIMIZER, Axis.ZERO_GRAD, Axis.SCHEDULE, Axis.FREEZE, Axis.SEED)
 
 
-def print_found(grid: Spec, search: Search, found: Loaded, db: str, out: Path | None) -> None:
-    """Prints what the search of ``found`` has come to, beside the trials of ``grid``.
+@dataclass(frozen=True, slots=True)
+class GridTrials:
+    """The trials of a grid that have all objectives, and where they were found."""
+
+    where: str
+    trials: pd.DataFrame
+
+
+def print_found(
+    grid: Spec, search: Search, trials: pd.DataFrame, db: str, out: Path | None
+) -> None:
+    """Prints what the search of ``trials`` has come to, beside the trials of ``grid``.
 
     For one objective its worst trials, for several their Pareto front, which is written to
     ``out``, too, if that is given.
     """
-    from sweep.searching.worst import front, grid_trials, ranked, worst
+    from analysis.found import pareto
 
-    objectives = search.objectives
-    theirs = grid_trials(db, grid, objectives, searched=search.spec.name)
-    ours = ranked(found.rows, objectives)
+    objectives = _columns(search)
+    theirs = grid_trials(db, grid, search)
+    ours = _ranked(trials, objectives)
     several = len(objectives) > 1
-    chosen = front(found.study, found.rows, objectives) if several else worst(ours, objectives[0])
-    shown = chosen[: FRONT_SHOWN if several else WORST_SHOWN]
-    lines = [("found", each) for each in shown] + list(_of_grid(theirs, search))
-    what = "Pareto front" if several else f"worst {objectives[0].column}"
-    _print(lines, search, f"{search.spec.name}: {what} of {len(found.rows):,} trials")
+    chosen = pareto(ours, objectives) if several else ours
+    shown = chosen.head(FRONT_SHOWN if several else WORST_SHOWN)
+    what = "Pareto front" if several else f"worst {objectives[0]}"
+    title = f"{search.spec.name}: {what} of {len(trials):,} trials"
+    _print(shown, theirs, objectives, title)
     if len(shown) < len(chosen) and several:
         say(f"{len(chosen):,} trials are on the front; --out DIR writes them all.")
     _say_which_is_worse(chosen, theirs, search)
@@ -46,58 +63,110 @@ def print_found(grid: Spec, search: Search, found: Loaded, db: str, out: Path | 
         _write(out, search, chosen, ours, theirs)
 
 
-def _of_grid(theirs: GridTrials | None, search: Search) -> Iterator[tuple[str, Ranked]]:
-    """The grid's worst trial by each objective."""
-    from sweep.searching.worst import worst
+def grid_trials(db: str, grid: Spec, search: Search) -> GridTrials | None:
+    """The trials of the sweep of ``grid``, which has its name in ``db``, the worst first.
 
-    for place, objective in enumerate(search.objectives):
-        if theirs is not None:
-            yield "grid", worst(theirs.trials, objective, place)[0]
+    Of a preset that is not recorded there, those of the committed results. Only trials of the
+    grid's workload, number of steps and words, which may have been replaced by others; None
+    where there are none. A sweep that was searched, too, is no grid.
+    """
+    for where, read in (
+        (f"the sweep {grid.name!r}", _recorded),
+        (f"results/reference/{grid.name}", _committed),
+    ):
+        trials = read(db, grid.name)
+        if trials is None:
+            continue
+        found = _ranked(trials[_is_of(grid, trials)], _columns(search))
+        if len(found):
+            return GridTrials(where, found)
+    return None
 
 
-def _print(lines: Sequence[tuple[str, Ranked]], search: Search, title: str) -> None:
-    heads = ("", *_columns(search), *Axis, "options", "verdict", "trial")
+def _recorded(db: str, name: str) -> pd.DataFrame | None:
+    from analysis.exceptions import SweepMissingError
+    from analysis.load import load_trials
+    from analysis.schema import SweepKind
+
+    try:
+        return load_trials(db, name, kinds=frozenset({SweepKind.GRID}))
+    except SweepMissingError:
+        return None
+
+
+def _committed(_db: str, name: str) -> pd.DataFrame | None:
+    import pandas as pd
+
+    from analysis.schema import typed
+
+    path = REFERENCE / name / "trials.csv.gz"
+    if not path.is_file() or path.parent.parent != REFERENCE:
+        return None
+    return typed(pd.read_csv(path, low_memory=False))
+
+
+def _is_of(grid: Spec, trials: pd.DataFrame) -> pd.Series:
+    """Whether the grid has each trial's workload, steps and words; its numbers may be others."""
+    alike = (trials["workload"] == grid.workload) & (trials["steps"] == grid.steps)
+    words = [
+        reduce(and_, (trials[axis].isin([*getattr(each, axis)]) for axis in _WORDS))
+        for each in grid.grid
+    ]
+    return alike & reduce(or_, words)
+
+
+def _ranked(trials: pd.DataFrame, objectives: list[str]) -> pd.DataFrame:
+    """Those of ``trials`` that have all ``objectives``, as real numbers, the worst first."""
+    from analysis.found import with_change_of_score, worst_first
+
+    found = worst_first(with_change_of_score(trials), objectives)
+    return found.astype(dict.fromkeys(objectives, "float64"))
+
+
+def _print(
+    shown: pd.DataFrame, theirs: GridTrials | None, objectives: list[str], title: str
+) -> None:
+    lines: list[tuple[str, Mapping[Any, Any]]] = []
+    lines += [("found", row) for row in shown.to_dict("records")]
+    if theirs is not None:
+        lines += [("grid", _worst(theirs.trials, name)) for name in objectives]
     rows = [
         (
             whose,
-            *(f"{value:.6g}" for value in trial.values),
-            *(cell_text(trial.row[axis]) for axis in Axis),
-            _options(trial.row["options"]),
-            str(trial.row["verdict"]),
-            cell_text(trial.row.get("id")),
+            *(f"{row[name]:.6g}" for name in objectives),
+            *(_options(row[name]) if name == "options" else _cell(row[name]) for name in _SHOWN),
+            _cell(row.get("id")),
         )
-        for whose, trial in lines
+        for whose, row in lines
     ]
-    numeric = frozenset(range(1, len(search.objectives) + 1))
-    print_table(heads, rows, title=title, numeric=numeric)
+    numeric = frozenset(range(1, len(objectives) + 1))
+    print_table(("", *objectives, *_SHOWN, "trial"), rows, title=title, numeric=numeric)
 
 
-def _say_which_is_worse(
-    chosen: Sequence[Ranked], theirs: GridTrials | None, search: Search
-) -> None:
-    from sweep.searching.worst import worst
+def _worst(trials: pd.DataFrame, objective: str) -> Mapping[Any, Any]:
+    from analysis.found import worst_first
 
+    return dict(worst_first(trials, [objective]).iloc[0])
+
+
+def _say_which_is_worse(chosen: pd.DataFrame, theirs: GridTrials | None, search: Search) -> None:
     if theirs is None:
         say("The grid itself is not recorded; `leaksweep run` records it to compare with.")
         return
-    if not chosen:
+    if chosen.empty:
         return
-    for place, objective in enumerate(search.objectives):
-        ours = worst(chosen, objective, place)[0].values[place]
-        grids = worst(theirs.trials, objective, place)[0].values[place]
+    for objective in search.objectives:
+        name = objective.column
+        ours, grids = (_worst(each, name)[name] for each in (chosen, theirs.trials))
         word = "smallest" if objective.direction == "minimize" else "largest"
         say(
-            f"The {word} {objective.column} found is {ours:.6g}; the grid's is {grids:.6g} "
+            f"The {word} {name} found is {ours:.6g}; the grid's is {grids:.6g} "
             f"({len(theirs.trials):,} trials, {theirs.where})."
         )
 
 
 def _write(
-    out: Path,
-    search: Search,
-    chosen: Sequence[Ranked],
-    ours: Sequence[Ranked],
-    theirs: GridTrials | None,
+    out: Path, search: Search, chosen: pd.DataFrame, ours: pd.DataFrame, theirs: GridTrials | None
 ) -> None:
     """Writes the front as CSV, and all trials by the first two objectives as a figure."""
     import pandas as pd
@@ -109,46 +178,29 @@ def _write(
     from analysis.whole_file import whole_file
 
     out.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(_records(chosen, search))
     written = [out / "front.csv"]
+    table = chosen[[*_columns(search), *Axis, "verdict", "options"]].astype(object)
     safe = table.map(lambda cell: defused(cell) if isinstance(cell, str) else cell)
     with whole_file(written[0]) as unfinished:
         safe.to_csv(unfinished, index=False)
     if len(search.objectives) > 1:
+        kinds = {"searched": ours.drop(chosen.index), "front": chosen}
+        kinds |= {"grid": theirs.trials} if theirs is not None else {}
+        points = [trials.assign(kind=kind) for kind, trials in kinds.items()]
         y, x = (DrawnObjective(o.column, o.direction == "maximize") for o in search.objectives[:2])
         try:
-            figure = pareto_front(_points(search, chosen, ours, theirs), x, y)
-            written += write_figure(figure, out / "front")
+            written += write_figure(pareto_front(pd.concat(points), x, y), out / "front")
         except NothingToDrawError as nothing:
             say(f"No figure: {nothing}.")
     say(f"Wrote {', '.join(map(str, written))}.")
 
 
-def _points(
-    search: Search, chosen: Sequence[Ranked], ours: Sequence[Ranked], theirs: GridTrials | None
-) -> pd.DataFrame:
-    import pandas as pd
-
-    of_front = {each.row["id"] for each in chosen}
-    others = [each for each in ours if each.row["id"] not in of_front]
-    kinds = (("grid", theirs.trials if theirs else ()), ("searched", others), ("front", chosen))
-    records = [
-        record | {"kind": kind} for kind, trials in kinds for record in _records(trials, search)
-    ]
-    return pd.DataFrame(records, columns=[*_columns(search), *Axis, "verdict", "options", "kind"])
-
-
-def _records(trials: Sequence[Ranked], search: Search) -> list[dict[str, Any]]:
-    names = (*Axis, "verdict", "options")
-    return [
-        dict(zip(_columns(search), each.values, strict=True))
-        | {name: each.row[name] for name in names}
-        for each in trials
-    ]
-
-
 def _columns(search: Search) -> list[str]:
     return [objective.column for objective in search.objectives]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None or value != value or str(value) == "<NA>" else cell_text(value)
 
 
 def _options(text: str) -> str:

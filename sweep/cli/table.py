@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweep.cli import completion
-from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
+from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName, check_recorded
 from sweep.cli.output import Format, print_rows
 from sweep.cli.screen import print_table, say, telling
 from sweep.errors import MisuseError
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def table(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="NAME",
-            help="Which one; a name that there is not is answered with all.",
+            help="Which one; none, or one that there is not, is answered with all.",
             autocompletion=completion.tables,
         ),
-    ],
+    ] = None,
     sweep: SweepName = None,
     db: Db = DEFAULT_DB,
     format: Annotated[  # noqa: A002
@@ -41,8 +41,14 @@ def table(
 
     Example: leaksweep table by_optimizer --format markdown
     """
-    from analysis.tables import summary_of
+    from analysis.exceptions import UnknownChoiceError
+    from analysis.tables import SUMMARIES, summary_of
 
+    if name is None:
+        raise MisuseError(f"Which table? Valid: {', '.join(SUMMARIES)}.")
+    if name not in SUMMARIES:
+        raise UnknownChoiceError("table", name, tuple(SUMMARIES))
+    check_recorded(db)
     with telling("Reading the trials..."):
         summary = summary_of(name, db, sweep)
         rows = summary.table(db, sweep)

@@ -26,8 +26,9 @@ def check_whole(url: DatabaseUrl) -> None:
     if path is None or not path.is_file() or path.stat().st_size == 0:
         return
     said = "ok"
-    with suppress(NotThereError), query_sqlite(url, path, _check_of(path), None) as found:
-        said = str(next(iter(found))[0])
+    with suppress(NotThereError), closing(query_sqlite(url, path, _check_of(path), None)) as rows:
+        next(rows)  # the column's name
+        said = str(next(rows)[0])
     if said != "ok":
         raise DatabaseError(
             f"{url.shown} is damaged: SQLite's own check says {said[:200]!r}. Nothing was written "
