@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 
 import pandas as pd
 
@@ -138,3 +139,19 @@ def _any_of(terms: Sequence[Term]) -> str:
         pieces.append(f"{' and '.join(map(str, common))} and ({_any_of(rests)})")
     joint = ", or " if any(" and " in piece for piece in pieces) else " or "
     return joint.join(pieces)
+
+
+def fewest_digits(low: float, high: float) -> float:
+    """The number of the fewest digits that is at least ``low`` and below ``high``.
+
+    >>> fewest_digits(0.0123, 0.0201), fewest_digits(-1.0, 0.5)
+    (0.02, -inf)
+    """
+    if low < 0:
+        return NULL
+    for digits in range(1, 18):
+        up = Context(prec=digits, rounding=ROUND_CEILING)
+        value = float(up.create_decimal_from_float(low))
+        if low <= value < high:
+            return value
+    return low

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context
 from itertools import combinations
 from operator import itemgetter, ne
 from typing import Any, cast
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.conditions import NULL, Between, Literal, OneOf, Rule
+from analysis.conditions import NULL, Between, Literal, OneOf, Rule, fewest_digits
 from analysis.minimise import Lattice, Point, cover
 from analysis.schema import NUMERIC_AXES, in_order, tallied
 from analysis.tables.spelled import assigned, first_few
@@ -285,30 +284,16 @@ def _tree(settings: pd.DataFrame, leaks: _Labels, leaves: int) -> tuple[_Labels,
     for place, axis in enumerate(NUMERIC_AXES):
         values = given[:, place]
         at = tree.tree_.threshold[tree.tree_.feature == place]
-        ends = [_shortest(values[values <= cut].max(), values[values > cut].min()) for cut in at]
+        ends = [
+            fewest_digits(values[values <= cut].max(), values[values > cut].min()) for cut in at
+        ]
         cuts[axis] = _of_ends(axis, [*sorted(ends), np.inf])
     return tree.predict(given).astype(bool), cuts
 
 
 def _end(low: float, high: float) -> float:
     """Where the step of the value ``low`` ends: there, unless words would round it."""
-    return low if float(f"{low:.12g}") == low else _shortest(low, high)
-
-
-def _shortest(low: float, high: float) -> float:
-    """The number of the fewest digits that is at least ``low`` and below ``high``.
-
-    >>> _shortest(0.0123, 0.0201), _shortest(-1.0, 0.5)
-    (0.02, -inf)
-    """
-    if low < 0:
-        return NULL
-    for digits in range(1, 18):
-        up = Context(prec=digits, rounding=ROUND_CEILING)
-        value = float(up.create_decimal_from_float(low))
-        if low <= value < high:
-            return value
-    return low
+    return low if float(f"{low:.12g}") == low else fewest_digits(low, high)
 
 
 def _undecided(setting: Mapping[Any, Any]) -> str:
