@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from sweep.explain.variants import Variant, risks, tried_remedies
 from sweep.trial.causes import INTRINSIC, Movements, difference, movements, name_of, tried
+from sweep.trial.diary import Witness
 from sweep.trial.modes import fresh_modes
-from sweep.trial.moment import cloned
+from sweep.trial.moment import cloned, copies
 from sweep.trial.outside import undisturbed
 from sweep.trial.probe import Change
 from sweep.trial.reach import Reach
 from sweep.trial.replay import Replay, Reruns, fill
 from sweep.trial.training import Training, begin
 from sweep.trial.trial import run_trial
-from sweep.trial.witness import Witness, copies
 from sweep.values import schedule
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
