@@ -28,7 +28,7 @@ from sweep.cli import (
     why,
 )
 from sweep.cli.help import WordedCommand, WordedGroup
-from sweep.cli.screen import on_one_line, say
+from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError, SystemLimitError
 
 FROM_A_PERSON = (signal.SIGINT, signal.SIGTERM)
@@ -51,7 +51,7 @@ class _Program(WordedGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except (LeaksweepError, AnalysisError) as error:
-            say(on_one_line(str(error)))
+            say(" ".join(str(error).split("\n")))  # one message, whatever it quotes
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interruption:
             say(" ".join(("Interrupted.", *map(str, interruption.args))))
