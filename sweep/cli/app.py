@@ -27,7 +27,7 @@ from sweep.cli import (
     verify,
     why,
 )
-from sweep.cli.help import WordedCommand, WordedGroup
+from sweep.cli.help import WordedCommand, WordedGroup, flag
 from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError, SystemLimitError
 
@@ -183,7 +183,7 @@ def _print_no_more() -> None:
 
 @app.callback(invoke_without_command=True)
 def _leaksweep(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, flag("--version", "Print the version and stop.")] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as installed

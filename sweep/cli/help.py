@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from typer import Typer
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sweep.errors import nearest
@@ -53,9 +53,26 @@ class WordedGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def group(about: str, *commands: Callable[..., None]) -> Typer:
+def argument(name: str, sentence: str, *, offers: Callable[..., Any] | None = None) -> Any:
+    """A command's argument: its name in the help, and what a shell ``offers`` for it."""
+    return typer.Argument(metavar=name, help=sentence, autocompletion=offers)
+
+
+def option(
+    value: str, sentence: str, *names: str, offers: Callable[..., Any] | None = None, **more: Any
+) -> Any:
+    """A command's option, with what its ``value`` is called; ``more`` is what typer knows."""
+    return typer.Option(*names, metavar=value, help=sentence, autocompletion=offers, **more)
+
+
+def flag(name: str, sentence: str) -> Any:
+    """A command's option that takes no value."""
+    return typer.Option(name, help=sentence)
+
+
+def group(about: str, *commands: Callable[..., None]) -> typer.Typer:
     """A group of commands, each named as its function is, an underscore at the end aside."""
-    made = Typer(cls=WordedGroup, help=about, no_args_is_help=True, rich_markup_mode=None)
+    made = typer.Typer(cls=WordedGroup, help=about, no_args_is_help=True, rich_markup_mode=None)
     for command in commands:
         made.command(command.__name__.rstrip("_"), cls=WordedCommand)(command)
     return made

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli import completion
-from sweep.cli.help import group
+from sweep.cli.help import argument, group
 from sweep.cli.screen import print_table, say
 from sweep.errors import NotThereError, nearest
 
@@ -24,10 +24,10 @@ MOST_NAMED = 8
 def optimizers(
     pattern: Annotated[
         str | None,
-        typer.Argument(
-            metavar="PATTERN",
-            help="Those alone whose name has this in it, or matches it: torch*, muon, *.adopt.",
-            autocompletion=completion.optimizers,
+        argument(
+            "PATTERN",
+            "Those alone whose name has this in it, or matches it: torch*, muon, *.adopt.",
+            offers=completion.optimizers,
         ),
     ] = None,
 ) -> None:
@@ -72,12 +72,7 @@ def _matching(pattern: str | None, names: Sequence[str]) -> list[str]:
 
 def presets(
     name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Print this one's TOML, to copy.",
-            autocompletion=completion.presets,
-        ),
+        str | None, argument("NAME", "Print this one's TOML, to copy.", offers=completion.presets)
     ] = None,
 ) -> None:
     """List the presets, or print one as a spec to copy and edit.

@@ -8,15 +8,13 @@ from typing import Annotated
 import typer
 
 from sweep.cli import completion
-from sweep.cli.help import group
+from sweep.cli.help import argument, flag, group
 from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE
 
-Known = Annotated[
-    str, typer.Argument(metavar="SWEEP", help="Its name.", autocompletion=completion.sweeps)
-]
+Known = Annotated[str, argument("SWEEP", "Its name.", offers=completion.sweeps)]
 
 
 def list_(
@@ -35,7 +33,7 @@ def list_(
 
 def rename(
     sweep: Known,
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The name that it gets.")],
+    new: Annotated[str, argument("NEW", "The name that it gets.")],
     db: Db = DEFAULT_DB,
 ) -> None:
     """Give a sweep another name.
@@ -54,7 +52,7 @@ def rename(
 
 def delete(
     sweep: Known,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, flag("--yes", "Do not ask.")] = False,
     db: Db = DEFAULT_DB,
 ) -> None:
     """Delete a sweep with its trials; asks first, unless --yes.
@@ -79,7 +77,7 @@ def delete(
 
 
 def merge(
-    other: Annotated[list[str], typer.Argument(metavar="OTHER.db...", help="Files, or URLs.")],
+    other: Annotated[list[str], argument("OTHER.db...", "Files, or URLs.")],
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweep.cli.help import option
 from sweep.cli.options import (
     DEFAULT_DB,
     AllowImport,
@@ -18,7 +19,6 @@ from sweep.cli.options import (
     SweepName,
     TrialMemory,
     TrialTimeout,
-    trials_at_once,
 )
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
@@ -36,16 +36,14 @@ COLUMNS = ("trial", "setting", "column", "recorded", "now")
 def verify(
     sweep: SweepName = None,
     size: Annotated[
-        int | None,
-        typer.Option("--sample", metavar="N", min=1, help="Replay this many, drawn at random."),
+        int | None, option("N", "Replay this many, drawn at random.", "--sample", min=1)
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="S", help="Of the sample.")] = 0,
+    seed: Annotated[int, option("S", "Of the sample.")] = 0,
     jobs: Jobs = None,
     trial_timeout: TrialTimeout = None,
     trial_memory: TrialMemory = None,
     file: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="FILE.csv[.gz]", help="Read trials from this file."),
+        Path | None, option("FILE.csv[.gz]", "Read trials from this file.", "--from")
     ] = None,
     allow_import: AllowImport = False,
     db: Db = DEFAULT_DB,
@@ -69,7 +67,7 @@ def verify(
     limits = Limits(trial_timeout, trial_memory)
     source = open_trials(db, sweep=sweep, file=file)
     numbers = sample(source.numbers, size, seed)
-    runner = Runner(trials_at_once(jobs), trace=file is None, limits=limits, tell=say)
+    runner = Runner(jobs, trace=file is None, limits=limits, tell=say)
     runner.check()
     comparisons = replayed(source, numbers, runner, allow_import=allow_import)
     tally = _Tally()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli import completion
+from sweep.cli.help import argument
 from sweep.cli.options import DEFAULT_DB, AllowImport, Db, Steps, WorkloadName
 from sweep.cli.screen import print_paragraph, print_table, say
 from sweep.errors import MisuseError
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 def why(
     what: Annotated[
         list[str],
-        typer.Argument(
-            metavar="TRIAL_ID | AXIS=VALUE...",
-            help="A trial in the database, or a setting; an axis left out has its default.",
-            autocompletion=completion.assignments,
+        argument(
+            "TRIAL_ID | AXIS=VALUE...",
+            "A trial in the database, or a setting; an axis left out has its default.",
+            offers=completion.assignments,
         ),
     ],
     db: Db = DEFAULT_DB,
