@@ -107,12 +107,15 @@ class Observation:
         if self._closed is not None:
             return self._closed[0]
         self.settle()
-        frozen, trainable = self.question.frozen, self.question.trainable
-        ledger = Ledger(self._roster, self._families, self.findings, frozen, trainable, self.loop)
-        names = [family.name for family in self._families]
-        steps = self.findings.steps or [0] * len(names)
-        entries = ledger.entries(self._arrivals, self._elsewhere)
-        return Account(entries, tuple(zip(names, steps, strict=True)), self.loop)
+        return Ledger(
+            self._roster,
+            self._families,
+            self.findings,
+            self.question,
+            self._arrivals,
+            self._elsewhere,
+            self.loop,
+        ).account()
 
     def facts(self) -> dict[tuple[int, str], Facts]:
         """What is recorded of the optimizers' settings, by optimizer and parameter."""

@@ -250,7 +250,7 @@ class Stepping:
 
     def _explain(self, case: Case, record: Record) -> Cause | None:
         """Why it moved; None where that has been said already."""
-        if record.is_explained:
+        if record.causes is not None:
             return None
         found = Cause(None, NOT_ASKED)
         if self._shared.question.causes:
@@ -263,7 +263,7 @@ class Stepping:
         return None
 
     def _is_explained(self, case: Case) -> bool:
-        return self._record(case.subject).is_explained
+        return self._record(case.subject).causes is not None
 
     def _rate_is_zero(self, parameter: Tensor) -> bool:
         found = self._groups.get(id(parameter))
