@@ -253,8 +253,10 @@ class Findings:
         self.records |= {(optimizer, new): each for new, each in found.items() if each}
 
     def keep(self, record: Record, leak: Leak) -> None:
-        """Keeps a leak if there is room for it; the first of a record always."""
+        """Keeps a leak if there is room for it, the first of a record always; and its rows."""
         rows = 0 if leak.moved_rows is None else leak.moved_rows.of
+        if leak.moved_rows is not None:
+            record.moved_rows = leak.moved_rows.joined(record.moved_rows)
         room = len(record.leaks) < KEPT_LEAKS and self.kept_rows + rows <= KEPT_ROWS
         if room or not record.leaks:
             record.leaks.append(leak)

@@ -11,24 +11,20 @@ from torch import nn
 
 from sweep.watching.account import Account, Entry, Place
 from sweep.watching.advice import Loop, advice
-from sweep.watching.arrivals import Arrivals
-from sweep.watching.cases import Question
 from sweep.watching.elsewhere import Elsewhere
 from sweep.watching.families import Family
-from sweep.watching.findings import Findings, Record
+from sweep.watching.findings import Record
 from sweep.watching.parts import elements_here
-from sweep.watching.roster import LEFT, Roster, Subject
+from sweep.watching.roster import LEFT, Subject
+from sweep.watching.stepping import Shared
 
 
 @dataclass(frozen=True)
 class Ledger:
     """What the account is drawn up from; it is only read."""
 
-    roster: Roster
+    shared: Shared
     families: Sequence[Family]
-    findings: Findings
-    question: Question
-    arrivals: Arrivals
     elsewhere: Elsewhere
     loop: Loop
 
@@ -36,29 +32,29 @@ class Ledger:
         """A row for each parameter under each optimizer, then for what no optimizer holds."""
         held = list(self._held())
         known = {entry.parameter for entry in held}
-        names = [subject.name for subject in self.roster.present]
+        names = [subject.name for subject in self.shared.roster.present]
         loose = [self._entry(name, Place.NOWHERE) for name in names if name not in known]
         buffers = [
             Entry(name, Place.BUFFER, outside=changes)
             for name, changes in self.elsewhere.buffers.items()
         ]
-        taken = self.findings.steps or [0] * len(self.families)
+        taken = self.shared.findings.steps or [0] * len(self.families)
         optimizers = zip([family.name for family in self.families], taken, strict=True)
         entries = (*held, *loose, *self._strangers(), *buffers)
         return Account(entries, tuple(optimizers), self.loop)
 
     @cached_property
     def _subjects(self) -> dict[str, Subject]:
-        return {subject.name: subject for subject in self.roster}
+        return {subject.name: subject for subject in self.shared.roster}
 
     def _held(self) -> Iterator[Entry]:
         """Those that some optimizer holds now, or has held on some step."""
-        embeddings = _embeddings(self.roster.model)
+        embeddings = _embeddings(self.shared.roster.model)
         for index, family in enumerate(self.families):
-            now = [s.name for p in family.parameters if (s := self.roster.of(p)) is not None]
-            recorded = [name for at, name in self.findings.records if at == index]
+            now = [s.name for p in family.parameters if (s := self.shared.roster.of(p)) is not None]
+            recorded = [name for at, name in self.shared.findings.records if at == index]
             for name in dict.fromkeys(now + recorded):
-                record = self.findings.records.get((index, name), Record())
+                record = self.shared.findings.records.get((index, name), Record())
                 left = name.endswith(LEFT) or name not in self._subjects
                 yield self._entry(
                     name,
@@ -74,7 +70,7 @@ class Ledger:
         subject = self._subjects.get(name)
         if subject is not None:
             under |= {
-                "gradients": self.arrivals.of(subject.parameter).count,
+                "gradients": self.shared.arrivals.of(subject.parameter).count,
                 "requires_grad": subject.parameter.requires_grad,
                 "meant": self._meant(name),
                 "not_judged": subject.not_judged,
@@ -87,16 +83,20 @@ class Ledger:
         return Entry(name, place, outside=outside, by_others=by_others, **under)
 
     def _meant(self, name: str) -> str:
-        if name in self.question.frozen.now.parameters:
+        if name in self.shared.question.frozen.now.parameters:
             return "frozen"
-        if name in self.question.frozen.now.masks:
+        if name in self.shared.question.frozen.now.masks:
             return "partly frozen"
-        return "trainable" if name in self.question.trainable.now.parameters else ""
+        return "trainable" if name in self.shared.question.trainable.now.parameters else ""
 
     def _strangers(self) -> Iterator[Entry]:
         """What optimizers hold and a model never had; of picked parameters nothing is said."""
-        for index, family in enumerate(self.families if self.roster.model is not None else ()):
-            unknown = [tensor for tensor in family.parameters if self.roster.of(tensor) is None]
+        for index, family in enumerate(
+            self.families if self.shared.roster.model is not None else ()
+        ):
+            unknown = [
+                tensor for tensor in family.parameters if self.shared.roster.of(tensor) is None
+            ]
             for number, tensor in enumerate(unknown):
                 yield Entry(
                     f"tensor {number} of {family.name}",
