@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis.schema import SETTING_AXES
+from analysis.schema import SETTING_AXES, beside
 
 CHANGE_OF_SCORE = "score_change"
 """What a search for ``score`` looks for: a score that is low for another reason is no leak's."""
@@ -23,11 +23,9 @@ def with_change_of_score(trials: pd.DataFrame) -> pd.DataFrame:
     That is its score, less that of the trial which differs in ``freeze = grad_none`` alone and
     holds; null where there is none. 0 for a trial that holds.
     """
-    alike = [name for name in _LINE if name != "freeze"]
     remedied = (trials["freeze"] == "grad_none") & (trials["verdict"] == "holds")
-    keys = trials.groupby(alike, observed=True, dropna=False).ngroup()
-    twins = trials["score"][remedied].set_axis(keys[remedied])
-    change = (trials["score"] - keys.map(twins)).where(trials["verdict"] == "leaks")
+    twins = beside(trials, _LINE, "freeze", remedied).map(trials["score"])
+    change = (trials["score"] - twins).where(trials["verdict"] == "leaks")
     holds = (trials["verdict"] == "holds") & trials["score"].notna()
     return trials.assign(**{CHANGE_OF_SCORE: change.mask(holds, 0.0)})
 
@@ -61,7 +59,8 @@ def edges(trials: pd.DataFrame, axis: str) -> pd.DataFrame:
     """One row for each change of the verdict along ``axis``, where all else agrees.
 
     Columns: the other axes, ``seed``, ``options``; ``below`` and ``above``, the two values that
-    are nearest to the change, with ``verdict_below`` and ``verdict_above``.
+    are nearest to the change, with ``verdict_below`` and ``verdict_above``; ``drift``, the total
+    drift of the side that leaks, NaN where neither does.
     """
     others = [name for name in _LINE if name != axis]
     rows = []
@@ -70,6 +69,8 @@ def edges(trials: pd.DataFrame, axis: str) -> pd.DataFrame:
             if below["verdict"] != above["verdict"]:
                 sides = {"below": below[axis], "above": above[axis]}
                 verdicts = {"verdict_below": below["verdict"], "verdict_above": above["verdict"]}
-                rows.append({name: below[name] for name in others} | sides | verdicts)
-    columns = [*others, "below", "above", "verdict_below", "verdict_above"]
+                leaking = [e["total_drift"] for e in (below, above) if e["verdict"] == "leaks"]
+                drift = {"drift": leaking[0] if leaking else np.nan}
+                rows.append({name: below[name] for name in others} | sides | verdicts | drift)
+    columns = [*others, "below", "above", "verdict_below", "verdict_above", "drift"]
     return pd.DataFrame(rows, columns=columns)

@@ -9,14 +9,11 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from sweep.store.url import DEFAULT_PATH, parse_url
+
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
-
-    from sweep.grid.spec import Spec
-
-DEFAULT_DB = "results/sweep.db"
-DEFAULT_PRESET = "article"
 
 
 def run(
@@ -27,7 +24,7 @@ def run(
     workload: str | None = None,
     steps: int | None = None,
     name: str | None = None,
-    db: str | Path = DEFAULT_DB,
+    db: str | Path = DEFAULT_PATH,
     jobs: int | None = None,
     trace: bool = False,
     retry_failed: bool = False,
@@ -58,21 +55,17 @@ def run(
             database that cannot be used; the message says what would be right.
     """
     from sweep.cli.options import trials_at_once
-    from sweep.cli.progress import shown_progress
-    from sweep.driver import run_sweep
+    from sweep.cli.run import DEFAULT_PRESET, grid_run
     from sweep.grid import Grid
-    from sweep.grid.spec_file import with_overrides
+    from sweep.grid.spec_file import chosen_spec, with_overrides
     from sweep.running.runner import Runner
-    from sweep.store.store import Store
-    from sweep.workloads.built_in import check_workload
-    from sweep.workloads.sizes import BUILT_IN
 
     _check("spec", spec, (str, Path, Mapping, NoneType), "a TOML file's path or a mapping")
     _check("preset", preset, (str, NoneType), "a preset's name")
     _check("set", set, (Mapping, NoneType), 'a mapping such as {"lr": [1, 0.1]}')
     _check("jobs", 1 if jobs is None else jobs, (int,), "a count of at least 1", at_least=1)
     chosen = with_overrides(
-        _spec(spec, preset),
+        chosen_spec(spec, preset, DEFAULT_PRESET),
         set=[f"{axis}={_listed(values)}" for axis, values in (set or {}).items()],
         workload=workload,
         steps=steps,
@@ -80,16 +73,13 @@ def run(
         trace=trace or None,
     )
     runner = Runner(trials_at_once(jobs), trace=chosen.trace)
-    runner.check()
     grid, url = Grid(chosen), _url(db)
-    if chosen.workload not in BUILT_IN:
-        check_workload(chosen.workload, next(iter(grid)).setting.seed)
-    with Store.open(url) as store, shown_progress(chosen.name, shown=progress) as observe:
-        run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
-    return Results(url, chosen.name)
+    again = "the same call"
+    with grid_run(grid, url, runner, retry_failed=retry_failed, shown=progress, again=again):
+        return Results(url, chosen.name)
 
 
-def load(db: str | Path = DEFAULT_DB, sweep: str | None = None) -> Results:
+def load(db: str | Path = DEFAULT_PATH, sweep: str | None = None) -> Results:
     """The recorded sweep of that name in the database ``db``; reads only.
 
     ``db`` is a file's path or an SQLAlchemy URL. Without ``sweep`` it is the one that is
@@ -175,23 +165,7 @@ class Results:
 
     @property
     def _shown_db(self) -> str:
-        from sweep.store.url import parse_url
-
         return parse_url(self.db).shown
-
-
-def _spec(spec: str | Path | Mapping[str, Any] | None, preset: str | None) -> Spec:
-    from sweep.errors import MisuseError
-    from sweep.grid.spec import Spec
-    from sweep.grid.spec_file import load_preset, load_spec
-
-    if spec is not None and preset is not None:
-        raise MisuseError(f"Both a spec and the preset {preset!r} were given; give one.")
-    if spec is None:
-        return load_preset(preset or DEFAULT_PRESET)
-    if isinstance(spec, Mapping):
-        return Spec.checked({"name": "spec", **spec}, "spec")
-    return load_spec(spec)
 
 
 def _check(
@@ -211,8 +185,6 @@ def _listed(values: Any) -> str:
 
 
 def _url(db: str | Path) -> str:
-    from sweep.store.url import parse_url
-
     _check("db", db, (str, Path), "a file's path or an SQLAlchemy URL")
     return parse_url(db).text
 

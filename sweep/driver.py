@@ -7,7 +7,7 @@ do is the grid minus what is recorded, so running the same sweep again resumes i
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,7 +17,6 @@ from itertools import chain
 from sweep.errors import DatabaseError, SweepMismatchError
 from sweep.grid import Grid
 from sweep.optimizers import registry
-from sweep.running.pace import Pace
 from sweep.running.runner import Runner
 from sweep.store.store import Missing, RecordedSweep, Store
 from sweep.store.taking_over import take_over
@@ -64,6 +63,9 @@ class Progress:
 
 
 Observer = Callable[[Progress], None]
+
+LATELY_S = 15.0
+"""How long `Pace` looks back; long enough that a stack of trials, which end at once, is no rush."""
 
 
 def run_sweep(
@@ -155,6 +157,35 @@ def _check_kept(store: Store, sweep: RecordedSweep, trials: int) -> None:
             f"command again to run them.",
             url=store.shown,
         )
+
+
+class Pace:
+    """Trials a second, as of late, by when they finish: what is left is judged by that.
+
+    >>> pace = Pace()
+    >>> for second in range(1, 11):
+    ...     pace.note(float(second), 4 * second)
+    >>> pace.a_second(10.0)
+    4.0
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, seconds: float, finished: int) -> None:
+        """Takes note that by then so many had finished."""
+        if self._seen and seconds - self._seen[-1][0] < LATELY_S / 100:
+            seconds = self._seen.pop()[0]  # of so many moments, the later count
+        self._seen.append((seconds, finished))
+        while len(self._seen) > 2 and self._seen[1][0] < seconds - LATELY_S:
+            self._seen.popleft()
+
+    def a_second(self, seconds: float) -> float | None:
+        """Trials a second up to then, over the last while; None where it cannot be said yet."""
+        if len(self._seen) < 2:
+            return None
+        since, before = self._seen[0]
+        return (self._seen[-1][1] - before) / max(seconds - since, 1e-9)
 
 
 def claim(store: Store, grid: Grid, device: str) -> tuple[RecordedSweep, int | None]:

@@ -16,8 +16,8 @@ import pandas as pd
 
 from analysis.exceptions import NothingToDrawError, NoTrialsError, SweepMissingError
 from analysis.figures import Figure, draw, of_trials
+from analysis.figures.look import counted, joined
 from analysis.figures.pareto import DrawnObjective, pareto_front
-from analysis.figures.phrases import counted, joined
 from analysis.figures.verdict_edges import edge_figure
 from analysis.folded import Readings, Reads
 from analysis.found import (
@@ -225,7 +225,7 @@ def _of_edges(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[str, An
     return {
         "lead": (f"Along {axis}, the verdict changes in {counted(len(found), 'place')}.",),
         "answer": _drawn("edges", lambda: edge_figure(points, found, axis, log="log" in ends)),
-        "tables": (table_view("edges", said, found),),
+        "tables": (table_view("edges", said, found.drop(columns="drift")),),
     }
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from sweep.errors import nearest
+
 
 class WordedCommand(TyperCommand):
     """A command whose help reads as this module says."""
@@ -39,6 +41,14 @@ class WordedGroup(TyperGroup):
         rows = [(n, first_sentence(c.help or "")) for n, c in commands.items() if c is not None]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word names; one that there is not is answered with all."""
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            close = nearest(args[0], self.commands)
+            hint = f"Did you mean {' or '.join(close)}? " if close else ""
+            ctx.fail(f"No such command {args[0]!r}. {hint}Valid: {', '.join(self.commands)}.")
+        return super().resolve_command(ctx, args)
 
 
 def first_sentence(text: str) -> str:

@@ -1,13 +1,16 @@
-"""`leaksweep status` and `leaksweep sql`: reading the database, and only reading."""
+"""`leaksweep status`, `sql` and `serve`: reading the database, and only reading."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
 from sweep.cli.output import Format, PrintedAs, print_rows
+from sweep.cli.screen import say
+from sweep.errors import MisuseError
 
 if TYPE_CHECKING:
     from sweep.store.query import SweepStatus
@@ -16,6 +19,9 @@ COUNTS = ("sweep", "planned", "done", "failed", "remaining", "leaks", "holds", "
 COURSE = ("running", "trials_a_second", "seconds_left", "begun", "last_finished")
 MINUTE = "%Y-%m-%d %H:%M"
 MOST_LOOKED_AT = 50
+
+MOST_QUOTED = 100
+IN_QUOTES = 'In quotes it is one: leaksweep sql "SELECT count(*) FROM trial"'
 
 MAX_TIMEOUT_S = 1_000_000
 """Eleven days: PostgreSQL takes no more than twice as much."""
@@ -60,7 +66,9 @@ def _course(db: str, status: SweepStatus, sweeps: int) -> tuple[object, ...]:
 
 
 def sql(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement.")],
+    query: Annotated[
+        list[str], typer.Argument(metavar="QUERY", help="One SELECT statement, in quotes.")
+    ],
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
     timeout: Annotated[
@@ -79,5 +87,29 @@ def sql(
     """
     from sweep.store.query import run_query
 
-    with run_query(db, query, timeout_s=timeout) as result:
+    if len(query) > 1:
+        came = textwrap.shorten(" ".join(query), MOST_QUOTED, placeholder=" ...")
+        raise MisuseError(f"The query came in {len(query):,} words ({came}). {IN_QUOTES}")
+    with run_query(db, query[0], timeout_s=timeout) as result:
         print_rows(result.columns, result, format, raw=raw)
+
+
+def serve(
+    db: Db = DEFAULT_DB,
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8001,
+) -> None:
+    """Browse and query the results in a browser until Ctrl-C.
+
+    The page has each sweep with its report, its summary tables and its trials, follows one
+    that runs, and takes SQL, with Datasette. The database is opened for reading only, and
+    only this machine can open the page.
+
+    Example: leaksweep serve --port 8123
+    """
+    from sweep.serve.launch import serve as serve_page
+
+    stop = "and stop with Ctrl-C."
+    serve_page(db, port, announce=lambda address: say(f"Browse the results at {address} {stop}"))
+    say("Stopped.")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sweep.cli import completion
-from sweep.cli.screen import say
-from sweep.errors import EXIT_NOT_THERE, MisuseError
+from sweep.errors import MisuseError
+from sweep.store.url import DEFAULT_DB as DEFAULT_DB
+from sweep.store.url import parse_url
 from sweep.values.words import Backend
-
-if TYPE_CHECKING:
-    from sweep.grid.spec import Spec
 
 
 def trials_at_once(jobs: int | None) -> int:
@@ -41,11 +39,10 @@ def _backend(word: str) -> Backend:
         ) from None
 
 
-def _normal(url: str) -> str:
-    """The URL as every library that reads it takes it. Raises DatabaseError for what is none."""
-    from sweep.store.url import parse_url
-
-    return parse_url(url).text
+def _checked(given: str) -> str:
+    """The database as messages spell it: a file as given. Raises DatabaseError for what is none."""
+    url = parse_url(given)
+    return given if url.path is not None else url.text
 
 
 BackendOption = Annotated[
@@ -58,41 +55,26 @@ BackendOption = Annotated[
     ),
 ]
 
-DEFAULT_DB = "sqlite:///results/sweep.db"
 DB_VARIABLE = "LEAKSWEEP_DB"
 
 
 def command(db: str, *words: object) -> str:
     """The command of these words that reads the database ``db``, ready to copy."""
-    from sweep.store.url import parse_url
-
-    line = ["leaksweep", *map(str, words)]
-    if db not in (DEFAULT_DB, _normal(os.environ.get(DB_VARIABLE) or DEFAULT_DB)):
-        url = parse_url(db)
+    line, url = ["leaksweep", *map(str, words)], parse_url(db)
+    told = (DEFAULT_DB, os.environ.get(DB_VARIABLE) or DEFAULT_DB)
+    if url.text not in {parse_url(each).text for each in told}:
         line += ["--db", str(url.path or url.shown)]
     return shlex.join(line)
 
 
-def chosen_spec(path: Path | None, preset: str | None, default: str) -> Spec:
-    """The spec at ``path``, or the preset, or the preset ``default``.
+def check_recorded(db: str) -> None:
+    """Raises, in the words of every command that reads, where ``db`` is no database of ours.
 
-    Raises MisuseError where both are given, and SpecError for what does not hold together.
+    NotThereError for one that is not there, DatabaseError for another program's or a newer one.
     """
-    from sweep.grid.spec_file import load_preset, load_spec
+    from sweep.store.query import run_query
 
-    if path is not None and preset is not None:
-        raise MisuseError(
-            f"Both a spec ({path}) and a preset ({preset}) were given; give one. To change a "
-            f"preset, copy it: `leaksweep show presets {preset} > mine.toml`."
-        )
-    return load_spec(path) if path is not None else load_preset(preset or default)
-
-
-def tell_of_failed(failed: int, name: str, db: str) -> None:
-    """Says that ``failed`` trials of the sweep have failed, and raises typer.Exit(1), if any."""
-    if failed:
-        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures', name)}` says why.")
-        raise typer.Exit(EXIT_NOT_THERE)
+    run_query(db, "SELECT 1").close()
 
 
 def preset_option(default: str) -> Any:
@@ -120,7 +102,7 @@ Db = Annotated[
         metavar="DB",
         help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,
-        callback=_normal,
+        callback=_checked,
     ),
 ]
 SweepName = Annotated[

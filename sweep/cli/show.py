@@ -73,7 +73,7 @@ def _matching(pattern: str | None, names: Sequence[str]) -> list[str]:
 def _row(entry: OptimizerEntry) -> tuple[str, ...]:
     from sweep.optimizers import registry
 
-    lr = registry.defaults(entry).lr
+    lr = registry.default(entry, "lr")
     addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
     return (entry.name, *addresses, "" if lr is None else f"{lr:g}", _remarks(entry))
 

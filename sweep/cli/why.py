@@ -14,7 +14,7 @@ from sweep.errors import MisuseError
 from sweep.values.words import Axis, GradState, Verdict
 
 if TYPE_CHECKING:
-    from sweep.explain.explanation import Explanation, ReplayedStep
+    from sweep.explain.derive import Explanation, ReplayedStep
     from sweep.trial.probe import Change
     from sweep.verifying import RecordedTrial
 
@@ -109,24 +109,25 @@ def _headline(explanation: Explanation) -> str:
 
 
 def _grad(replayed: ReplayedStep) -> str:
-    if replayed.grad.state is GradState.NONZERO:
-        return f"nonzero ({'stale' if replayed.grad.stale else 'fresh'})"
-    return {GradState.NONE: "None", GradState.ZERO: "zero"}[replayed.grad.state]
+    if replayed.grad is GradState.NONZERO:
+        return f"nonzero ({'stale' if replayed.stale else 'fresh'})"
+    return {GradState.NONE: "None", GradState.ZERO: "zero"}[replayed.grad]
 
 
 def _print_shares(replayed: ReplayedStep) -> None:
     moved, title = replayed.movements, f"Step {replayed.step}"
     if moved is None:
         return
-    rows = [*replayed.shares, replayed.share("all", moved.whole)]
+    rows = replayed.by_themselves
     if replayed.supposed:
         title += ", had the grad been zeros"
+        rows["all"] = moved.whole
     else:
-        rows[-1] = replayed.share("all, as it was", moved.whole)
-        rows.append(replayed.share("all, with the grad set to None", moved.without_grad))
+        rows["all, as it was"] = moved.whole
+        rows["all, with the grad set to None"] = moved.without_grad
     print_table(
         ("source", "largest change", "share"),
-        [(each.name, _size(each.change), _percent(each.of_whole)) for each in rows],
+        [(name, _size(each), _percent(replayed.share(each))) for name, each in rows.items()],
         title=title,
         numeric=frozenset({1, 2}),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from sweep.explain.explanation import Explanation, ReplayedStep, Variant
+from sweep.explain.derive import Explanation, ReplayedStep, by_size
+from sweep.explain.variants import Variant
 from sweep.trial.causes import INTRINSIC, Movements, Sources
 from sweep.trial.probe import Change
-from sweep.values.outcome import Causes
+from sweep.values.outcome import Outcome
 from sweep.values.words import GradState, Source, Verdict
 
 ROUNDING = 1.001
@@ -43,59 +44,59 @@ def in_words(explanation: Explanation) -> tuple[str, ...]:
         what = f"The step cannot be lived through again: {explanation.unexplained}."
     else:
         what = (_why_it_leaks if leaks else _why_it_holds)(explanation, replayed)
-    neighbours = (_remedies if leaks else _risks)(explanation)
-    return (what, *neighbours, *_sideways(explanation))
+    said = [what, *(_remedies if leaks else _risks)(explanation)]
+    if explanation.outcome.sideways:
+        said.append(
+            "Sideways: the other parameters, too, move otherwise than they would had this grad "
+            "been None."
+        )
+    return tuple(said)
 
 
 def _why_it_leaks(explanation: Explanation, replayed: ReplayedStep) -> str:
     name, moved = _name(explanation), replayed.movements
-    met = _met(explanation, replayed)
+    text = f"On step {replayed.step} the grad of {_layer(explanation)} "
+    if replayed.grad is GradState.NONE:
+        text += f"is None, and {name} moves it all the same. "
+    elif replayed.grad is GradState.ZERO:
+        text += f"is a tensor of zeros, not None, so {name} updates it like any other. "
+    elif replayed.stale:
+        text += f"is stale, left by an earlier step, and {name} applies it once more. "
+    else:
+        freeze = explanation.planned.setting.freeze
+        text += f"is a fresh one: freeze={freeze} lets it through to {name}. "
     if moved is None:
-        return f"{met}. What moves it could not be found: {replayed.unexplained}."
-    text = f"{met}. {_sources(replayed, moved, would=False)}"
-    if replayed.grad.state is GradState.NONE:
-        return text
-    if moved.without_grad.moved:
+        return f"{text}What moves it could not be found: {replayed.unexplained}."
+    text += _sources(replayed, moved, would=False)
+    if replayed.grad is not GradState.NONE and moved.without_grad.moved:
         text += f" Even with its grad set to None {name} would move it by up to "
         text += f"{_size(moved.without_grad)}."
     return text
 
 
-def _met(explanation: Explanation, replayed: ReplayedStep) -> str:
-    """What the optimizer found in the grad, and what it made of it."""
-    name, grad = _name(explanation), f"On step {replayed.step} the grad of {_layer(explanation)}"
-    if replayed.grad.state is GradState.NONE:
-        return f"{grad} is None, and {name} moves it all the same"
-    if replayed.grad.state is GradState.ZERO:
-        return f"{grad} is a tensor of zeros, not None, so {name} updates it like any other"
-    if replayed.grad.stale:
-        return f"{grad} is stale, left by an earlier step, and {name} applies it once more"
-    freeze = explanation.planned.setting.freeze
-    return f"{grad} is a fresh one: freeze={freeze} lets it through to {name}"
-
-
 def _sources(replayed: ReplayedStep, moved: Movements, *, would: bool) -> str:
     """The smallest sets of sources that move the layer, and how far, as sentences."""
-    sets = sorted(moved.sets.items(), key=lambda each: _by_size(each[1]), reverse=True)
-    together = list(_only_together([sources for sources, _ in sets if len(sources) > 1]))
+    sets = sorted(moved.sets.items(), key=lambda each: by_size(each[1]), reverse=True)
     if moved.intrinsic.moved:
-        return " ".join([_its_own(replayed, moved, would=would), *_changes_that(replayed, sets)])
-    if len(sets) == 1 and sets[0][1] == moved.whole:
-        extents = [f", by up to {_size(moved.whole)}"]
-    else:
-        extents = [f" by up to {_share(replayed, change)}" for _, change in sets]
-    (sources, _), *others = sets
-    parts = [f"{_moving(sources, would=would)}{extents[0]}"]
-    for (sources, _), extent in zip(others, extents[1:], strict=True):
-        parts.append(f"{_names(sources)} {'alone' if len(sources) == 1 else 'together'}{extent}")
-    more = _more_than_the_sum(moved, "would move" if would else "moves")
-    return " ".join([f"{_capital(_listed(parts, 'and'))}.", *together, *more])
-
-
-def _moving(sources: Sources, *, would: bool) -> str:
-    if len(sources) == 1:
-        return f"{_names(sources)} alone {'would move' if would else 'moves'} it"
-    return f"{_names(sources)} {'would move' if would else 'move'} it only together"
+        return " ".join(_its_own(replayed, moved, sets, would=would))
+    moves, move = ("would move", "would move") if would else ("moves", "move")
+    parts = []
+    for place, (sources, change) in enumerate(sets):
+        alone = len(sources) == 1
+        text = f"{_names(sources)} {'alone' if alone else 'together'}"
+        if place == 0:
+            text = f"{text} {moves} it" if alone else f"{_names(sources)} {move} it only together"
+        whole = len(sets) == 1 and change == moved.whole
+        parts.append(f"{text}{',' * whole} by up to {_extent(replayed, change, share=not whole)}")
+    text = _listed(parts, "and")
+    said = [f"{text[:1].upper()}{text[1:]}.", *_only_together([s for s, _ in sets if len(s) > 1])]
+    # Independent movements cannot exceed their sum; where they do, one scales another.
+    if moved.whole.l2 > sum(change.l2 for _, change in sets) * ROUNDING:
+        said.append(
+            f"With every source on it {moves} by up to {_size(moved.whole)}, more than that: one "
+            f"scales another."
+        )
+    return " ".join(said)
 
 
 def _only_together(sets: Sequence[Sources]) -> Iterator[str]:
@@ -114,97 +115,92 @@ def _only_together(sets: Sequence[Sources]) -> Iterator[str]:
         yield "Neither weight decay nor the gradient moves it alone."
 
 
-def _its_own(replayed: ReplayedStep, moved: Movements, *, would: bool) -> str:
+def _its_own(
+    replayed: ReplayedStep,
+    moved: Movements,
+    sets: Sequence[tuple[Sources, Change]],
+    *,
+    would: bool,
+) -> Iterator[str]:
     zeroed = ", its grad zeroed" if Source.GRADIENT in moved.alone else ""
-    still = "would still move" if would else "still moves"
-    return (
-        f"With its history cleared{zeroed} and no weight decay it {still}, by up to "
-        f"{_size(moved.intrinsic)}: the optimizer has a term of its own."
+    yield (
+        f"With its history cleared{zeroed} and no weight decay it "
+        f"{'would still move' if would else 'still moves'}, by up to {_size(moved.intrinsic)}: "
+        f"the optimizer has a term of its own."
     )
-
-
-def _changes_that(replayed: ReplayedStep, sets: Sequence[tuple[Sources, Change]]) -> Iterator[str]:
-    if sets:
-        only = {True: " only together", False: ""}
-        parts = [f"{_names(s)}{only[len(s) > 1]} by up to {_share(replayed, c)}" for s, c in sets]
+    only = {True: " only together", False: ""}
+    parts = [f"{_names(s)}{only[len(s) > 1]} by up to {_extent(replayed, c)}" for s, c in sets]
+    if parts:
         yield f"That movement is changed by {_listed(parts, 'and')}."
 
 
-def _more_than_the_sum(moved: Movements, moves: str) -> Iterator[str]:
-    """Independent movements cannot exceed their sum; where they do, one scales another."""
-    if moved.whole.l2 > sum(change.l2 for change in moved.sets.values()) * ROUNDING:
-        yield (
-            f"With every source on it {moves} by up to {_size(moved.whole)}, more than that: one "
-            f"scales another."
-        )
-
-
-def _share(replayed: ReplayedStep, change: Change) -> str:
-    of_whole = replayed.share("", change).of_whole
-    if math.isnan(of_whole):
+def _extent(replayed: ReplayedStep, change: Change, *, share: bool = True) -> str:
+    of_whole = replayed.share(change)
+    if not share or math.isnan(of_whole):
         return _size(change)
     times = f"{of_whole:.0%} of the whole" if of_whole < MANY else f"{of_whole:.0f} times the whole"
     return f"{_size(change)} ({times})"
 
 
 def _remedies(explanation: Explanation) -> Iterator[str]:
-    variants = explanation.variants
-    holding = [_changes(variant) for variant in variants if variant.verdict is Verdict.HOLDS]
-    failing = [variant for variant in variants if variant.verdict is not Verdict.HOLDS]
-    if not holding:
+    holding, failing = _apart(explanation.variants, Verdict.HOLDS)
+    named = [" with ".join(variant.changes) for variant in holding]
+    if not named:
         yield "Of the remedies that were run, none holds."
-    elif len(holding) == 1:
-        yield f"Remedy: {holding[0]}. It was run, and holds on every frozen step."
+    elif len(named) == 1:
+        yield f"Remedy: {named[0]}. It was run, and holds on every frozen step."
     else:
-        yield f"Remedy: {_listed(holding, 'or')}. Each was run, and holds on every frozen step."
+        yield f"Remedy: {_listed(named, 'or')}. Each was run, and holds on every frozen step."
     if failing:
-        first = explanation.outcome.measurement
-        here = None if first is None else first.first_leak_step
-        yield f"Not a remedy: {_listed(_with_results(failing, here), 'and')}."
+        results = _with_results(failing, _first_leak(explanation.outcome))
+        yield f"Not a remedy: {_listed(results, 'and')}."
+
+
+def _risks(explanation: Explanation) -> Iterator[str]:
+    leaking, others = _apart(explanation.variants, Verdict.LEAKS)
+    holding, _ = _apart(others, Verdict.HOLDS)
+    if leaking:
+        yield f"It would leak with {_listed(_with_results(leaking), 'or')}."
+    if holding:
+        named = [" with ".join(variant.changes) for variant in holding]
+        yield f"It also holds with {_listed(named, 'and')}."
+
+
+def _apart(variants: Sequence[Variant], verdict: Verdict) -> tuple[list[Variant], list[Variant]]:
+    """Those of that verdict, and the others."""
+    found = [variant for variant in variants if variant.outcome.verdict is verdict]
+    return found, [variant for variant in variants if variant.outcome.verdict is not verdict]
 
 
 def _why_it_holds(explanation: Explanation, replayed: ReplayedStep) -> str:
     name, layer, moved = _name(explanation), _layer(explanation), replayed.movements
-    on_step = f"On step {replayed.step} the grad of {layer}"
-    if replayed.grad.state is GradState.NONZERO:
-        return f"{on_step} is not zero. What keeps it still is {_freezing(explanation, replayed)}."
-    if replayed.grad.state is GradState.ZERO:
-        still = _still(explanation, replayed)
-        return f"{on_step} is a tensor of zeros, so {name} does update it. {still}"
+    on_step = f"On step {replayed.step} the grad of {layer} is"
+    if replayed.grad is GradState.NONZERO:
+        freeze, attached = explanation.planned.setting.freeze, ""
+        if replayed.attached is not None:
+            moves = _size(replayed.attached)
+            attached = f": were the step attached, the layer would move by up to {moves}"
+        return f"{on_step} not zero. What keeps it still is freeze={freeze}{attached}."
+    if zero := replayed.grad is GradState.ZERO:
+        text = f"{on_step} a tensor of zeros, so {name} does update it."
+        what = "What its sources do one by one"
+    else:
+        text = f"{on_step} None, so {name} leaves it alone."
+        what = "What zeros in its place would do"
     if moved is None:
-        return (
-            f"{on_step} is None, so {name} leaves it alone. What zeros in its place would do could "
-            f"not be found: {replayed.unexplained}."
-        )
-    if moved.whole.moved:
-        would = _sources(replayed, moved, would=True)
-        return (
-            f"What keeps {layer} still is that its grad is None. Were it zeros on step "
-            f"{replayed.step}, {would[:1].lower()}{would[1:]}"
-        )
+        return f"{text} {what} could not be found: {replayed.unexplained}."
+    if not (moved.sets or moved.intrinsic.moved if zero else moved.whole.moved):
+        nothing = _nothing_else(explanation, moved)
+        if zero:
+            return f"{text} What keeps it still is that nothing else moves it: {nothing}."
+        return f"{text} Zeros in its place would not move it either: {nothing}."
+    would = _sources(replayed, moved, would=True)
+    if zero:
+        return f"{text} Its sources cancel. {would}"
     return (
-        f"{on_step} is None, so {name} leaves it alone. Zeros in its place would not move it "
-        f"either: {_nothing_else(explanation, moved)}."
+        f"What keeps {layer} still is that its grad is None. Were it zeros on step "
+        f"{replayed.step}, {would[:1].lower()}{would[1:]}"
     )
-
-
-def _freezing(explanation: Explanation, replayed: ReplayedStep) -> str:
-    freeze = f"freeze={explanation.planned.setting.freeze}"
-    if replayed.attached is None:
-        return freeze
-    moves = _size(replayed.attached)
-    return f"{freeze}: were the step attached, the layer would move by up to {moves}"
-
-
-def _still(explanation: Explanation, replayed: ReplayedStep) -> str:
-    """Why an update with zeros does nothing."""
-    moved = replayed.movements
-    if moved is None:
-        return f"What its sources do one by one could not be found: {replayed.unexplained}."
-    if moved.sets or moved.intrinsic.moved:
-        return f"Its sources cancel. {_sources(replayed, moved, would=True)}"
-    nothing = _nothing_else(explanation, moved)
-    return f"What keeps it still is that nothing else moves it: {nothing}."
 
 
 def _nothing_else(explanation: Explanation, moved: Movements) -> str:
@@ -216,58 +212,31 @@ def _nothing_else(explanation: Explanation, moved: Movements) -> str:
     return f"history does not, replayed alone, and {decay}"
 
 
-def _risks(explanation: Explanation) -> Iterator[str]:
-    variants = explanation.variants
-    leaking = [variant for variant in variants if variant.verdict is Verdict.LEAKS]
-    holding = [_changes(variant) for variant in variants if variant.verdict is Verdict.HOLDS]
-    if leaking:
-        yield f"It would leak with {_listed(_with_results(leaking), 'or')}."
-    if holding:
-        yield f"It also holds with {_listed(holding, 'and')}."
-
-
-def _sideways(explanation: Explanation) -> Iterator[str]:
-    if explanation.outcome.sideways:
-        yield (
-            "Sideways: the other parameters, too, move otherwise than they would had this grad "
-            "been None."
-        )
-
-
 def _with_results(variants: Sequence[Variant], here: int | None = None) -> list[str]:
     """The variants, those that showed the same together; first leaks that are not ``here``."""
     by_result: dict[str, list[str]] = {}
     for variant in variants:
-        result, step = _result(variant), variant.first_leak_step
+        result, step = _result(variant.outcome), _first_leak(variant.outcome)
         if here is not None and step is not None and step != here:
             result += f", first on step {step}"
-        by_result.setdefault(result, []).append(_changes(variant))
+        by_result.setdefault(result, []).append(" with ".join(variant.changes))
     return [f"{_listed(named, 'and')} ({result})" for result, named in by_result.items()]
 
 
-def _result(variant: Variant) -> str:
-    if variant.verdict is Verdict.INERT:
+def _result(outcome: Outcome) -> str:
+    if outcome.verdict is Verdict.INERT:
         return "the layer never moves at all"
-    if variant.verdict is Verdict.FAILED:
+    if outcome.verdict is Verdict.FAILED:
         return "the trial fails"
-    if variant.causes is None:
+    if outcome.causes is None:
         return "it leaks all the same"
-    return _movers(variant.causes)
-
-
-def _movers(causes: Causes) -> str:
-    """What moves the layer, of its causes' column.
-
-    >>> _movers(Causes(True, True, False, False, False, sets="decay, history"))
-    'weight decay and history move it'
-    """
-    sets = [named.split("+") for named in (causes.sets or "").split(", ")]
+    sets = [named.split("+") for named in (outcome.causes.sets or "").split(", ")]
     movers = [" with ".join(WORDS[source] for source in sources) for sources in sets]
     return f"{_listed(movers, 'and')} {'moves' if len(movers) == 1 else 'move'} it"
 
 
-def _changes(variant: Variant) -> str:
-    return " with ".join(variant.changes)
+def _first_leak(outcome: Outcome) -> int | None:
+    return None if outcome.measurement is None else outcome.measurement.first_leak_step
 
 
 def _name(explanation: Explanation) -> str:
@@ -284,16 +253,8 @@ def _size(change: Change) -> str:
     return f"{change.max_change:.3g}"
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _names(sources: Sources) -> str:
     return _listed([WORDS[source] for source in Source if source in sources], "and")
-
-
-def _by_size(change: Change) -> float:
-    return change.l2 if math.isfinite(change.l2) else math.inf
 
 
 def _listed(items: Sequence[str], conjunction: str) -> str:

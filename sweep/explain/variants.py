@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from sweep.explain.explanation import Variant
 from sweep.grid import refusal
 from sweep.optimizers import registry
 from sweep.trial.trial import run_trial
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Axis, Freeze, Verdict, ZeroGrad
 
@@ -34,12 +34,25 @@ RISKS: tuple[Changes, ...] = (
 """What to try on a trial that holds, to see what it owes its stillness to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The same trial with one axis changed, or with a few changed together.
+
+    Attributes:
+        changes: the axes changed, as ``AXIS=VALUE``.
+        outcome: what it then showed.
+    """
+
+    changes: tuple[str, ...]
+    outcome: Outcome
+
+
 def tried_remedies(planned: PlannedTrial, device: str) -> tuple[Variant, ...]:
     """Each remedy that applies to ``planned``, run; combinations too where none holds alone."""
     candidates = list(_applicable(planned, AGAINST_A_LEAK))
     tried = [_run(planned, changes, device) for changes in candidates]
     for together in range(2, len(candidates) + 1):
-        if any(variant.verdict is Verdict.HOLDS for variant in tried):
+        if any(variant.outcome.verdict is Verdict.HOLDS for variant in tried):
             break
         combined = _combined(candidates, together)
         tried += [_run(planned, changes, device) for changes in combined]
@@ -75,13 +88,8 @@ def _combined(candidates: Iterable[Changes], together: int) -> Iterator[Changes]
 def _run(planned: PlannedTrial, changes: Changes, device: str) -> Variant:
     changed = {str(axis): value for axis, value in changes.items()}
     setting = replace(planned.setting, **changed)
-    outcome = run_trial(replace(planned, setting=setting), device=device)
-    return Variant(
-        changes=tuple(f"{axis}={_shown(value)}" for axis, value in changed.items()),
-        verdict=outcome.verdict,
-        causes=outcome.causes,
-        first_leak_step=outcome.measurement.first_leak_step if outcome.measurement else None,
-    )
+    named = tuple(f"{axis}={_shown(value)}" for axis, value in changed.items())
+    return Variant(named, run_trial(replace(planned, setting=setting), device=device))
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import SpecError, nearest
+from sweep.errors import MisuseError, SpecError, nearest
 from sweep.grid import presets
 from sweep.grid.complaint import shown
 from sweep.grid.spec import MAX_TEXT, Spec
@@ -18,6 +18,28 @@ from sweep.values.words import Axis
 
 MAX_BYTES = 1_000_000
 _OPTIONS = ("steps", "workload", "name")  # keys of a spec that the command line has options for
+
+
+def chosen_spec(
+    spec: str | Path | Mapping[str, Any] | None, preset: str | None, default: str
+) -> Spec:
+    """The spec at a path or in a mapping, or the preset, or the preset ``default``.
+
+    Raises MisuseError where both are given, and SpecError for what does not hold together.
+    """
+    if spec is None:
+        return load_preset(preset or default)
+    if preset is not None:
+        which = f"({spec}) and a preset ({preset})"
+        if isinstance(spec, Mapping):
+            which = f"and the preset {preset!r}"
+        raise MisuseError(
+            f"Both a spec {which} were given; give one. To change a preset, copy it: "
+            f"`leaksweep show presets {preset} > mine.toml`."
+        )
+    if isinstance(spec, Mapping):
+        return Spec.checked({"name": "spec", **spec}, "spec")
+    return load_spec(spec)
 
 
 def load_spec(path: Path | str) -> Spec:

@@ -19,6 +19,10 @@ STEPS = "$steps"
 """As an option's value: the trial's number of steps, for optimizers with a schedule inside."""
 
 
+ARGUMENT_AXES = ("lr", "weight_decay", "momentum")
+"""The axes that a constructor has an argument for, or has not."""
+
+
 def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -101,18 +105,32 @@ class OptimizerEntry:
     cannot: str | None = None
 
     def address(self, axis: str) -> str | None:
-        """The address that ``axis`` (lr, weight_decay or momentum) turns; None if it has none."""
-        addresses = {"lr": self.lr, "weight_decay": self.weight_decay, "momentum": self.momentum}
-        return addresses[axis]
+        """The address that ``axis``, one of `ARGUMENT_AXES`, turns; None if it has none."""
+        address: str | None = getattr(self, axis)
+        return address
 
 
-@dataclass(frozen=True, slots=True)
-class AxisDefaults:
-    """The values an optimizer's own constructor gives the numeric axes; None where it has none."""
+BETA1: dict[str, Any] = {"momentum": "betas[0]", "momentum_below": 1.0}
+BETA: dict[str, Any] = {"momentum": "beta", "momentum_below": 1.0}
+MOMENTUM: dict[str, Any] = {"momentum": "momentum", "momentum_below": 1.0}
 
-    lr: float | None
-    weight_decay: float | None
-    momentum: float | None
+
+def row_of(
+    library: str, module: str, name: str, class_name: str = "", /, **declared: object
+) -> OptimizerEntry:
+    """The row of a class in a module of a library, by default the one of the row's own name.
+
+    ``class_name`` may be a whole ``"package.module:Class"``; ``declared`` is what else the row
+    says.
+    """
+    target = f"{module}:{class_name or name}"
+    return OptimizerEntry(
+        name=f"{library}.{name}",
+        target=class_name if ":" in class_name else target,
+        collection=library,
+        distribution=library.replace("_", "-"),
+        **declared,  # type: ignore[arg-type]  # the dataclass checks the names at import
+    )
 
 
 def split_address(address: str) -> tuple[str, int | None]:

@@ -22,7 +22,7 @@ from sweep.optimizers import (
     torch_optim,
     torch_optimizer_rows,
 )
-from sweep.optimizers.entry import AxisDefaults, OptimizerEntry, split_address
+from sweep.optimizers.entry import ARGUMENT_AXES, OptimizerEntry, split_address
 from sweep.workloads.importing import look_in_current_directory
 
 _COLLECTIONS = (
@@ -32,16 +32,12 @@ _COLLECTIONS = (
     torch_optimizer_rows.ROWS,
     timm_rows.ROWS,
 )
-
-
-@cache
-def _rows() -> dict[str, OptimizerEntry]:
-    return {row.name: row for rows in _COLLECTIONS for row in rows}
+_ROWS = {row.name: row for rows in _COLLECTIONS for row in rows}
 
 
 def names() -> tuple[str, ...]:
     """Every name on the ``optimizer`` axis, in the order of the collections."""
-    return tuple(_rows())
+    return tuple(_ROWS)
 
 
 def spelt(name: str) -> str:
@@ -60,7 +56,7 @@ def lookup(name: str) -> OptimizerEntry:
     if ":" in name:
         return _row_for_class(name)
     try:
-        return _rows()[spelt(name)]
+        return _ROWS[spelt(name)]
     except KeyError:
         hint = "`leaksweep show optimizers` lists all; your own is `package.module:Class`."
         raise UnknownNameError("optimizer", name, names(), hint=hint) from None
@@ -81,24 +77,32 @@ def unavailable(entry: OptimizerEntry) -> str | None:
     return None
 
 
-@cache
-def defaults(entry: OptimizerEntry) -> AxisDefaults:
-    """The values of the numeric axes where a spec states none.
+def default(entry: OptimizerEntry, axis: str) -> float | None:
+    """The value of ``axis``, one of `ARGUMENT_AXES`, where a spec states none.
 
-    They are those of ``entry``'s own constructor, unless its row declares others.
+    It is that of ``entry``'s own constructor, unless its row declares another; None where there
+    is none.
     """
-    return AxisDefaults(
-        lr=_default(entry, "lr"),
-        weight_decay=_default(entry, "weight_decay"),
-        momentum=_default(entry, "momentum"),
-    )
+    address = entry.address(axis)
+    if address is None:
+        return None
+    if axis in entry.axis_defaults:
+        return entry.axis_defaults[axis]
+    argument, index = split_address(address)
+    if argument in entry.options:
+        value = entry.options[argument]
+    else:
+        value = constructor(entry).parameters[argument].default
+    if value is inspect.Parameter.empty or value is None:
+        return None
+    return float(value if index is None else value[index])
 
 
 def check_options(entry: OptimizerEntry, options: Mapping[str, Any]) -> None:
     """Raises MisuseError for an option that the constructor lacks or that an axis owns."""
     signature = constructor(entry)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    axes = {entry.address(axis): axis for axis in ("lr", "weight_decay", "momentum")}
+    axes = {entry.address(axis): axis for axis in ARGUMENT_AXES}
     for option in options:
         argument, index = split_address(option)
         if option in axes:
@@ -138,7 +142,8 @@ def optimizer_class(entry: OptimizerEntry) -> Any:  # a class or a factory
         missing = error.name or module_name
         if module_name.split(".")[0] != missing.split(".")[0]:
             raise MisuseError(f"{module_name} does not import: {error}") from error
-        raise MisuseError(f"{missing} is not installed{_install_hint(entry)}") from error
+        hint = f"; pip install '{entry.install}'" if entry.install else ""
+        raise MisuseError(f"{missing} is not installed{hint}") from error
     except Exception as error:  # a package may fail to import in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MisuseError(f"{module_name} does not import: {reason}") from error
@@ -174,22 +179,6 @@ def package_of(name: str) -> str | None:
         return None
 
 
-def _default(entry: OptimizerEntry, axis: str) -> float | None:
-    address = entry.address(axis)
-    if address is None:
-        return None
-    if axis in entry.axis_defaults:
-        return entry.axis_defaults[axis]
-    argument, index = split_address(address)
-    if argument in entry.options:
-        value = entry.options[argument]
-    else:
-        value = constructor(entry).parameters[argument].default
-    if value is inspect.Parameter.empty or value is None:
-        return None
-    return float(value if index is None else value[index])
-
-
 @cache
 def _call_once(address: str) -> None:
     module_name, _, function = address.partition(":")
@@ -197,13 +186,9 @@ def _call_once(address: str) -> None:
 
 
 def _known_options(entry: OptimizerEntry) -> str:
-    owned = {split_address(a)[0] for a in (entry.lr, entry.weight_decay, entry.momentum) if a}
+    owned = {split_address(entry.address(axis) or "")[0] for axis in ARGUMENT_AXES}
     free = [name for name in list(constructor(entry).parameters)[1:] if name not in owned]
     return f"It takes: {', '.join(free)}."
-
-
-def _install_hint(entry: OptimizerEntry) -> str:
-    return f"; pip install '{entry.install}'" if entry.install else ""
 
 
 def _row_for_class(name: str) -> OptimizerEntry:
@@ -220,11 +205,13 @@ def _row_for_class(name: str) -> OptimizerEntry:
     arguments = inspect.signature(found).parameters
     momentum = next((a for a in ("momentum", "betas", "beta1") if a in arguments), None)
     closure = inspect.signature(found.step).parameters.get("closure")
+    package = found.__module__.partition(".")[0]
+    owners = importlib.metadata.packages_distributions().get(package, [])
     return OptimizerEntry(
         name=name,
         target=name,
         collection="own",
-        distribution=_distribution_of(found.__module__),
+        distribution=owners[0] if owners else "",
         lr="lr" if "lr" in arguments else None,
         weight_decay="weight_decay" if "weight_decay" in arguments else None,
         momentum="betas[0]" if momentum == "betas" else momentum,
@@ -232,8 +219,3 @@ def _row_for_class(name: str) -> OptimizerEntry:
         needs_closure=closure is not None and closure.default is closure.empty,
         train_mode=callable(getattr(found, "train", None)),
     )
-
-
-def _distribution_of(module_name: str) -> str:
-    owners = importlib.metadata.packages_distributions().get(module_name.split(".")[0], [])
-    return owners[0] if owners else ""

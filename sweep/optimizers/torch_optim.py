@@ -9,53 +9,43 @@ without torch, which takes seconds to import; a test holds them to the construct
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
-from sweep.optimizers.entry import OptimizerEntry
-
-_torch = partial(OptimizerEntry, collection="torch", distribution="torch", always_there=True)
+from sweep.optimizers.entry import BETA1, OptimizerEntry
 
 
-def _plain(name: str, *, lr: float, **declared: object) -> OptimizerEntry:
-    """An optimizer without a first-moment memory."""
-    own = {"lr": lr, "weight_decay": 0.0}
-    return _torch(name, f"torch.optim:{name}", axis_defaults=own, **declared)  # type: ignore[arg-type]
-
-
-def _with_momentum(
-    name: str, *, lr: float, momentum: float, decay: float = 0.0, **declared: object
+def _row(
+    name: str, *, lr: float, decay: float = 0.0, own_momentum: float = 0.0, **declared: object
 ) -> OptimizerEntry:
-    own = {"lr": lr, "weight_decay": decay, "momentum": momentum}
-    target = f"torch.optim:{name}"
-    return _torch(name, target, axis_defaults=own, momentum="momentum", **declared)  # type: ignore[arg-type]
-
-
-def _with_beta1(name: str, *, lr: float, decay: float = 0.0, **declared: object) -> OptimizerEntry:
-    return _torch(
-        name,
-        f"torch.optim:{name}",
-        axis_defaults={"lr": lr, "weight_decay": decay, "momentum": 0.9},
-        momentum="betas[0]",
-        momentum_below=1.0,
+    """The row of a class, with its constructor's values of the axes that it has."""
+    return OptimizerEntry(
+        name=name,
+        target=f"torch.optim:{name}",
+        collection="torch",
+        distribution="torch",
+        always_there=True,
+        axis_defaults={"lr": lr, "weight_decay": decay, "momentum": own_momentum},
         **declared,  # type: ignore[arg-type]  # the dataclass checks the names at import
     )
 
 
+_BETA1: dict[str, Any] = {**BETA1, "own_momentum": 0.9}
+
 ROWS = (
-    _with_momentum("SGD", lr=0.001, momentum=0.0, elementwise=True),
-    _with_beta1("Adam", lr=0.001, elementwise=True),
-    _with_beta1("AdamW", lr=0.001, decay=0.01, elementwise=True),
-    _with_beta1("Adamax", lr=0.002, elementwise=True),
-    _with_beta1("NAdam", lr=0.002, elementwise=True),
-    _with_beta1("RAdam", lr=0.001, elementwise=True),
-    _with_momentum("RMSprop", lr=0.01, momentum=0.0, elementwise=True),
-    _plain("Adagrad", lr=0.01, elementwise=True),
-    _plain("Adadelta", lr=1.0, elementwise=True),
-    _plain("Adafactor", lr=0.01),
-    _plain("Rprop", lr=0.01, weight_decay=None, elementwise=True),
-    _plain("ASGD", lr=0.01, elementwise=True),
-    _with_momentum("Muon", lr=0.001, momentum=0.95, decay=0.1, matrices_only=True),
-    _plain(
+    _row("SGD", lr=0.001, momentum="momentum", elementwise=True),
+    _row("Adam", lr=0.001, **_BETA1, elementwise=True),
+    _row("AdamW", lr=0.001, decay=0.01, **_BETA1, elementwise=True),
+    _row("Adamax", lr=0.002, **_BETA1, elementwise=True),
+    _row("NAdam", lr=0.002, **_BETA1, elementwise=True),
+    _row("RAdam", lr=0.001, **_BETA1, elementwise=True),
+    _row("RMSprop", lr=0.01, momentum="momentum", elementwise=True),
+    _row("Adagrad", lr=0.01, elementwise=True),
+    _row("Adadelta", lr=1.0, elementwise=True),
+    _row("Adafactor", lr=0.01),
+    _row("Rprop", lr=0.01, weight_decay=None, elementwise=True),
+    _row("ASGD", lr=0.01, elementwise=True),
+    _row("Muon", lr=0.001, decay=0.1, momentum="momentum", own_momentum=0.95, matrices_only=True),
+    _row(
         "LBFGS",
         lr=1.0,
         weight_decay=None,
@@ -63,5 +53,5 @@ ROWS = (
         needs_closure=True,
         param_groups=False,
     ),
-    _with_beta1("SparseAdam", lr=0.001, weight_decay=None, sparse=True),
+    _row("SparseAdam", lr=0.001, weight_decay=None, **_BETA1, sparse=True),
 )

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import MisuseError
 from sweep.publishing.optuna_storage import OptunaStorage, opened_storage
-from sweep.publishing.published import FINGERPRINT, MARK, user_attributes
-from sweep.searching.objective import Objective
-from sweep.searching.study import (
+from sweep.publishing.published import (
+    FINGERPRINT,
+    MARK,
     axis_distributions,
     axis_parameters,
-    frozen_trial,
-    recorded_rows,
+    user_attributes,
 )
+from sweep.searching.objective import Objective
+from sweep.searching.study import frozen_trial, recorded_rows
 from sweep.searching.twins import with_score_change
 from sweep.store.checked import not_ours
 from sweep.store.models import EnvironmentRow, SweepRow
-from sweep.store.query import sweep_id, sweep_status
-from sweep.store.reading import checked_rows
+from sweep.store.query import checked_rows, sweep_id, sweep_status
 from sweep.store.url import parse_url
 from sweep.values.outcome import Environment
 from sweep.values.words import Verdict
@@ -87,7 +87,16 @@ def publish(
         study, anew = _study(opened, name, mark, objectives, distributions)
         new = _lacking(study, rows)
         observe(len(new), opened.journal is not None)
-        made = (_published(r, objectives, distributions, known[r["environment_id"]]) for r in new)
+        made = (
+            frozen_trial(
+                row,
+                objectives,
+                axis_parameters(row),
+                distributions,
+                user_attrs=user_attributes(row, known[row["environment_id"]]),
+            )
+            for row in new
+        )
         if new:
             with opened.adding() as adding:
                 _loaded(name, adding).add_trials(made)
@@ -192,14 +201,3 @@ def _lacking(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[st
 
     there = {(t.user_attrs[FINGERPRINT], t.state is TrialState.FAIL) for t in _ours(study)}
     return [r for r in rows if (r["fingerprint"], r["verdict"] == Verdict.FAILED) not in there]
-
-
-def _published(
-    row: Mapping[str, Any],
-    objectives: Sequence[Objective],
-    distributions: Mapping[str, BaseDistribution],
-    environment: Environment,
-) -> FrozenTrial:
-    trial = frozen_trial(row, objectives, axis_parameters(row), distributions)
-    trial.user_attrs = user_attributes(row, environment)
-    return trial

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -22,9 +22,7 @@ from uuid import uuid4
 
 from sweep.errors import ClusterError
 from sweep.running.cluster import Tell, compare_versions
-from sweep.running.limits import Limits
-from sweep.running.on_worker import BatchOutcomes, Job, run_batch, stop
-from sweep.running.source import LazyTrials
+from sweep.running.on_worker import BatchOutcomes, run_batch, stop
 from sweep.running.task import Task, WorkerDiedError
 from sweep.trial.groups import Group
 from sweep.values.outcome import Outcome
@@ -49,17 +47,17 @@ Batch = list[Group]
 
 
 def on_cluster(
-    source: LazyTrials, task: Task, limits: Limits, client: Client, tell: Tell
+    trials: Iterable[PlannedTrial], task: Task, client: Client, tell: Tell
 ) -> Iterator[Outcome]:
-    """The outcome of each trial of ``source``, in the order in which they come back.
+    """The outcome of each of ``trials``, in the order in which they come back.
 
     A trial whose workers die, as often as the scheduler allows, is run once more when nothing
     else is, and has failed if they die again: Dask suspects whatever a worker had when it
     died. Raises ClusterError where the scheduler is lost or a worker cannot run trials.
     Closing the iterator stops the trials.
     """
-    dispatch = _Dispatch(client, Job(uuid4().hex, task, limits), tell)
-    groups = task.groups(source)
+    dispatch = _Dispatch(client, task, tell)
+    groups = task.groups(trials)
     try:
         while dispatch.fill(groups) or dispatch.suspect_alone():
             yield from dispatch.arrived()
@@ -95,8 +93,9 @@ class _Dispatch:
     """The batches in flight, and how many and how large they are to be."""
 
     client: Client
-    job: Job
+    task: Task
     tell: Tell
+    run: str = field(default_factory=lambda: uuid4().hex)
     in_flight: dict[Future[BatchOutcomes], Batch] = field(default_factory=dict)
     _done: SimpleQueue[Future[BatchOutcomes]] = field(default_factory=SimpleQueue)
     _batch: BatchSize = field(default_factory=BatchSize)
@@ -148,14 +147,14 @@ class _Dispatch:
 
     def _stop_workers(self) -> None:
         with suppress(OSError):
-            self.client.run(stop, self.job.run, on_error="ignore")
+            self.client.run(stop, self.run, on_error="ignore")
 
     def _next(self, groups: Iterator[Group]) -> Iterator[Group]:
         """First what came back undone, then ``groups``."""
         return iter(lambda: self._again.popleft() if self._again else next(groups, None), None)
 
     def _send(self, batch: Batch) -> None:
-        future = self.client.submit(run_batch, self.job, batch, pure=False)
+        future = self.client.submit(run_batch, self.run, self.task, batch, pure=False)
         self.in_flight[future] = batch
         future.add_done_callback(self._done.put)
 
@@ -175,7 +174,7 @@ class _Dispatch:
             self._suspects.extend(planned for group in batch for planned in group)
             return ()
         how = f"every worker that ran it died, {error.allowed_failures + 1} in all"
-        return (self.job.task.failed(batch[0][0], WorkerDiedError(how)),)
+        return (self.task.failed(batch[0][0], WorkerDiedError(how)),)
 
     def _look(self) -> None:
         """Sees, now and then, how many threads the cluster has, and compares new workers' versions.

@@ -132,7 +132,7 @@ def _address(scheduler: str | None, jobs: int) -> Iterator[str]:
             dashboard_address="127.0.0.1:0",  # None would listen, too, at a port often taken
             scheduler_kwargs={"dashboard": False},
             memory_limit=None,  # trials have processes of their own
-            preload=f"{__package__}.local_worker",
+            preload=f"{__package__}.on_worker",
             silence_logs=logging.CRITICAL,
         ) as cluster,
     ):

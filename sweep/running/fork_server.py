@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import atexit
 import os
-import pickle
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 
 from sweep.errors import SystemLimitError
 from sweep.running import forking
-from sweep.running.forking import END, FORK, LENGTH, REPLY, REQUEST, receive
+from sweep.running.forking import Request
 
 TRAINING = __name__.replace("running.fork_server", "trial.ready")  # by its name here, too
 """The module that training needs: its import takes seconds, nearly all of them torch's."""
@@ -36,23 +36,19 @@ _TELLS_NOTHING = frozenset({"PYTEST_CURRENT_TEST", "LEAKSWEEP_DB", "COLUMNS", "L
 SERVER_ENDS_WITHIN_S = 2.0
 
 _lock = threading.RLock()
-_servers: dict[str, ForkServer] = {}
-_retired: list[ForkServer] = []
+_servers: list[ForkServer] = []  # those of other environments, too: their workers may be at work
 
 
 class ForkServer:
-    """A server that has imported the module ``preload``, or is about to. For several threads.
-
-    Attributes:
-        variables: the environment that it was started with.
-    """
+    """A server that has imported the module ``preload``, or is about to. For several threads."""
 
     def __init__(self, preload: str) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._has_answered = False
-        self.variables = variables()
-        self._connection, theirs = socket.socketpair()
+        self._preload = preload
+        self._variables = variables()
+        self._connection, theirs = Pipe()
         try:
             self._process = self._started(theirs)
         except OSError:
@@ -64,11 +60,10 @@ class ForkServer:
             self.close()
             self._process.wait()
             raise
-        told = pickle.dumps((module_path(), preload))
         with suppress(ConnectionError):
-            self._connection.sendall(LENGTH.pack(len(told)) + told)
+            self._connection.send((module_path(), preload))
 
-    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+    def _started(self, theirs: Connection) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno()), _ROOT]
         with theirs, _stderr() as stderr:
             return subprocess.Popen(  # noqa: S603  # nothing in it comes from a user
@@ -78,16 +73,17 @@ class ForkServer:
                 stdout=stderr,
                 stderr=stderr,
                 start_new_session=True,
-                env=self.variables,
+                env=self._variables,
             )
 
-    def serves(self) -> bool:
-        """Whether workers can be had of it, in this process and its environment as it is now."""
+    def serves(self, preload: str) -> bool:
+        """Whether workers with that module can be had of it, in this process as it is now."""
         return (
-            self._connection.fileno() >= 0
+            self._preload == preload
+            and not self._connection.closed
             and self._owner == os.getpid()
             and self._process.poll() is None
-            and _telling(self.variables) == _telling(variables())
+            and _telling(self._variables) == _telling(variables())
         )
 
     def fork(self, connection: int) -> int:
@@ -96,14 +92,14 @@ class ForkServer:
         Raises OSError where the system refuses a process, EOFError where the server has ended.
         """
         with _stderr() as stderr:
-            return self._asked(FORK, 0, 0.0, connection, stderr)
+            return self._asked(Request(), connection, stderr)
 
     def end(self, pid: int, seconds: float) -> int:
         """How a worker ended, killed if it has not within ``seconds``: as `Popen.returncode`.
 
         Raises EOFError where the server has ended, and the worker with it.
         """
-        return self._asked(END, pid, seconds)
+        return self._asked(Request(pid, seconds))
 
     def close(self) -> None:
         """Ends the server and its workers; one that is still importing has none, and is killed."""
@@ -116,12 +112,13 @@ class ForkServer:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(SERVER_ENDS_WITHIN_S)
 
-    def _asked(self, what: bytes, pid: int, seconds: float, *descriptors: int) -> int:
+    def _asked(self, request: Request, *descriptors: int) -> int:
         with self._lock:
             try:
-                request = REQUEST.pack(what, pid, seconds)
-                socket.send_fds(self._connection, [request], descriptors)
-                done, number = REPLY.unpack(receive(self._connection, REPLY.size))
+                self._connection.send(request)
+                for descriptor in descriptors:
+                    send_handle(self._connection, descriptor, None)
+                answer: int | OSError = self._connection.recv()
             except (OSError, EOFError) as error:
                 self.close()
                 raise EOFError from error
@@ -129,9 +126,9 @@ class ForkServer:
                 self.close()
                 raise
         self._has_answered = True
-        if not done:
-            raise OSError(number, os.strerror(number))
-        return int(number)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
 
 
 def running(preload: str = TRAINING) -> ForkServer:
@@ -141,16 +138,14 @@ def running(preload: str = TRAINING) -> ForkServer:
     its database meanwhile. Raises SystemLimitError where the system refuses a process.
     """
     with _lock:
-        server = _servers.get(preload)
-        if server is not None and server.serves():
-            return server
-        if server is not None:
-            _retired.append(server)  # its workers may be another thread's
+        for server in _servers:
+            if server.serves(preload):
+                return server
         try:
-            _servers[preload] = ForkServer(preload)
+            _servers.append(ForkServer(preload))
         except (OSError, RuntimeError) as error:
             raise SystemLimitError("process for trials", error) from error
-        return _servers[preload]
+        return _servers[-1]
 
 
 def module_path() -> tuple[str, ...]:
@@ -195,6 +190,6 @@ def _stderr() -> Iterator[int]:
 
 @atexit.register
 def _end_all() -> None:
-    for server in [*_servers.values(), *_retired]:
+    for server in _servers:
         server.close()
         server.wait()

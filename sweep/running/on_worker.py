@@ -7,13 +7,13 @@ from batch to batch of a run, so that there is never more than one for each thre
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweep.running.limits import Limits
 from sweep.running.pool import Pool, alone
 from sweep.running.task import Task
 from sweep.trial.groups import Group
@@ -24,21 +24,6 @@ HAND_OVER_S = 0.4
 STOPPED_RUNS = 1000
 """How many runs that were stopped are remembered; batches of theirs may still be under way."""
 STOP_LOOK_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What all batches of one run have in common.
-
-    Attributes:
-        run: the run's name, unlike any other's.
-        task: what to do with each trial.
-        limits: what one trial may take.
-    """
-
-    run: str
-    task: Task
-    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +40,32 @@ _pools: dict[int, tuple[str, Pool]] = {}
 _stopped: deque[str] = deque(maxlen=STOPPED_RUNS)
 
 
-def run_batch(job: Job, batch: Sequence[Group]) -> BatchOutcomes:
+def dask_setup(_worker: object) -> None:
+    """Has a worker on the driver's machine leave to it what reaches all processes of a terminal.
+
+    Dask calls it in each that it starts there, those that replace others included.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def run_batch(run: str, task: Task, batch: Sequence[Group]) -> BatchOutcomes:
     """The outcomes of the groups of ``batch``, with what there was no time for.
 
-    An outcome that is there waits for others for `HAND_OVER_S` at most. None, and no rest,
-    where the run is stopped meanwhile. A trial that ends its process is run once more, and has
-    failed if it does so again.
+    ``run`` is the name of a driver's run, unlike any other's. An outcome that is there waits for
+    others for `HAND_OVER_S` at most. None, and no rest, where the run is stopped meanwhile. A
+    trial that ends its process is run once more, and has failed if it does so again.
     """
     started = time.monotonic()
-    pool, groups = _pool(job), iter(batch)
+    pool, groups = _pool(run, task), iter(batch)
     outcomes: list[Outcome] = []
-    while not _is_over(job, outcomes, started) and pool.hand_out(groups):
+    while not _is_over(run, outcomes, started) and pool.hand_out(groups):
         outcomes += pool.arrived(STOP_LOOK_S)
     rest = [*pool.take_back(), *groups]
     suspects, pool.suspects = pool.suspects, []
-    if job.run in _stopped:
+    if run in _stopped:
         return BatchOutcomes((), 0.0, ())
-    outcomes += [alone(each.planned, job.task, job.limits) for each in suspects]
+    outcomes += [alone(each.planned, task) for each in suspects]
     return BatchOutcomes(tuple(outcomes), time.monotonic() - started, tuple(rest))
 
 
@@ -83,16 +77,16 @@ def stop(run: str) -> None:
             pool.interrupt()
 
 
-def _is_over(job: Job, outcomes: Sequence[Outcome], started: float) -> bool:
-    return job.run in _stopped or (bool(outcomes) and time.monotonic() - started >= HAND_OVER_S)
+def _is_over(run: str, outcomes: Sequence[Outcome], started: float) -> bool:
+    return run in _stopped or (bool(outcomes) and time.monotonic() - started >= HAND_OVER_S)
 
 
-def _pool(job: Job) -> Pool:
+def _pool(run: str, task: Task) -> Pool:
     """This thread's for the run; what it had for another run ends."""
-    run, pool = _pools.get(threading.get_ident(), ("", None))
-    if run != job.run or pool is None:
+    before, pool = _pools.get(threading.get_ident(), ("", None))
+    if before != run or pool is None:
         if pool is not None:
             pool.close()
-        pool = Pool(job.task, job.limits, 1)
-        _pools[threading.get_ident()] = job.run, pool
+        pool = Pool(task, 1)
+        _pools[threading.get_ident()] = run, pool
     return pool

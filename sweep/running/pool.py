@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import selectors
 from collections import deque
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from sweep.errors import SystemLimitError
-from sweep.running.limits import Limits
 from sweep.running.serving import Failure
-from sweep.running.source import LazyTrials
 from sweep.running.task import Task, WorkerDiedError
 from sweep.running.worker import Worker
 from sweep.trial.groups import Group
@@ -30,21 +27,21 @@ LIMITS_LOOK_S = 0.05
 """How often time and memory are looked at, and so by how much a trial may pass its limits."""
 
 
-def in_workers(source: LazyTrials, task: Task, limits: Limits, jobs: int) -> Iterator[Outcome]:
-    """The outcome of each trial of ``source``, ``jobs`` at once, in the order they finish.
+def in_workers(trials: Iterable[PlannedTrial], task: Task, jobs: int) -> Iterator[Outcome]:
+    """The outcome of each of ``trials``, ``jobs`` at once, in the order they finish.
 
     A trial over its limits is stopped, and has failed; one whose worker died twice has, too.
     Raises SystemLimitError where there can be no workers. Closing the iterator kills them.
     """
-    with Pool(task, limits, jobs) as pool:
-        yield from pool.outcomes(task.groups(source))
+    with closing(Pool(task, jobs)) as pool:
+        yield from pool.outcomes(task.groups(trials))
     for suspect in pool.suspects:
-        yield alone(suspect.planned, task, limits)
+        yield alone(suspect.planned, task)
 
 
-def alone(planned: PlannedTrial, task: Task, limits: Limits) -> Outcome:
+def alone(planned: PlannedTrial, task: Task) -> Outcome:
     """The outcome of a trial that nothing else runs beside."""
-    with Pool(task, limits, 1) as pool:
+    with closing(Pool(task, 1)) as pool:
         for outcome in pool.outcomes(iter([(planned,)])):
             return outcome
         for outcome in pool.outcomes(iter(pool.suspects[:])):
@@ -53,32 +50,20 @@ def alone(planned: PlannedTrial, task: Task, limits: Limits) -> Outcome:
 
 
 class Pool:
-    """Up to ``jobs`` workers; a context manager that kills them.
+    """Up to ``jobs`` workers, until `close`.
 
     Attributes:
         suspects: trials that were running when their workers died, as the failures that they
             may be.
     """
 
-    def __init__(self, task: Task, limits: Limits, jobs: int) -> None:
+    def __init__(self, task: Task, jobs: int) -> None:
         self._task = task
-        self._limits = limits
         self._jobs = jobs
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._again: deque[Order] = deque()
         self.suspects: list[Failure] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Kills the workers."""
@@ -110,7 +95,7 @@ class Pool:
         None, too, when nothing has come within ``within_s``, or limits are to be looked at.
         """
         outcomes: list[Outcome] = []
-        for key, _ in self._selector.select(LIMITS_LOOK_S if self._limits else within_s):
+        for key, _ in self._selector.select(LIMITS_LOOK_S if self._task.limits else within_s):
             worker: Worker = key.data
             outcomes += worker.receive()
             if worker.ended:
@@ -139,7 +124,7 @@ class Pool:
         """The worker to have the next group, started if all are at work."""
         fewest = min(self._workers, key=lambda worker: len(worker.held), default=None)
         if fewest is None or (fewest.held and len(self._workers) < self._jobs):
-            fewest = Worker(self._task, self._limits)
+            fewest = Worker(self._task)
             self._workers.append(fewest)
             self._selector.register(fewest.connection, selectors.EVENT_READ, fewest)
         return fewest
@@ -153,7 +138,7 @@ class Pool:
                 idle.give(waiting[-1].group)
 
     def _stop_what_is_over_limits(self) -> None:
-        for worker in list(self._workers) if self._limits else ():
+        for worker in list(self._workers) if self._task.limits else ():
             if failure := worker.over_limits():
                 self._forget(worker)
                 worker.kill()

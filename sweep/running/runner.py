@@ -13,8 +13,7 @@ from sweep.errors import MisuseError
 from sweep.running.fork_server import running
 from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.pool import in_workers
-from sweep.running.source import LazyTrials
-from sweep.running.task import RunTrial, Task, called, trained
+from sweep.running.task import RunTrial, Task, trained
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Backend
@@ -83,26 +82,33 @@ class Runner:
         Raises what reading ``trials`` raises, once the trials read by then are finished.
         Closing the iterator stops the workers.
         """
-        source = LazyTrials(trials)
-        yield from self._outcomes(source, self.task())
-        source.raise_failure()
+        failures: list[Exception] = []
+        read, task = _until_it_fails(trials, failures), self.task()
+        if self.backend is Backend.DASK:
+            from sweep.running.batches import on_cluster
+            from sweep.running.cluster import opened_cluster
+
+            with opened_cluster(self.scheduler, self.jobs) as client:
+                yield from on_cluster(read, task, client, self.tell)
+        else:
+            yield from in_workers(read, task, self.jobs)
+        for failure in failures:
+            raise failure
 
     def task(self) -> Task:
         """What is done with each trial, or with several at once."""
-        if self.run_trial is None:
-            stacked = self.stacked and not self.limits  # which are a trial's own
-            return trained(trace=self.trace, device=self.device, stacked=stacked)
-        return called(self.run_trial)
+        if self.run_trial is not None:
+            return Task(self.run_trial, self.limits)
+        return trained(
+            trace=self.trace, device=self.device, limits=self.limits, stacked=self.stacked
+        )
 
-    def _outcomes(self, source: LazyTrials, task: Task) -> Iterator[Outcome]:
-        if self.backend is Backend.DASK:
-            yield from self._on_cluster(source, task)
-        else:
-            yield from in_workers(source, task, self.limits, self.jobs)
 
-    def _on_cluster(self, source: LazyTrials, task: Task) -> Iterator[Outcome]:
-        from sweep.running.batches import on_cluster
-        from sweep.running.cluster import opened_cluster
-
-        with opened_cluster(self.scheduler, self.jobs) as client:
-            yield from on_cluster(source, task, self.limits, client, self.tell)
+def _until_it_fails(
+    trials: Iterable[PlannedTrial], failures: list[Exception]
+) -> Iterator[PlannedTrial]:
+    """``trials``, ending where reading them raises, with what it raises put into ``failures``."""
+    try:
+        yield from trials
+    except Exception as failure:  # noqa: BLE001  # raised when what was read by then is finished
+        failures.append(failure)

@@ -41,14 +41,12 @@ class Orders:
         folder: the folder to work in; empty where the driver's is gone.
         variables: the environment.
         task: what to do with each trial, pickled.
-        announces: whether to say when each group begins.
     """
 
     path: tuple[str, ...]
     folder: str
     variables: Mapping[str, str]
     task: bytes
-    announces: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Says that the group that came now runs; ``resident_mib`` is what the process held then."""
+    """Says that the group that came now runs; ``resident_mib`` is what the process held then.
+
+    Only under limits is it asked for.
+    """
 
     resident_mib: float
 
@@ -94,15 +95,14 @@ def _stand_alone(stderr: int) -> None:
 
 
 def _run_groups(connection: Connection) -> None:
-    orders: Orders = connection.recv()
     try:
-        task = _prepared(orders)
+        task = _prepared(connection.recv())
     except Exception as error:  # noqa: BLE001  # whoever asked is to know
         _send_error(connection, error)
         return
     while connection.poll(WORKER_IDLE_S):
         order = connection.recv()
-        if orders.announces:
+        if task.limits:
             connection.send(Begun(resident_mib(os.getpid())))
         for outcome in _outcomes(task, order):
             connection.send(outcome)

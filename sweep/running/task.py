@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sweep.running.fork_server import TRAINING
+from sweep.running.limits import NO_LIMITS, Limits
 from sweep.trial.groups import Group, grouped
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
@@ -28,6 +29,7 @@ class Task:
 
     Attributes:
         run: runs one trial.
+        limits: what one trial may take.
         device: ``"cpu"`` or ``"cuda"``.
         preload: the name of a module that a process imports before its first trial; or empty.
         run_group: runs trials that differ only in their seed at once, with the outcomes that
@@ -35,8 +37,9 @@ class Task:
     """
 
     run: RunTrial
+    limits: Limits = NO_LIMITS
     device: str = "cpu"
-    preload: str = ""
+    preload: str = TRAINING
     run_group: RunGroup | None = None
 
     def groups(self, trials: Iterable[PlannedTrial]) -> Iterator[Group]:
@@ -79,33 +82,25 @@ class Task:
         return failed(planned, error, seconds=seconds, device=self.device)
 
 
-def trained(*, trace: bool, device: str, stacked: bool = True) -> Task:
+def trained(*, trace: bool, device: str, limits: Limits = NO_LIMITS, stacked: bool = True) -> Task:
     """The task of training each trial; torch is imported where it runs, not here.
 
     With ``stacked``, trials that differ only in their seed are trained as one stack where
-    that is faster; their outcomes are the same. On a GPU that has not been shown, and each is
-    trained by itself.
+    that is faster; their outcomes are the same. Not under limits, which are a trial's own, nor on
+    a GPU, where it has not been shown: there each is trained by itself.
     """
-    return Task(
-        partial(_train, trace=trace, device=device),
-        device,
-        TRAINING,
-        partial(_train_group, trace=trace, device=device) if stacked and device == "cpu" else None,
-    )
+    stacks = stacked and device == "cpu" and not limits
+    run_group = partial(_train_group, trace, device) if stacks else None
+    return Task(partial(_train, trace, device), limits, device, run_group=run_group)
 
 
-def called(run: RunTrial, *, preload: str = TRAINING) -> Task:
-    """The task of calling ``run``, in a process that has imported ``preload``."""
-    return Task(run, preload=preload)
-
-
-def _train(planned: PlannedTrial, *, trace: bool, device: str) -> Outcome:
+def _train(trace: bool, device: str, planned: PlannedTrial) -> Outcome:
     from sweep.trial.trial import run_trial
 
     return run_trial(planned, trace=trace, device=device)
 
 
-def _train_group(group: Group, *, trace: bool, device: str) -> Iterator[Outcome]:
+def _train_group(trace: bool, device: str, group: Group) -> Iterator[Outcome]:
     from sweep.trial.trial import run_stack
 
     return run_stack(group, trace=trace, device=device)

@@ -27,7 +27,7 @@ from sweep.running.fork_server import (
     running,
     variables,
 )
-from sweep.running.limits import Limits, TrialMemoryError, TrialTimeoutError, resident_mib
+from sweep.running.limits import TrialMemoryError, TrialTimeoutError, resident_mib
 from sweep.running.serving import Begun, Failure, Orders
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class Worker:
         ended: whether the process has hung up; `how_it_ended` says more.
     """
 
-    def __init__(self, task: Task, limits: Limits) -> None:
+    def __init__(self, task: Task) -> None:
         """Starts it. Raises SystemLimitError where that cannot be done."""
-        self._limits = limits
+        self._limits = task.limits
         self.held: deque[Held] = deque()
         self.ended = False
         self._begun: Begun | None = None
@@ -95,7 +95,7 @@ class Worker:
         except BaseException:
             self.connection.close()
             raise
-        self._send(_orders(task, announces=bool(limits)))
+        self._send(_orders(task))
 
     def can_take_more(self) -> bool:
         """Whether another group can be given to it: the next one, or one ahead."""
@@ -215,12 +215,6 @@ def _forked(preload: str, connection: Connection) -> tuple[ForkServer, int]:
     raise SystemLimitError("process for trials", "the one that they are forked from ended")
 
 
-def _orders(task: Task, *, announces: bool) -> bytes:
-    orders = Orders(
-        path=module_path(),
-        folder=current_folder(),
-        variables=variables(),
-        task=cloudpickle.dumps(task),
-        announces=announces,
-    )
-    return pickle.dumps(orders)
+def _orders(task: Task) -> bytes:
+    told = cloudpickle.dumps(task)
+    return pickle.dumps(Orders(module_path(), current_folder(), variables(), told))

@@ -7,11 +7,10 @@ other. The trials are those of a sweep whose spec says so; what is recorded is n
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,21 +22,18 @@ from sweep.grid import Grid
 from sweep.grid.spec import Spec
 from sweep.grid.spec_file import with_overrides
 from sweep.running.runner import Runner
+from sweep.searching.claims import claim_search
 from sweep.searching.ranges import UNASKED, Range
-from sweep.searching.search import KIND, claim_search
 from sweep.searching.study import rows_so_far
 from sweep.store.store import Store
 from sweep.store.writer import Writer
-from sweep.values.setting import PlannedTrial, canonical_json
+from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
 
 POINTS = 13
 TOLERANCE = 1e-6
 MOST_LINES = 1000
 MOST_FIRST_POINTS = 1000
-
-Row = Mapping[str, Any]
-"""What a trial showed: ``fingerprint``, ``verdict``, ``total_drift``."""
 
 
 def check_axis(axis: str) -> None:
@@ -49,8 +45,6 @@ def check_axis(axis: str) -> None:
 @dataclass(frozen=True, slots=True)
 class EdgeSearch:
     """What is looked for: where along ``along`` the verdicts of the settings of ``spec`` change.
-
-    It is to `sweep.searching.search.claim_search` what a search is.
 
     Attributes:
         points: values of the first, even sampling; changes that are nearer to each other than
@@ -79,15 +73,9 @@ class EdgeSearch:
                 f"{self.tolerance:g} came."
             )
 
-    def canonical(self) -> str:
-        """The sweep's spec, as the database records it: the grid's, and how it is searched."""
-        grid = json.loads(Grid(self.spec).canonical())
-        searched = {
-            "edge": str(self.along),
-            "points": self.points,
-            "tolerance": self.tolerance,
-        }
-        return canonical_json(grid | {"kind": KIND, KIND: searched})
+    def how(self) -> dict[str, Any]:
+        """How the grid is searched, as the sweep's spec says it."""
+        return {"edge": str(self.along), "points": self.points, "tolerance": self.tolerance}
 
     def lines(self) -> list[PlannedTrial]:
         """One trial of each line, at the range's low end.
@@ -111,51 +99,25 @@ class EdgeSearch:
             )
         return lines
 
-    def at(self, line: PlannedTrial, value: float) -> PlannedTrial:
-        """The trial of ``line`` at ``value``."""
-        changed: dict[str, Any] = {self.along.name: value}
-        return replace(line, setting=replace(line.setting, **changed))
-
-    def middle(self, low: float, high: float) -> float:
-        """The value half-way, by logarithms where the range is; ``low`` if there is none."""
-        half = math.sqrt(low) * math.sqrt(high) if self.along.log else low + (high - low) / 2
-        return half if low < half < high else low
-
-    def samples(self) -> list[float]:
-        """The first values, both ends among them."""
+    def sampled(self, line: PlannedTrial) -> list[PlannedTrial]:
+        """The first trials of ``line``, those at both ends among them."""
         low, high, last = self.along.low, self.along.high, self.points - 1
         if self.along.log:
             inner = [low * (high / low) ** (i / last) for i in range(1, last)]
         else:
             inner = [low + (high - low) * i / last for i in range(1, last)]
-        return [low, *inner, high]
+        return [self._at(line, value) for value in (low, *inner, high)]
 
+    def between(self, below: PlannedTrial, above: PlannedTrial) -> list[PlannedTrial]:
+        """The trial half-way, by logarithms where the range is; none where they are near enough."""
+        low, high = (getattr(trial.setting, self.along.name) for trial in (below, above))
+        half = math.sqrt(low) * math.sqrt(high) if self.along.log else low + (high - low) / 2
+        near = high - low <= self.tolerance * high
+        return [] if near or not low < half < high else [self._at(below, half)]
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A change of verdict: the two trials nearest to it, and what they showed."""
-
-    below: PlannedTrial
-    above: PlannedTrial
-    row_below: Row
-    row_above: Row
-
-
-@dataclass(frozen=True, slots=True)
-class EdgesFound:
-    """What an edge search came to.
-
-    Attributes:
-        progress: where the sweep stands.
-        edges: every change of verdict, line by line, from low to high.
-        points: every trial with what it showed, likewise.
-        lines: how many lines there were.
-    """
-
-    progress: Progress
-    edges: tuple[Edge, ...]
-    points: tuple[tuple[PlannedTrial, Row], ...]
-    lines: int
+    def _at(self, line: PlannedTrial, value: float) -> PlannedTrial:
+        changed: dict[str, Any] = {self.along.name: value}
+        return replace(line, setting=replace(line.setting, **changed))
 
 
 def find_edges(
@@ -165,85 +127,45 @@ def find_edges(
     runner: Runner,
     *,
     observe: Callable[[Progress], None] = lambda _: None,
-) -> EdgesFound:
-    """Runs what is not recorded yet, round by round; commits as it goes.
+) -> Progress:
+    """Runs what is not recorded yet, round by round, and returns where the sweep then stands.
 
-    Raises MisuseError as `EdgeSearch.lines` and `claim_search` do, and what `Store` raises;
-    what was finished by then, or by an interruption, is kept.
+    Commits as it goes. Raises MisuseError as `EdgeSearch.lines` and `claim_search` do, and what
+    `Store` raises; what was finished by then, or by an interruption, is kept.
     """
-    lines = search.lines()
-    sweep = claim_search(store, search)
-    known: dict[str, Row] = {row["fingerprint"]: row for row in rows_so_far(url, sweep.name)}
+    lines = [search.sampled(line) for line in search.lines()]
+    sweep = claim_search(store, search.spec, search.how())
+    known = {row["fingerprint"]: row["verdict"] for row in rows_so_far(url, sweep.name)}
     there, ran, started = len(known), Counter[Verdict](), time.monotonic()
-    tried = [search.samples() for _ in lines]
     while True:
-        pairs = list(zip(lines, tried, strict=True))
-        tried = [_halved(search, line, values, known) for line, values in pairs]
-        missing = list(_missing(search, zip(lines, tried, strict=True), known))
+        lines = [_halved(search, line, known) for line in lines]
+        missing = [each for line in lines for each in line if each.fingerprint not in known]
         if not missing:
-            break
+            return Progress(len(known), there, ran, time.monotonic() - started)
         planned = len(known) + len(missing)
         store.record_sweep(sweep.name, sweep.spec, planned)
         with Writer(store, sweep.id) as writer, closing(runner.run(missing)) as outcomes:
             for outcome in outcomes:
                 writer.put(outcome)
                 ran[outcome.verdict] += 1
-                known[outcome.planned.fingerprint] = _row(outcome)
+                known[outcome.planned.fingerprint] = outcome.verdict
                 observe(Progress(planned, there, ran, time.monotonic() - started))
-    progress = Progress(len(known), there, ran, time.monotonic() - started)
-    shown = [
-        [(trial, known[trial.fingerprint]) for trial in (search.at(line, v) for v in values)]
-        for line, values in zip(lines, tried, strict=True)
-    ]
-    edges = tuple(edge for line in shown for edge in _edges(line))
-    return EdgesFound(progress, edges, tuple(point for line in shown for point in line), len(lines))
-
-
-def _missing(
-    search: EdgeSearch, tried: Iterable[tuple[PlannedTrial, list[float]]], known: Mapping[str, Row]
-) -> Iterator[PlannedTrial]:
-    for line, values in tried:
-        for value in values:
-            planned = search.at(line, value)
-            if planned.fingerprint not in known:
-                yield planned
 
 
 def _halved(
-    search: EdgeSearch, line: PlannedTrial, values: Sequence[float], known: Mapping[str, Row]
-) -> list[float]:
-    """``values`` with those in between where the verdict changes, until they are all known.
+    search: EdgeSearch, line: list[PlannedTrial], known: Mapping[str, str]
+) -> list[PlannedTrial]:
+    """``line`` with trials in between where the verdict changes, until one is not known.
 
     What is known is gone through at once, so that a search that is run again runs nothing.
     """
-    found = list(values)
-    while True:
-        prints = [search.at(line, value).fingerprint for value in found]
-        if not all(each in known for each in prints):
-            return found
-        verdicts = [known[each]["verdict"] for each in prints]
-        new = [
-            half
-            for (low, one), (high, other) in pairwise(zip(found, verdicts, strict=True))
-            if one != other
-            and high - low > search.tolerance * high
-            and (half := search.middle(low, high)) > low
-        ]
-        if not new:
-            return found
-        found = sorted([*found, *new])
-
-
-def _edges(line: Sequence[tuple[PlannedTrial, Row]]) -> Iterator[Edge]:
-    for (below, one), (above, other) in pairwise(line):
-        if one["verdict"] != other["verdict"]:
-            yield Edge(below, above, one, other)
-
-
-def _row(outcome: Any) -> Row:
-    drift = None if outcome.measurement is None else outcome.measurement.total_drift
-    return {
-        "fingerprint": outcome.planned.fingerprint,
-        "verdict": outcome.verdict.value,
-        "total_drift": drift,
-    }
+    while all(trial.fingerprint in known for trial in line):
+        finer = line[:1]
+        for below, above in pairwise(line):
+            if known[below.fingerprint] != known[above.fingerprint]:
+                finer += search.between(below, above)
+            finer.append(above)
+        if len(finer) == len(line):
+            break
+        line = finer
+    return line

@@ -2,7 +2,7 @@
 
 A trial's number in its study, and the attributes that its sampler set: of which generation it
 is, how far a sequence has come, who the parents are. All are numbers, so that a database from
-anywhere can hold nothing that would run; see `sweep.searching.told_samplers.give_state`.
+anywhere can hold nothing that would run; see `sweep.searching.samplers.give_state`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 from sweep.errors import MisuseError
 from sweep.searching.objective import SCORE_CHANGE, Objective
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Freeze, Verdict, ZeroGrad
+from sweep.values.words import Axis, Freeze, Verdict
 
 
 def check_scored(workload: str, objectives: Sequence[Objective]) -> None:
@@ -51,33 +51,27 @@ def score_change(row: Mapping[str, Any], twin: Mapping[str, Any] | None) -> floa
 
 
 def with_score_change(
-    rows: Sequence[Mapping[str, Any]], objectives: Sequence[Objective]
+    rows: Sequence[Mapping[str, Any]],
+    objectives: Sequence[Objective],
+    known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """``rows`` of ``trial``, with what each leak costs where that is looked for."""
+    """``rows`` of ``trial``, with what each leak costs where that is looked for.
+
+    ``known`` has the rows among which twins are looked for, by fingerprint; None for ``rows``.
+    """
     if Objective.SCORE not in objectives:
         return [dict(row) for row in rows]
-    known = {row["fingerprint"]: row for row in rows}
+    known = {row["fingerprint"]: row for row in rows} if known is None else known
     return [dict(row) | {SCORE_CHANGE: score_change(row, _twin(row, known))} for row in rows]
-
-
-def planned_of(row: Mapping[str, Any]) -> PlannedTrial:
-    """The trial of a row. Raises ValueError for a word that is none."""
-    setting = Setting(
-        row["optimizer"],
-        *(row["lr"], row["weight_decay"], row["momentum"]),
-        ZeroGrad(row["zero_grad"]),
-        row["schedule"],
-        Freeze(row["freeze"]),
-        row["seed"],
-    )
-    return PlannedTrial(setting, row["workload"], row["steps"], row["options"])
 
 
 def _twin(
     row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
+    """The row of the trial's twin; None where there is none, and for a row that is no setting's."""
     try:
-        twin = twin_of(planned_of(row))
+        setting = Setting(**{axis: row[axis] for axis in Axis})
     except ValueError:
         return None
+    twin = twin_of(PlannedTrial(setting, row["workload"], row["steps"], row["options"]))
     return None if twin is None else known.get(twin.fingerprint)

@@ -18,6 +18,10 @@ from urllib.parse import quote, unquote
 
 from sweep.errors import DatabaseError
 
+DEFAULT_PATH = "results/sweep.db"
+"""Where results are kept unless something else is said."""
+DEFAULT_DB = f"sqlite:///{DEFAULT_PATH}"
+
 _SCHEME = re.compile(r"(?P<scheme>[\w.+-]+)://(?P<rest>.*)", re.DOTALL)
 _SECRET_PARAMETER = re.compile(r"(?P<key>(?:ssl)?password|passfile)=[^&]*", re.IGNORECASE)
 _HALF_A_URL = re.compile(r"(?:sqlite|postgres)[\w+]*:", re.IGNORECASE)

@@ -20,7 +20,7 @@ from sweep.trial.probe import bits
 from sweep.workloads.built_in import build_workload
 from sweep.workloads.digits import Digits
 from sweep.workloads.kept import KeptProduct, product
-from sweep.workloads.workload import Workload
+from sweep.workloads.workload import Score, Workload
 
 _Examples = tuple[Tensor, Tensor]
 
@@ -89,13 +89,14 @@ def build_stack(name: str, seeds: Sequence[int], device: str = "cpu") -> Workloa
     """
     if len(seeds) == 1:
         return build_workload(name, seeds[0], device)
-    data, net = _replicates(name, tuple(seeds), device)
+    data, net, score = _replicates(name, tuple(seeds), device)
     return Workload(
         StackedNet(*net),
         data,
         _loss,
         ("layer1.weight",),
         _detached_loss,
+        score,
         replicates=len(seeds),
         each_loss=_each_loss,
     )
@@ -142,14 +143,14 @@ class _StackedData:
 @lru_cache(maxsize=2)  # a replay builds its workload several times over, and data is only read
 def _replicates(
     name: str, seeds: tuple[int, ...], device: str
-) -> tuple[_StackedData, tuple[Tensor, Tensor, KeptProduct]]:
+) -> tuple[_StackedData, tuple[Tensor, Tensor, KeptProduct], Score | None]:
     alone = [build_workload(name, seed, device) for seed in seeds]
     weights = [
         torch.stack([parameter.detach() for parameter in parameters])
         for parameters in zip(*(workload.model.parameters() for workload in alone), strict=True)
     ]
     data = _StackedData(tuple(workload.data for workload in alone))
-    return data, (weights[0], weights[1], KeptProduct())
+    return data, (weights[0], weights[1], KeptProduct()), alone[0].score
 
 
 def _loss(model: nn.Module, data: _StackedData, step: int) -> Tensor:

@@ -37,19 +37,20 @@ class Tally:
         step: int,
         *,
         frozen: bool,
-        losses: list[float],
+        losses: list[float] | None,
         grad: GradState,
         change: Change,
         score: float | None = None,
     ) -> None:
         """Adds one step: the losses of its forward passes, the grad it met, the change it made.
 
-        ``score`` is the model's after it, where it was asked for.
+        ``losses`` may be None on a step that is neither the first nor the last, where they are
+        finite and not traced. ``score`` is the model's after it, where it was asked for.
         """
-        self.final_loss = losses[0]
-        if self.initial_loss is None:
-            self.initial_loss = losses[0]
-        self.finite = self.finite and all(map(math.isfinite, losses))
+        if losses is not None:
+            self.final_loss = losses[0]
+            self.initial_loss = losses[0] if self.initial_loss is None else self.initial_loss
+            self.finite = self.finite and all(map(math.isfinite, losses))
         if frozen:
             self._add_frozen(step, grad, change)
         else:
@@ -60,7 +61,7 @@ class Tally:
             record = StepRecord(
                 step=step,
                 frozen=frozen,
-                loss=null_if_nan(losses[0]),
+                loss=null_if_nan(self.final_loss),
                 grad=grad,
                 moved=change.moved,
                 max_change=null_if_nan(change.max_change),

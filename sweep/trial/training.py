@@ -19,12 +19,15 @@ from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
 from sweep.trial.outside import PutBack
 from sweep.trial.scoring import score_of
-from sweep.trial.stack import apart, build_stack, replicates_alone
+from sweep.trial.stack import apart, build_stack, digests, replicates_alone
 from sweep.values import schedule
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, ZeroGrad
 from sweep.workloads.seeding import seed_everything
 from sweep.workloads.workload import Workload
+
+SURELY_FINITE = 1e30
+"""Of a stack's losses: a sum of float32 below it has no addend, nor a mean one, that overflowed."""
 
 
 class Training:
@@ -159,11 +162,21 @@ class Training:
             for p in self.workload.model.parameters()
         )
 
-    def losses_of_each(self) -> list[list[float]]:
-        """The ``losses`` of each trial."""
+    def digests(self) -> tuple[bytes, ...]:
+        """A hash of every parameter, for each trial."""
+        return digests(self.workload.model.parameters(), self.replicates)
+
+    def losses_of_each(self, *, needed: bool) -> list[list[float]] | list[None]:
+        """The ``losses`` of each trial; None for those of a stack where they are not ``needed``.
+
+        They come in spite of that where one may not be finite: of losses that are not negative,
+        a small sum says that each is.
+        """
         workload = self.workload
         if workload.each_loss is None:
             return [self.losses]
+        if not needed and self.losses[0] < SURELY_FINITE:
+            return [None] * self.replicates
         return [[it] for it in workload.each_loss(workload.model, workload.data, self.current)]
 
     def finite_of_each(self) -> list[bool]:
@@ -174,6 +187,8 @@ class Training:
 
     def scores_of_each(self) -> list[float | None]:
         """What `score_of` says of each trial's model as it stands."""
+        if self.workload.score is None:
+            return [None] * self.replicates
         name = self.planned.workload
         each = replicates_alone(self.workload, name, self._seeds, self._device)
         return [score_of(alone) for alone in each]

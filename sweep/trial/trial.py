@@ -82,7 +82,8 @@ def _train(
         training.step()
         changes = probe.changes_of_each(len(trials))
         scores = training.scores_of_each() if trace and is_scored(step) else [None] * len(trials)
-        seen = zip(tallies, training.losses_of_each(), training.grads, changes, scores, strict=True)
+        losses_of_each = training.losses_of_each(needed=trace or step in (0, planned.steps - 1))
+        seen = zip(tallies, losses_of_each, training.grads, changes, scores, strict=True)
         for tally, losses, grad, change, score in seen:
             tally.add(
                 step, frozen=training.frozen, losses=losses, grad=grad, change=change, score=score

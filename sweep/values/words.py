@@ -81,5 +81,15 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Sampler(StrEnum):
+    """How a search chooses the next setting: Optuna's samplers."""
+
+    TPE = "tpe"
+    QMC = "qmc"
+    RANDOM = "random"
+    NSGAII = "nsgaii"
+    CMAES = "cmaes"
+
+
 OWN_LOOP = "own"
 """What `watch` records as the schedule and the way of freezing: the training loop's own."""

@@ -32,7 +32,7 @@ class Workload:
         detached_loss: the same forward pass with the frozen layer's output detached, for a
             model that does it itself; where it is None, forward hooks do it.
         score: how good the model is, asked for after training, in evaluation mode and without
-            grads; None where it has no score.
+            grads; None where it has no score. A stack's is that of each replicate alone.
         replicates: how many workloads this one is, stacked along the first dimension of every
             parameter; see `sweep.trial.stack`.
         each_loss: for a stack, the loss of each replicate at the latest forward pass, given

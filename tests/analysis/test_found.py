@@ -48,13 +48,14 @@ def test_the_front_is_beaten_by_no_trial_and_keeps_equal_ones(searched):
 
 def test_an_edge_is_between_neighbours_that_differ_in_the_axis_alone(trials):
     rows = [
-        {"lr": lr, "seed": seed, "verdict": "leaks" if lr > cut else "holds"}
+        {"lr": lr, "seed": seed, "verdict": "leaks" if lr > cut else "holds", "total_drift": lr / 4}
         for seed, cut in ((0, 2.5), (1, 9.0))
         for lr in (3.0, 1.0, 2.0)
     ]
     (edge,) = edges(trials(*rows), "lr").to_dict("records")
     assert (edge["below"], edge["above"], edge["seed"]) == (2.0, 3.0, 0)
     assert (edge["verdict_below"], edge["verdict_above"]) == ("holds", "leaks")
+    assert edge["drift"] == 0.75
 
 
 def test_what_a_leak_takes_from_the_score_is_told_beside_its_twin(trials):

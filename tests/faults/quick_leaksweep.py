@@ -75,9 +75,9 @@ def leaksweep(condition, words):
     """Runs ``leaksweep`` with these words under the condition; ends the process."""
     import sweep.running.runner
     from sweep.cli.app import main
-    from sweep.running.task import called
+    from sweep.running.task import Task
 
-    sweep.running.runner.trained = lambda **_: called(run_trial, preload="")
+    sweep.running.runner.trained = lambda **_: Task(run_trial, preload="")
     name, _, value = condition.partition("=")
     if name:
         CONDITIONS[name](*([value] if value else []))

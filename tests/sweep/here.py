@@ -5,7 +5,6 @@ Trials that are trained in it run as they do in a worker.
 
 from dataclasses import dataclass
 
-from sweep.running.source import LazyTrials
 from sweep.running.task import RunTrial, trained
 from sweep.values.words import Backend
 
@@ -20,7 +19,4 @@ class Here:
 
     def run(self, trials):
         """The outcome of each of ``trials``, in their order."""
-        source = LazyTrials(trials)
-        run_trial = self.run_trial or trained(trace=False, device="cpu").run
-        yield from map(run_trial, source)
-        source.raise_failure()
+        yield from map(self.run_trial or trained(trace=False, device="cpu").run, trials)

@@ -96,6 +96,13 @@ REFUSALS = [
     (("sql", "SELECT * FROM trail"), 2, "no such table: trail"),
     (("sql", "SELEKT"), 2, "syntax error"),
     (("sql",), 2, "Missing argument 'QUERY'"),
+    (
+        ("sql", "SELECT", "1", "FROM", "trial"),
+        2,
+        "The query came in 4 words (SELECT 1 FROM trial). In quotes it is one: leaksweep sql "
+        '"SELECT count(*) FROM trial"',
+    ),
+    (("sql", "SELECT", *["x.py"] * 99), 2, "came in 100 words (SELECT x.py x.py"),
     (("sql", "SELECT 1", "--format", "xml"), 2, "Invalid value for '--format'"),
     (("sql", "SELECT 1", "--timeout", "-1"), 2, "Invalid value for '--timeout'"),
     (("status", "hled"), 1, "There is no sweep 'hled'. Did you mean 'held'?"),
@@ -103,8 +110,13 @@ REFUSALS = [
     (("export", "--format", "cvs"), 2, "Did you mean csv?"),
     (("export", "--format", ""), 2, "format"),
     (("show", "presets", "ful"), 2, "Did you mean full?"),
-    (("show", "nothing"), 2, "No such command 'nothing'"),
-    (("nothing",), 2, "No such command 'nothing'"),
+    (
+        ("show", "nothing"),
+        2,
+        "No such command 'nothing'. Valid: optimizers, presets, axes, schema.",
+    ),
+    (("sweep", "mege"), 2, "Did you mean merge? Valid: list, rename, delete, merge."),
+    (("nothing",), 2, "No such command 'nothing'. Valid: run, search, edge, status, sql, table"),
 ]
 
 

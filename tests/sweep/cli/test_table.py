@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from analysis.formats import FileFormat
+from analysis.tables import SUMMARIES
 from sweep.cli.output import Format
 
 
@@ -46,6 +47,12 @@ def test_a_table_that_there_is_not_is_answered_with_the_nearest(leaksweep, url):
     assert (ended.code, ended.out) == (2, "")
     assert "Unknown table 'by_optimiser'. Did you mean by_optimizer" in ended.err
     assert ended.err.endswith("importance, cost, failures.\n")  # and with all of them
+
+
+def test_no_table_named_is_answered_with_all(leaksweep):
+    ended = leaksweep("table")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == f"Which table? Valid: {', '.join(SUMMARIES)}.\n"
 
 
 def test_heads_that_do_not_fit_are_whole_where_there_is_no_row(leaksweep, url, monkeypatch):

@@ -10,7 +10,6 @@ import pytest
 from sweep.errors import DatabaseError, MisuseError, NotThereError, SpecError
 from sweep.explain.asked import asked_trial
 from sweep.explain.derive import explain
-from sweep.explain.explanation import MetGrad
 from sweep.explain.prose import in_words
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
@@ -223,12 +222,13 @@ def test_a_workload_that_can_be_built_but_once_is_explained_by_that():
 class TestShares:
     def shares(self, text):
         replayed = explained(text).replayed
-        return replayed, {share.name: share for share in replayed.shares}
+        return replayed, {n: replayed.share(each) for n, each in replayed.by_themselves.items()}
 
     def test_a_lone_source_has_the_whole_movement(self):
         replayed, shares = self.shares("optimizer=planted:Momentum zero_grad=zero")
-        assert shares["history"].of_whole == pytest.approx(1)
-        assert shares["history"].change == replayed.movements.whole == replayed.as_it_was
+        assert shares["history"] == pytest.approx(1)
+        alone = replayed.by_themselves["history"]
+        assert alone == replayed.movements.whole == replayed.as_it_was
         assert list(shares) == ["history"]
 
     def test_a_share_is_the_l2_norm_alone_over_that_of_the_whole(self):
@@ -236,12 +236,12 @@ class TestShares:
             "optimizer=planted:MomentumAndDecay weight_decay=0.1 zero_grad=zero"
         )
         moved = replayed.movements
-        assert shares["decay"].of_whole == moved.alone[Source.DECAY].l2 / moved.whole.l2
-        assert 0 < shares["decay"].of_whole < 1
+        assert shares["decay"] == moved.alone[Source.DECAY].l2 / moved.whole.l2
+        assert 0 < shares["decay"] < 1
 
     def test_sources_that_act_only_together_have_a_share_together(self):
         _, shares = self.shares("optimizer=planted:DecayThatGrows weight_decay=0.1 zero_grad=zero")
-        assert {name: share.of_whole for name, share in shares.items()} == {
+        assert shares == {
             "history+decay": pytest.approx(1),
             "history": 0,
             "decay": 0,
@@ -249,41 +249,41 @@ class TestShares:
 
     def test_the_largest_comes_first(self):
         replayed, _ = self.shares("optimizer=SGD momentum=0.9 weight_decay=0.5 zero_grad=never")
-        sizes = [share.change.l2 for share in replayed.shares]
+        sizes = [change.l2 for change in replayed.by_themselves.values()]
         assert sizes == sorted(sizes, reverse=True)
 
     def test_a_trial_that_holds_has_the_shares_of_what_zeros_would_do(self):
         replayed, shares = self.shares("optimizer=SGD momentum=0.9 zero_grad=none")
         assert not replayed.as_it_was.moved
         assert replayed.supposed
-        assert shares["history"].of_whole == pytest.approx(1)
+        assert shares["history"] == pytest.approx(1)
 
     def test_there_is_no_share_of_no_movement(self):
         replayed, shares = self.shares("optimizer=SGD momentum=0 zero_grad=zero")
         assert not replayed.whole.moved
-        assert math.isnan(shares["history"].of_whole)
+        assert math.isnan(shares["history"])
 
     def test_the_grad_of_the_replayed_step_is_the_one_that_the_leak_met(self):
         replayed, _ = self.shares("optimizer=SGD zero_grad=never schedule=after:3")
-        assert (replayed.step, replayed.grad.state) == (3, GradState.NONZERO)
+        assert (replayed.step, replayed.grad) == (3, GradState.NONZERO)
 
 
 MET = [
-    (ZeroGrad.NONE, Freeze.DETACH, MetGrad(GradState.NONE, stale=True)),
-    (ZeroGrad.ZERO, Freeze.DETACH, MetGrad(GradState.ZERO, stale=True)),
-    (ZeroGrad.NEVER, Freeze.DETACH, MetGrad(GradState.NONZERO, stale=True)),
-    (ZeroGrad.NEVER, Freeze.REQUIRES_GRAD, MetGrad(GradState.NONZERO, stale=True)),
-    (ZeroGrad.NONE, Freeze.LR_ZERO, MetGrad(GradState.NONZERO, stale=False)),
-    (ZeroGrad.NEVER, Freeze.LR_ZERO, MetGrad(GradState.NONZERO, stale=False)),
-    (ZeroGrad.ZERO, Freeze.GRAD_NONE, MetGrad(GradState.NONE, stale=False)),
-    (ZeroGrad.NONE, Freeze.GRAD_ZERO, MetGrad(GradState.ZERO, stale=False)),
+    (ZeroGrad.NONE, Freeze.DETACH, (GradState.NONE, True)),
+    (ZeroGrad.ZERO, Freeze.DETACH, (GradState.ZERO, True)),
+    (ZeroGrad.NEVER, Freeze.DETACH, (GradState.NONZERO, True)),
+    (ZeroGrad.NEVER, Freeze.REQUIRES_GRAD, (GradState.NONZERO, True)),
+    (ZeroGrad.NONE, Freeze.LR_ZERO, (GradState.NONZERO, False)),
+    (ZeroGrad.NEVER, Freeze.LR_ZERO, (GradState.NONZERO, False)),
+    (ZeroGrad.ZERO, Freeze.GRAD_NONE, (GradState.NONE, False)),
+    (ZeroGrad.NONE, Freeze.GRAD_ZERO, (GradState.ZERO, False)),
 ]
 
 
 @pytest.mark.parametrize(("zero_grad", "freeze", "met"), MET)
 def test_the_grad_is_stale_where_an_earlier_step_left_it(zero_grad, freeze, met):
-    replayed = explained(f"optimizer=SGD momentum=0.9 zero_grad={zero_grad} freeze={freeze}")
-    assert replayed.replayed.grad == met
+    step = explained(f"optimizer=SGD momentum=0.9 zero_grad={zero_grad} freeze={freeze}").replayed
+    assert (step.grad, step.stale) == met
 
 
 @pytest.mark.parametrize("freeze", [Freeze.LR_ZERO, Freeze.OWN_OPTIMIZER])
@@ -302,7 +302,7 @@ class TestVariants:
             changed = dict(word.split("=") for word in text.split())
             changed |= dict(change.split("=") for change in variant.changes)
             again = run_trial(asked(" ".join(f"{k}={v}" for k, v in changed.items())))
-            assert variant.verdict is again.verdict
+            assert variant.outcome.verdict is again.verdict
 
     def test_combinations_are_run_only_where_no_single_remedy_holds(self):
         single = explained("optimizer=Adam weight_decay=0.5 zero_grad=zero").variants

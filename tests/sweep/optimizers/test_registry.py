@@ -11,7 +11,7 @@ import pytest
 
 from sweep.errors import MisuseError, UnknownNameError
 from sweep.optimizers import registry
-from sweep.optimizers.entry import AxisDefaults, OptimizerEntry
+from sweep.optimizers.entry import OptimizerEntry
 
 HERE = Path(__file__).parent
 
@@ -73,18 +73,19 @@ def test_the_specs_options_go_over_the_rows_own():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("Adam", AxisDefaults(lr=0.001, weight_decay=0.0, momentum=0.9)),
-        ("Adagrad", AxisDefaults(lr=0.01, weight_decay=0.0, momentum=None)),
-        ("LBFGS", AxisDefaults(lr=1.0, weight_decay=None, momentum=None)),
+        ("Adam", {"lr": 0.001, "weight_decay": 0.0, "momentum": 0.9}),
+        ("Adagrad", {"lr": 0.01, "weight_decay": 0.0, "momentum": None}),
+        ("LBFGS", {"lr": 1.0, "weight_decay": None, "momentum": None}),
     ],
 )
 def test_defaults_are_those_of_the_constructor(name, expected):
-    assert registry.defaults(registry.lookup(name)) == expected
+    entry = registry.lookup(name)
+    assert {axis: registry.default(entry, axis) for axis in expected} == expected
 
 
 def test_a_rows_own_value_goes_before_that_of_the_constructor():
     entry = replace(registry.lookup("Adam"), axis_defaults={"lr": 0.5})
-    assert registry.defaults(entry) == AxisDefaults(lr=0.5, weight_decay=0.0, momentum=0.9)
+    assert [registry.default(entry, axis) for axis in ("lr", "momentum")] == [0.5, 0.9]
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,7 @@ def bits(tensor: Tensor) -> Tensor:
 
 
 def build(entry, model, *, split=False, **axes):
-    own = registry.defaults(entry)
-    values = {axis: axes.get(axis, getattr(own, axis)) for axis in AXES}
+    values = {axis: registry.default(entry, axis) for axis in AXES} | axes
     named = dict(model.named_parameters())
     groups = [{name: value} for name, value in named.items()] if split else [named]
     options = registry.effective_options(entry, {})
@@ -171,9 +170,8 @@ def test_every_address_and_option_names_an_argument_of_the_constructor(entry):
 
 @_each(RUNNING)
 def test_a_value_is_known_for_every_axis_that_a_row_has(entry):
-    own = registry.defaults(entry)
     for axis in AXES:
-        assert (getattr(own, axis) is None) is (entry.address(axis) is None)
+        assert (registry.default(entry, axis) is None) is (entry.address(axis) is None)
 
 
 @_each([e for e in RUNNING if e.first_argument is FirstArgument.PARAMS])

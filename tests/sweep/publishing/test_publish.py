@@ -132,17 +132,17 @@ def test_a_failed_trial_that_was_run_again_is_a_new_trial(url, storage, make, re
 def test_a_publish_that_is_killed_leaves_a_study_that_the_next_one_completes(
     url, request, monkeypatch, study_of, where, kept
 ):
-    def killed(row, *others):
+    def killed(row, *others, **attributes):
         if row["seed"] == 3:
             raise KeyboardInterrupt
-        return whole(row, *others)
+        return whole(row, *others, **attributes)
 
     storage = request.getfixturevalue(where)
-    whole = publishing._published
-    monkeypatch.setattr(publishing, "_published", killed)
+    whole = publishing.frozen_trial
+    monkeypatch.setattr(publishing, "frozen_trial", killed)
     with pytest.raises(KeyboardInterrupt):
         publish(url, "s", storage, objectives=DRIFT)
-    monkeypatch.setattr(publishing, "_published", whole)
+    monkeypatch.setattr(publishing, "frozen_trial", whole)
     assert len(study_of(storage).trials) == kept
     done = publish(url, "s", storage, objectives=DRIFT)
     assert (done.added, done.there) == (7 - kept, kept)

@@ -208,7 +208,7 @@ def test_closing_the_iterator_stops_the_trials_and_not_the_workers(on, started):
 
 
 def test_what_keeps_workers_from_the_task_is_told(on, monkeypatch):
-    monkeypatch.setattr(runner, "called", partial(Task, preload="only_here"))
+    monkeypatch.setattr(runner, "Task", partial(Task, preload="only_here"))
     with pytest.raises(ClusterError, match=r"A worker cannot run trials: .*only_here"):
         list(on(run_trial=hold).run([planned(0)]))
 

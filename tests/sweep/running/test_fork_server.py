@@ -13,9 +13,8 @@ import pytest
 from sweep.errors import SystemLimitError
 from sweep.running import fork_server
 from sweep.running.fork_server import ForkServer, module_path, running
-from sweep.running.limits import NO_LIMITS
 from sweep.running.runner import Runner
-from sweep.running.task import called
+from sweep.running.task import Task
 from sweep.running.worker import Worker
 from sweep.values.setting import PlannedTrial, Setting
 
@@ -25,11 +24,9 @@ NOTHING = "sweep.running.cores"  # a module that is soon imported
 @pytest.fixture(autouse=True)
 def servers_of_this_test(monkeypatch):
     """Those that it starts end with it; others are left alone."""
-    mine = {}
-    monkeypatch.setattr(fork_server, "_servers", mine)
-    monkeypatch.setattr(fork_server, "_retired", retired := [])
-    yield mine
-    for server in [*mine.values(), *retired]:
+    monkeypatch.setattr(fork_server, "_servers", mine := [])
+    yield
+    for server in mine:
         server.close()
         server.wait()
 
@@ -67,7 +64,7 @@ def test_one_server_is_kept_for_what_it_has_imported():
 def test_a_server_that_has_ended_is_replaced():
     first = running(NOTHING)
     psutil.Process(first._process.pid).kill()
-    assert wait_until(lambda: not first.serves())
+    assert wait_until(lambda: not first.serves(NOTHING))
     second = running(NOTHING)
     assert second is not first
     assert one_worker_of(second) > 0
@@ -103,7 +100,7 @@ def test_a_number_that_is_no_workers_is_killed_by_nobody():
 
 
 def test_workers_end_with_their_server():
-    worker = Worker(called(lambda _: time.sleep(600), preload=NOTHING), NO_LIMITS)
+    worker = Worker(Task(lambda _: time.sleep(600), preload=NOTHING))
     worker.give((planned(),))
     server = running(NOTHING)
     (process,) = psutil.Process(server._process.pid).children()

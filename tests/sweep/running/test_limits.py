@@ -3,6 +3,7 @@ import math
 import os
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,13 +13,7 @@ from cloudpickle import register_pickle_by_value
 
 from sweep.errors import MisuseError
 from sweep.running import limits
-from sweep.running.limits import (
-    NO_LIMITS,
-    Limits,
-    TrialMemoryError,
-    TrialTimeoutError,
-    resident_mib,
-)
+from sweep.running.limits import Limits, TrialMemoryError, TrialTimeoutError, resident_mib
 from sweep.running.pool import Pool
 from sweep.running.runner import Runner
 from sweep.running.task import Task
@@ -144,15 +139,15 @@ def test_a_limit_stops_what_the_trial_has_started_too(tmp_path):
 
 
 def test_getting_ready_is_not_the_trials_time_or_memory():
-    task = Task(hold, preload="slow_to_import")
-    with Pool(task, Limits(timeout_s=0.5, memory_mib=100), 1) as pool:
+    task = Task(hold, Limits(timeout_s=0.5, memory_mib=100), preload="slow_to_import")
+    with closing(Pool(task, 1)) as pool:
         [outcome] = pool.outcomes(iter([(planned(0),)]))
     assert outcome.verdict is Verdict.HOLDS
 
 
 def test_what_keeps_workers_from_their_task_reaches_whoever_gave_it():
     task = Task(hold, preload="no_such_module")
-    with Pool(task, NO_LIMITS, 1) as pool, pytest.raises(ModuleNotFoundError, match="no_such_mod"):
+    with closing(Pool(task, 1)) as pool, pytest.raises(ModuleNotFoundError, match="no_such_mod"):
         list(pool.outcomes(iter([(planned(0),)])))
 
 

@@ -9,12 +9,11 @@ import pytest
 from cloudpickle import register_pickle_by_value
 
 from sweep.running.batches import BatchSize
-from sweep.running.limits import NO_LIMITS, Limits
-from sweep.running.on_worker import Job, run_batch, stop
+from sweep.running.limits import Limits
+from sweep.running.on_worker import run_batch, stop
 from sweep.running.pool import in_workers
 from sweep.running.runner import Runner
-from sweep.running.source import LazyTrials
-from sweep.running.task import TRAINING, Task, called, trained
+from sweep.running.task import Task, trained
 from sweep.values.outcome import Environment, Measurement, Outcome
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Backend, Verdict
@@ -66,7 +65,7 @@ def verdicts(outcomes):
 
 
 def test_trials_stay_apart_where_nothing_runs_them_together():
-    assert list(called(hold).groups(TRIALS)) == [(trial,) for trial in TRIALS]
+    assert list(Task(hold).groups(TRIALS)) == [(trial,) for trial in TRIALS]
 
 
 def test_trials_go_together_where_something_runs_them_so():
@@ -81,27 +80,27 @@ def test_one_of_a_group_that_raises_what_ctrl_c_raises_fails_alone():
 
 
 def test_a_trial_that_raises_has_failed_whatever_raises_it():
-    outcomes = list(called(fails).contained_group(TRIALS))
+    outcomes = list(Task(fails).contained_group(TRIALS))
     assert [outcome.error for outcome in outcomes] == [
         "RuntimeError: a mistake in this program"
     ] * 4
 
 
 def in_worker_processes(task):
-    return in_workers(LazyTrials(TRIALS), task, NO_LIMITS, 2)
+    return in_workers(TRIALS, task, 2)
 
 
 def in_a_batch(task):
-    job = Job(uuid4().hex, task, NO_LIMITS)
+    run = uuid4().hex
     try:
-        return run_batch(job, list(task.groups(TRIALS))).outcomes
+        return run_batch(run, task, list(task.groups(TRIALS))).outcomes
     finally:
-        stop(job.run)
+        stop(run)
 
 
 @pytest.mark.parametrize("run", [in_worker_processes, in_a_batch])
 def test_a_group_that_kills_its_process_is_run_trial_by_trial(run):
-    task = Task(partial(hold_or_kill, 2), preload=TRAINING, run_group=killed)
+    task = Task(partial(hold_or_kill, 2), run_group=killed)
     assert verdicts(run(task)) == [Verdict.HOLDS, Verdict.HOLDS, Verdict.FAILED, Verdict.HOLDS]
 
 

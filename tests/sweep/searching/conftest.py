@@ -10,10 +10,10 @@ from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
 from sweep.searching.objective import Objective
 from sweep.searching.ranges import parse_ranges
-from sweep.searching.samplers import Sampler
 from sweep.searching.search import Search, rebuilt, run_search
 from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.store.store import Store
+from sweep.values.words import Sampler
 
 SPEC = """
 workload = "small"
@@ -41,8 +41,8 @@ def _run(url, search, trials, runner=None):
     space = search.space()
     runner = runner or Here()
     with quiet_optuna(), Store.open(url) as store:
-        study = rebuilt(url, search, space)
-        return run_search(store, search, space, study, runner, trials=trials)
+        dialogue = rebuilt(url, search, space)
+        return dialogue, run_search(store, dialogue, runner, trials=trials)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from sweep.errors import MisuseError
 from sweep.searching.objective import Objective
 from sweep.searching.proposals import Proposal, StudyInMemory
 from sweep.searching.ranges import parse_ranges
-from sweep.searching.samplers import Sampler, check_sampler, make_sampler
+from sweep.searching.samplers import check_sampler, give_state, make_sampler
 from sweep.searching.space import Space
 from sweep.searching.study import quiet_optuna
-from sweep.searching.told_samplers import give_state
+from sweep.values.words import Sampler
 
 ONE = [Objective.DRIFT_RATIO]
 

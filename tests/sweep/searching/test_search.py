@@ -12,14 +12,14 @@ from here import Here
 from sweep.driver import run_sweep
 from sweep.errors import DatabaseError, MisuseError, SweepMismatchError
 from sweep.grid import Grid
+from sweep.searching.claims import claim_search
 from sweep.searching.objective import Objective
-from sweep.searching.samplers import Sampler
-from sweep.searching.search import claim_search, rebuilt
+from sweep.searching.search import rebuilt
 from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
-from sweep.values.words import Verdict
+from sweep.values.words import Sampler, Verdict
 from sweep.verifying import open_trials, replayed
 
 SETTINGS = "SELECT optimizer, lr, weight_decay, momentum, zero_grad, drift_ratio FROM trial"
@@ -36,6 +36,10 @@ def in_their_order(url):
     """What was proposed, run and kept, by the numbers of the proposals."""
     with run_query(url, "SELECT optimizer, schedule, zero_grad, proposal FROM trial") as rows:
         return sorted(rows, key=lambda row: json.loads(row[-1])["number"])
+
+
+def claim(store, search):
+    return claim_search(store, search.spec, search.how())
 
 
 def change(url, statement):
@@ -156,15 +160,15 @@ def test_failed_trials_are_recorded_once_and_never_proposed_again(url, run, sear
     search = search_for(optimizers=["faulty:RaisesAtStep7"], ranges=["lr"])
     search = replace(search, spec=search.spec.model_copy(update={"stated_steps": 9}))
     run(url, search, 3)
-    done = run(url, search, 3)
-    assert done.progress.ran == {Verdict.FAILED: 3}
+    _, progress = run(url, search, 3)
+    assert progress.ran == {Verdict.FAILED: 3}
     assert [s.failed for s in sweep_status(url)] == [6]
 
 
 def test_a_space_that_has_no_more_ends_the_search(url, run, search_for):
     search = search_for(optimizers=["SGD"], ranges=["period=2:4"], sampler=Sampler.RANDOM)
-    done = run(url, search, 20)
-    assert done.exhausted
+    dialogue, _ = run(url, search, 20)
+    assert dialogue.exhausted
     assert len(settings(url)) == 6  # three periods, two ways of clearing grads
     assert [(s.planned, s.remaining) for s in sweep_status(url)] == [(6, 0)]
 
@@ -216,20 +220,20 @@ def test_workers_are_asked_one_by_one_and_lose_nothing(url, run, search_for):
 def test_another_search_is_refused_the_name(url, run, search_for, changed, message):
     run(url, search_for(), 1)
     with pytest.raises(MisuseError, match=message), Store.open(url) as store:
-        claim_search(store, replace(search_for(), **changed))
+        claim(store, replace(search_for(), **changed))
 
 
 def test_another_grid_workload_or_sweep_is_refused_the_name(url, run, search_for, spec_of):
     with Store.open(url) as store:
         run_sweep(store, Grid(spec_of("held", ["SGD"])), HERE)
         with pytest.raises(MisuseError, match="it is no search, and a search is a sweep"):
-            claim_search(store, search_for(name="held"))
-        claim_search(store, search_for())
+            claim(store, search_for(name="held"))
+        claim(store, search_for())
         with pytest.raises(MisuseError, match="its spec has other values or options"):
-            claim_search(store, search_for(optimizers=["SGD"]))
+            claim(store, search_for(optimizers=["SGD"]))
         longer = search_for().spec.model_copy(update={"stated_steps": 9})
         with pytest.raises(MisuseError, match="its steps is 6, not 9"):
-            claim_search(store, replace(search_for(), spec=longer))
+            claim(store, replace(search_for(), spec=longer))
 
 
 def test_a_sweep_does_not_extend_a_search(url, run, search_for, spec_of):

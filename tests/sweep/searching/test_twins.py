@@ -7,12 +7,10 @@ from here import Here
 
 from sweep.errors import MisuseError
 from sweep.searching.objective import SCORE_CHANGE, Objective, values
-from sweep.searching.samplers import Sampler
 from sweep.searching.search import rebuilt
 from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.searching.twins import (
     check_scored,
-    planned_of,
     score_change,
     twin_of,
     with_score_change,
@@ -20,7 +18,7 @@ from sweep.searching.twins import (
 from sweep.store.query import sweep_status
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Freeze, Verdict, ZeroGrad
+from sweep.values.words import Axis, Freeze, Sampler, Verdict, ZeroGrad
 
 SCORE = [Objective.SCORE]
 LEAKING = PlannedTrial(Setting("Adam", 0.01, 0.1, 0.9, ZeroGrad.ZERO), "digits", 8)
@@ -87,16 +85,18 @@ def proposed(url):
 
 
 def test_each_leaking_trial_has_its_twin_beside_it(url, run, search):
-    done = run(url, search(), 6)
+    _, progress = run(url, search(), 6)
     rows = recorded_rows(url, "search")
     known = {each["fingerprint"]: each for each in rows}
     leaking = [each for each in rows if each["proposal"] and each["verdict"] == "leaks"]
     assert leaking
     for each in leaking:
-        twin = known[twin_of(planned_of(each)).fingerprint]
+        setting = Setting(**{axis: each[axis] for axis in Axis})
+        planned = PlannedTrial(setting, *(each[n] for n in ("workload", "steps", "options")))
+        twin = known[twin_of(planned).fingerprint]
         assert (twin["verdict"], twin["proposal"], twin["freeze"]) == ("holds", None, "grad_none")
     assert len(proposed(url)) == 6
-    assert done.progress.finished == len(rows) == sweep_status(url)[0].planned
+    assert progress.finished == len(rows) == sweep_status(url)[0].planned
 
 
 @pytest.mark.parametrize("sampler", [Sampler.TPE, Sampler.NSGAII, Sampler.CMAES])

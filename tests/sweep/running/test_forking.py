@@ -8,7 +8,7 @@ import pytest
 
 TEN_STEPS = """
 import resource, sys
-from sweep.running.allocator import keep_freed_memory
+from sweep.running.forking import keep_freed_memory
 
 def step():
     tensors = [bytearray(8 * 2**20) for _ in range(3)]

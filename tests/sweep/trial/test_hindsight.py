@@ -14,12 +14,11 @@ from sweep.values.words import Freeze, ZeroGrad
 def plan(optimizer, zero_grad, *, freeze=Freeze.DETACH, weight_decay=0.0):
     """A trial of the small workload with the optimizer's own lr and momentum."""
     entry = registry.lookup(optimizer)
-    own = registry.defaults(entry)
     setting = Setting(
         optimizer,
-        lr=own.lr,
+        lr=registry.default(entry, "lr"),
         weight_decay=weight_decay if entry.weight_decay else None,
-        momentum=own.momentum,
+        momentum=registry.default(entry, "momentum"),
         zero_grad=zero_grad,
         freeze=freeze,
     )
