@@ -31,11 +31,9 @@ from analysis.found import (
     with_change_of_score,
     worst_first,
 )
-from analysis.load import load_trials
+from analysis.load import SweepRecord, load_runs, load_sweeps, load_trials
 from analysis.report.run_facts import Fact, Repeat, grid_facts, repeat, run_facts
-from analysis.runs import load_runs
 from analysis.schema import COUNT, SETTING_AXES, VERDICTS, SweepKind, as_words, in_order
-from analysis.sweeps import SweepRecord, load_sweeps
 from analysis.tables import SUMMARIES, WATCHED_TABLE, Summary
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

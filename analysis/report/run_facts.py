@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.look import counted
+from analysis.load import SweepRecord
 from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, SEEDS, SETTING_AXES, in_order
-from analysis.sweeps import SweepRecord
 
 _NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
 MOST_SPELLED = 16  # of an axis or fact that are spelled out before the rest are only counted
