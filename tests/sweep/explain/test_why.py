@@ -18,7 +18,7 @@ from sweep.trial.trial import failed, run_trial
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Freeze, GradState, Source, Verdict, ZeroGrad
 from sweep.verifying.comparison import Difference, compare
-from sweep.verifying.trial_again import trial_again
+from sweep.verifying.recorded_trial import trial_again
 from sweep.verifying.trial_sources import recorded_trial
 
 

@@ -20,7 +20,8 @@ from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.words import Sampler, Verdict
-from sweep.verifying import open_trials, replayed
+from sweep.verifying.rerun import replayed
+from sweep.verifying.trial_sources import open_trials
 
 SETTINGS = "SELECT optimizer, lr, weight_decay, momentum, zero_grad, drift_ratio FROM trial"
 HERE = Here()
