@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from sweep.driver import Progress
     from sweep.grid.spec import Spec
     from sweep.running.runner import Runner
-    from sweep.searching.ranges import Range
     from sweep.searching.search import Dialogue, Search
     from sweep.store.store import Store
 
@@ -97,37 +95,21 @@ def search(
 
     Example: leaksweep search --preset remedies --trials 200
     """
+    from sweep.grid.spec_file import with_overrides
+    from sweep.running.limits import Limits
+    from sweep.running.runner import Runner
     from sweep.searching.ranges import parse_ranges
+    from sweep.searching.search import Search
 
     chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
-    runner = _runner(jobs, trial_timeout)
+    # One by one as they are asked for, none ahead of a free worker.
+    runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout), stacked=False)
     runner.check()
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
     ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))
-    named = name or "-".join((chosen.name, method, *objectives))
-    question = _Question(chosen, named, ranges, objectives, method, seed)
-    _run(question, db, runner, trials, out)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What was asked for: the grid to begin from, the search's name, and how to search."""
-
-    grid: Spec
-    name: str
-    ranges: tuple[Range, ...]
-    objectives: tuple[Objective, ...]
-    sampler: Sampler
-    seed: int
-
-    def search(self) -> Search:
-        """The search itself. Raises SpecError for a name that does not print."""
-        from sweep.grid.spec_file import with_overrides
-        from sweep.searching.search import Search
-
-        spec = with_overrides(self.grid, name=self.name)
-        return Search(spec, self.ranges, self.objectives, self.sampler, self.seed)
+    named = with_overrides(chosen, name=name or "-".join((chosen.name, method, *objectives)))
+    _run(Search(named, ranges, objectives, method, seed), chosen, db, runner, trials, out)
 
 
 def grid_to_begin_from(
@@ -152,15 +134,9 @@ def pinned(axes: Sequence[str]) -> list[str]:
     return [text.partition("=")[0].strip() for text in axes]
 
 
-def _runner(jobs: int | None, timeout_s: float) -> Runner:
-    """What runs trials one by one as they are asked for, none ahead of a free worker."""
-    from sweep.running.limits import Limits
-    from sweep.running.runner import Runner
-
-    return Runner(trials_at_once(jobs), limits=Limits(timeout_s), stacked=False)
-
-
-def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:
+def _run(
+    search: Search, grid: Spec, db: str, runner: Runner, trials: int, out: Path | None
+) -> None:
     """Searches, and prints what was found. Raises typer.Exit(1) where trials have failed."""
     from analysis.load import load_trials
     from sweep.cli.searched import print_found
@@ -173,7 +149,6 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
     from sweep.store.url import parse_url
 
     with quiet_optuna():
-        search = question.search()
         space = search.space()
         check_sampler(search.sampler, search.objectives, space)
         check_scored(search.spec.workload, search.objectives)
@@ -188,7 +163,7 @@ def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | 
                 )
             done = _searched(store, dialogue, runner, trials)
     found = load_trials(db, search.spec.name)
-    print_found(question.grid, search, found, db, out)
+    print_found(grid, search, found, db, out)
     say(
         f"{search.spec.name}: ran {done.finished:,} trials in {done.seconds:.1f} s, "
         f"{len(found):,} in all, recorded in {parse_url(db).shown}."

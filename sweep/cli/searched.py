@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sweep.cli.output import cell_text
-from sweep.cli.screen import print_table, say
+from sweep.cli.output import Format, cell_text, print_rows
+from sweep.cli.screen import say
 from sweep.values.words import Axis
 
 if TYPE_CHECKING:
@@ -70,39 +71,25 @@ def grid_trials(db: str, grid: Spec, search: Search) -> GridTrials | None:
     grid's workload, number of steps and words, which may have been replaced by others; None
     where there are none. A sweep that was searched, too, is no grid.
     """
-    for where, read in (
-        (f"the sweep {grid.name!r}", _recorded),
-        (f"results/reference/{grid.name}", _committed),
-    ):
-        trials = read(db, grid.name)
-        if trials is None:
-            continue
+    for where, trials in _sources(db, grid.name):
         found = _ranked(trials[_is_of(grid, trials)], _columns(search))
         if len(found):
             return GridTrials(where, found)
     return None
 
 
-def _recorded(db: str, name: str) -> pd.DataFrame | None:
-    from analysis.exceptions import SweepMissingError
-    from analysis.load import load_trials
-    from analysis.schema import SweepKind
-
-    try:
-        return load_trials(db, name, kinds=frozenset({SweepKind.GRID}))
-    except SweepMissingError:
-        return None
-
-
-def _committed(_db: str, name: str) -> pd.DataFrame | None:
+def _sources(db: str, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
     import pandas as pd
 
-    from analysis.schema import typed
+    from analysis.exceptions import SweepMissingError
+    from analysis.load import load_trials
+    from analysis.schema import SweepKind, typed
 
+    with suppress(SweepMissingError):
+        yield f"the sweep {name!r}", load_trials(db, name, kinds=frozenset({SweepKind.GRID}))
     path = REFERENCE / name / "trials.csv.gz"
-    if not path.is_file() or path.parent.parent != REFERENCE:
-        return None
-    return typed(pd.read_csv(path, low_memory=False))
+    if path.is_file() and path.parent.parent == REFERENCE:
+        yield f"results/reference/{name}", typed(pd.read_csv(path, low_memory=False))
 
 
 def _is_of(grid: Spec, trials: pd.DataFrame) -> pd.Series:
@@ -126,27 +113,22 @@ def _ranked(trials: pd.DataFrame, objectives: list[str]) -> pd.DataFrame:
 def _print(
     shown: pd.DataFrame, theirs: GridTrials | None, objectives: list[str], title: str
 ) -> None:
-    lines: list[tuple[str, Mapping[Any, Any]]] = []
-    lines += [("found", row) for row in shown.to_dict("records")]
+    import pandas as pd
+
+    lines = [shown.assign(whose="found")]
     if theirs is not None:
-        lines += [("grid", _worst(theirs.trials, name)) for name in objectives]
-    rows = [
-        (
-            whose,
-            *(f"{row[name]:.6g}" for name in objectives),
-            *(_options(row[name]) if name == "options" else _cell(row[name]) for name in _SHOWN),
-            _cell(row.get("id")),
-        )
-        for whose, row in lines
-    ]
-    numeric = frozenset(range(1, len(objectives) + 1))
-    print_table(("", *objectives, *_SHOWN, "trial"), rows, title=title, numeric=numeric)
+        lines += [_worst(theirs.trials, name).assign(whose="grid") for name in objectives]
+    columns = ["whose", *objectives, *_SHOWN, "id"]
+    rows = pd.concat([each.reindex(columns=columns) for each in lines])
+    rows = rows.assign(options=rows["options"].map(_options), id=rows["id"].astype("Int64"))
+    plain = rows.astype(object).where(rows.notna(), None).itertuples(index=False, name=None)
+    print_rows(("", *objectives, *_SHOWN, "trial"), plain, Format.TABLE, title=title)
 
 
-def _worst(trials: pd.DataFrame, objective: str) -> Mapping[Any, Any]:
+def _worst(trials: pd.DataFrame, objective: str) -> pd.DataFrame:
     from analysis.found import worst_first
 
-    return dict(worst_first(trials, [objective]).iloc[0])
+    return worst_first(trials, [objective]).head(1)
 
 
 def _say_which_is_worse(chosen: pd.DataFrame, theirs: GridTrials | None, search: Search) -> None:
@@ -157,7 +139,7 @@ def _say_which_is_worse(chosen: pd.DataFrame, theirs: GridTrials | None, search:
         return
     for objective in search.objectives:
         name = objective.column
-        ours, grids = (_worst(each, name)[name] for each in (chosen, theirs.trials))
+        ours, grids = (_worst(each, name)[name].item() for each in (chosen, theirs.trials))
         word = "smallest" if objective.direction == "minimize" else "largest"
         say(
             f"The {word} {name} found is {ours:.6g}; the grid's is {grids:.6g} "
@@ -197,10 +179,6 @@ def _write(
 
 def _columns(search: Search) -> list[str]:
     return [objective.column for objective in search.objectives]
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None or value != value or str(value) == "<NA>" else cell_text(value)
 
 
 def _options(text: str) -> str:

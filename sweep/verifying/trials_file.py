@@ -7,6 +7,7 @@ hold gigabytes.
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,12 +29,22 @@ ROWS_AT_ONCE = 2000
 """Rows held at once."""
 
 _SINCE_LEAKSWEEP_0003 = frozenset({"causes", "unexplained", "score", "frozen_norm"})
-_BLOCK = 2**20
+_WHAT_IT_HAS = (
+    "A file of trials has the columns of the table trial, such as "
+    "results/reference/article/trials.csv.gz."
+)
 _TYPES: Mapping[str, type] = {
     column.name: column.type.python_type
     for row in (TrialRow, EnvironmentRow)
     for column in row.__table__.columns
     if column.name in {*OF_TRIAL, *SURROUNDINGS}
+}
+
+_READ: Mapping[type, Callable[[str], Any]] = {
+    bool: {"True": True, "False": False}.__getitem__,
+    int: int,
+    float: float,
+    str: str,
 }
 
 
@@ -80,7 +91,9 @@ def _frames(path: Path) -> Iterator[pd.DataFrame]:
         )
         rows = 0
         for frame in frames:
-            _check_columns(path, frame)
+            lacking = [n for n in OF_TRIAL if n not in frame and n not in _SINCE_LEAKSWEEP_0003]
+            if lacking:
+                raise MisuseError(f"{path} lacks the columns {', '.join(lacking)}. {_WHAT_IT_HAS}")
             rows += len(frame)
             if rows > MOST_TRIALS:
                 raise MisuseError(f"{path} has more than {MOST_TRIALS:,} rows.")
@@ -100,31 +113,18 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _check_size(path: Path) -> None:
-    size = 0
     with _unpacked(path) as file:
-        while block := file.read(_BLOCK):
-            size += len(block)
-            if size > MOST_BYTES:
-                raise MisuseError(
-                    f"{path} holds more than {MOST_BYTES:,} bytes once it is unpacked, and a file "
-                    f"of trials may hold that many. Cut it into several."
-                )
+        gz = path.suffix == ".gz"  # of which the end is found by unpacking alone
+        size = file.seek(MOST_BYTES + 1) if gz else file.seek(0, os.SEEK_END)
+    if size > MOST_BYTES:
+        raise MisuseError(
+            f"{path} holds more than {MOST_BYTES:,} bytes once it is unpacked, and a file of "
+            f"trials may hold that many. Cut it into several."
+        )
 
 
 def _unpacked(path: Path) -> BinaryIO:
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _check_columns(path: Path, frame: pd.DataFrame) -> None:
-    lacking = [n for n in OF_TRIAL if n not in frame and n not in _SINCE_LEAKSWEEP_0003]
-    if lacking:
-        raise MisuseError(f"{path} lacks the columns {', '.join(lacking)}. {_WHAT_IT_HAS}")
-
-
-_WHAT_IT_HAS = (
-    "A file of trials has the columns of the table trial, such as "
-    "results/reference/article/trials.csv.gz."
-)
 
 
 def _value(column: str, text: Any) -> Any:
@@ -138,11 +138,3 @@ def _value(column: str, text: Any) -> Any:
         return _READ[_TYPES[column]](text)
     except (ValueError, KeyError):
         return text
-
-
-_READ: Mapping[type, Callable[[str], Any]] = {
-    bool: {"True": True, "False": False}.__getitem__,
-    int: int,
-    float: float,
-    str: str,
-}
