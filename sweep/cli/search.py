@@ -23,7 +23,7 @@ from sweep.cli.options import (
     trials_at_once,
 )
 from sweep.cli.screen import say
-from sweep.searching.objective import Objective
+from sweep.searching.objective import Objective, check_scored
 from sweep.values.words import Sampler, Verdict
 
 if TYPE_CHECKING:
@@ -144,7 +144,6 @@ def _run(
     from sweep.searching.samplers import check_sampler
     from sweep.searching.search import rebuilt
     from sweep.searching.study import quiet_optuna
-    from sweep.searching.twins import check_scored
     from sweep.store.store import Store
     from sweep.store.url import parse_url
 

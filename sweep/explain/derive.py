@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from sweep.explain.variants import Variant, risks, tried_remedies
+from sweep.explain.variants import Variant, neighbours
 from sweep.trial.causes import INTRINSIC, Movements, difference, movements, name_of, tried
 from sweep.trial.modes import fresh_modes
 from sweep.trial.moment import cloned
@@ -122,8 +122,7 @@ def explain(planned: PlannedTrial, *, device: str = "cpu") -> Explanation:
         if training is not None:
             layer = tuple(training.frozen_parameters)
             replayed, unexplained = tried(lambda: _lived(training, step, reach, outcome))
-    neighbours = tried_remedies if outcome.verdict is Verdict.LEAKS else risks
-    variants = neighbours(planned, device)
+    variants = neighbours(planned, leaks=outcome.verdict is Verdict.LEAKS, device=device)
     return Explanation(planned, outcome, layer, replayed, unexplained, variants)
 
 

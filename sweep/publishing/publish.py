@@ -26,7 +26,6 @@ from sweep.publishing.published import (
 )
 from sweep.searching.objective import Objective
 from sweep.searching.study import frozen_trial, recorded_rows
-from sweep.searching.twins import with_score_change
 from sweep.store.checked import not_ours
 from sweep.store.models import EnvironmentRow, SweepRow
 from sweep.store.query import SweepStatus, sweep_status
@@ -76,7 +75,7 @@ def publish(
     """
     status = _chosen(url, sweep)
     name = status.name
-    rows = with_score_change(recorded_rows(url, name), objectives)
+    rows = recorded_rows(url, name)
     if not rows:
         raise MisuseError(f"The sweep {name!r} has no trials yet; `leaksweep run` records some.")
     (said,) = checked_rows(url, SweepRow, ("spec", "planned"), where=f"id = {status.id:d}")
@@ -86,6 +85,7 @@ def publish(
         if row["environment_id"] not in known:
             raise not_ours(shown, f"trial.environment_id is {row['environment_id']}, which is none")
     distributions = axis_distributions(rows)
+    twins = {row["fingerprint"]: row for row in rows}
     with opened_storage(storage, create=True) as opened:
         study, anew = _study(opened, name, mark, objectives, distributions)
         new = _lacking(study, rows)
@@ -94,6 +94,7 @@ def publish(
             frozen_trial(
                 row,
                 objectives,
+                twins,
                 axis_parameters(row),
                 distributions,
                 user_attrs=user_attributes(row, known[row["environment_id"]]),

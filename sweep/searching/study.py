@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweep.errors import NotThereError
-from sweep.searching.objective import Objective, values
+from sweep.searching.objective import Objective, Rows, values
 from sweep.store.checked import not_ours
 from sweep.store.models import TrialRow
 from sweep.store.query import sweep_id
@@ -51,14 +51,14 @@ def rows_so_far(url: str, sweep: str) -> list[dict[str, Any]]:
 
 
 def told_values(
-    row: Mapping[str, Any], objectives: Sequence[Objective]
+    row: Mapping[str, Any], objectives: Sequence[Objective], known: Rows
 ) -> tuple[TrialState, tuple[float, ...] | None]:
     """How the trial of ``row`` ended, for a study, and its values of ``objectives``.
 
     FAIL for a failed trial, and PRUNED, which a sampler takes for worse than any, for one that
     has no values; see `sweep.searching.objective.values`.
     """
-    found = values(row, objectives)
+    found = values(row, objectives, known)
     unranked = TrialState.FAIL if row["verdict"] == Verdict.FAILED else TrialState.PRUNED
     return unranked if found is None else TrialState.COMPLETE, found
 
@@ -66,16 +66,18 @@ def told_values(
 def frozen_trial(
     row: Mapping[str, Any],
     objectives: Sequence[Objective],
+    known: Rows,
     parameters: Mapping[str, Any],
     distributions: Mapping[str, BaseDistribution],
-    user_attrs: dict[str, Any],
+    user_attrs: dict[str, Any] | None = None,
     system_attrs: dict[str, Any] | None = None,
 ) -> FrozenTrial:
     """The trial of ``row`` with the values of ``objectives``, for a study of their directions.
 
-    ``distributions`` may have more than ``parameters`` needs.
+    ``known`` are the rows among which its twin is looked for; ``distributions`` may have more
+    than ``parameters`` needs.
     """
-    state, found = told_values(row, objectives)
+    state, found = told_values(row, objectives, known)
     trial = create_trial(
         state=state,
         values=found,
