@@ -23,6 +23,7 @@ from sweep.cli.options import (
 )
 from sweep.cli.screen import say
 from sweep.cli.search import Preset, grid_to_begin_from, pinned
+from sweep.cli.searched import write_found
 from sweep.cli.table import print_summary
 from sweep.values.words import Verdict
 
@@ -80,17 +81,17 @@ def edge(
     from sweep.searching.ranges import parse_ranges
 
     check_axis(axis)
-    (along,) = parse_ranges(
-        [axis if range_ is None else f"{axis}={range_}"], pinned=pinned(set_ or ())
-    )
+    text = axis if range_ is None else f"{axis}={range_}"
+    (along,) = parse_ranges([text], pinned=pinned(set_ or ())).values()
     grid = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
     named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
     runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout, trial_memory))
-    _find(EdgeSearch(named, along, points, tolerance), db, runner, out)
+    _find(EdgeSearch(named, axis, along, points, tolerance), db, runner, out)
 
 
 def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None:
     """Finds the edges and prints them. Raises typer.Exit(1) where trials have failed."""
+    from analysis.figures.verdict_edges import edge_figure
     from analysis.found import edges
     from analysis.load import load_trials
     from sweep.cli.progress import shown_progress
@@ -100,7 +101,7 @@ def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None
 
     search.lines()  # what is wrong is told before there is a database
     runner.check()
-    axis, name = search.along.name, search.spec.name
+    axis, name = search.axis, search.spec.name
     with Store.open(db) as store, shown_progress(name) as observe:
         progress = find_edges(store, db, search, runner, observe=observe)
     trials = load_trials(db, name)
@@ -114,7 +115,9 @@ def _find(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None
         f"{progress.planned:,} in all, recorded in {parse_url(db).shown}."
     )
     if out is not None:
-        _write(out, search, trials, found)
+        points = trials.assign(value=trials[axis], drift=trials["total_drift"])
+        log = search.along.log
+        write_found(out, "edges", found, lambda: edge_figure(points, found, axis, log=log))
     tell_of_failed(int((trials["verdict"] == Verdict.FAILED).sum()), name, db)
 
 
@@ -125,24 +128,4 @@ def _say_all_the_same(search: EdgeSearch, trials: pd.DataFrame) -> None:
         said = f"the verdict is {verdicts[0]} at all of the values tried {along}"
     else:
         said = f"each setting keeps its verdict {along} ({', '.join(verdicts)})"
-    say(f"{search.spec.name}: no edge along {search.along.name}: {said}.")
-
-
-def _write(out: Path, search: EdgeSearch, trials: pd.DataFrame, edges: pd.DataFrame) -> None:
-    from analysis.exceptions import NothingToDrawError
-    from analysis.figures.drawn_files import write_figure
-    from analysis.figures.verdict_edges import edge_figure
-    from analysis.whole_file import whole_file
-
-    out.mkdir(parents=True, exist_ok=True)
-    with whole_file(out / "edges.csv") as unfinished:
-        edges.to_csv(unfinished, index=False)
-    written = [out / "edges.csv"]
-    axis = search.along.name
-    points = trials.assign(value=trials[axis], drift=trials["total_drift"])
-    try:
-        figure = edge_figure(points, edges, axis, log=search.along.log)
-        written += write_figure(figure, out / "edges")
-    except NothingToDrawError as nothing:
-        say(f"No figure: {nothing}.")
-    say(f"Wrote {', '.join(map(str, written))}.")
+    say(f"{search.spec.name}: no edge along {search.axis}: {said}.")

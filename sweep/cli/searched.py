@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
@@ -17,6 +17,7 @@ from sweep.values.words import Axis
 
 if TYPE_CHECKING:
     import pandas as pd
+    from altair import TopLevelMixin
 
     from sweep.grid.spec import Spec
     from sweep.searching.search import Search
@@ -153,27 +154,38 @@ def _write(
     """Writes the front as CSV, and all trials by the first two objectives as a figure."""
     import pandas as pd
 
+    from analysis.figures.pareto import DrawnObjective, pareto_front
+
+    table = chosen[[*_columns(search), *Axis, "verdict", "options"]]
+    if len(search.objectives) == 1:
+        write_found(out, "front", table, None)
+        return
+    kinds = {"searched": ours.drop(chosen.index), "front": chosen}
+    kinds |= {"grid": theirs.trials} if theirs is not None else {}
+    points = pd.concat([trials.assign(kind=kind) for kind, trials in kinds.items()])
+    y, x = (DrawnObjective(o.column, o.direction == "maximize") for o in search.objectives[:2])
+    write_found(out, "front", table, lambda: pareto_front(points, x, y))
+
+
+def write_found(
+    out: Path, name: str, table: pd.DataFrame, drawn: Callable[[], TopLevelMixin] | None
+) -> None:
+    """Writes ``table`` as CSV and the figure of it, if there is one, as PNG and SVG; says so."""
     from analysis.exceptions import NothingToDrawError
     from analysis.figures.drawn_files import write_figure
-    from analysis.figures.pareto import DrawnObjective, pareto_front
     from analysis.formulas import defused
     from analysis.whole_file import whole_file
 
     out.mkdir(parents=True, exist_ok=True)
-    written = [out / "front.csv"]
-    table = chosen[[*_columns(search), *Axis, "verdict", "options"]].astype(object)
-    safe = table.map(lambda cell: defused(cell) if isinstance(cell, str) else cell)
+    written = [out / f"{name}.csv"]
+    cells = table.astype(object)
+    safe = cells.map(lambda cell: defused(cell) if isinstance(cell, str) else cell)
     with whole_file(written[0]) as unfinished:
         safe.to_csv(unfinished, index=False)
-    if len(search.objectives) > 1:
-        kinds = {"searched": ours.drop(chosen.index), "front": chosen}
-        kinds |= {"grid": theirs.trials} if theirs is not None else {}
-        points = [trials.assign(kind=kind) for kind, trials in kinds.items()]
-        y, x = (DrawnObjective(o.column, o.direction == "maximize") for o in search.objectives[:2])
-        try:
-            written += write_figure(pareto_front(pd.concat(points), x, y), out / "front")
-        except NothingToDrawError as nothing:
-            say(f"No figure: {nothing}.")
+    try:
+        written += write_figure(drawn(), out / name) if drawn else []
+    except NothingToDrawError as nothing:
+        say(f"No figure: {nothing}.")
     say(f"Wrote {', '.join(map(str, written))}.")
 
 

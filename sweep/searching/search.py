@@ -28,7 +28,7 @@ from sweep.running.runner import Runner
 from sweep.searching.claims import claim_search
 from sweep.searching.objective import Objective, Rows, twin_of
 from sweep.searching.proposals import MOST_REPEATS, Proposal, StudyInMemory
-from sweep.searching.ranges import Range
+from sweep.searching.ranges import Range, range_text
 from sweep.searching.samplers import give_state, make_sampler
 from sweep.searching.space import Space
 from sweep.searching.study import frozen_trial, rows_so_far, told_values
@@ -46,14 +46,14 @@ class Search:
 
     Attributes:
         spec: the grid to begin from: its words, and the values of what has no range.
-        ranges: the numbers that are explored.
+        ranges: the numbers that are explored, by name.
         objectives: what the worst, or best, of is looked for.
         sampler: how settings are chosen.
         seed: of the choice, not of the trials.
     """
 
     spec: Spec
-    ranges: tuple[Range, ...]
+    ranges: Mapping[str, Range]
     objectives: tuple[Objective, ...]
     sampler: Sampler
     seed: int = 0
@@ -65,7 +65,7 @@ class Search:
     def how(self) -> dict[str, Any]:
         """How the grid is searched, as the sweep's spec says it."""
         return {
-            "ranges": [str(each) for each in self.ranges],
+            "ranges": [range_text(*each) for each in self.ranges.items()],
             "objectives": [each.value for each in self.objectives],
             "sampler": self.sampler.value,
             "seed": self.seed,

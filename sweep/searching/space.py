@@ -48,7 +48,7 @@ class Space:
         common: the names of the numbers that every setting has.
     """
 
-    def __init__(self, spec: Spec, ranges: Sequence[Range], *, apart: bool = False) -> None:
+    def __init__(self, spec: Spec, ranges: Mapping[str, Range], *, apart: bool = False) -> None:
         """Imports the packages of the spec's optimizers.
 
         With ``apart`` each optimizer's numbers are parameters of its own, for what is a large
@@ -163,38 +163,31 @@ def _merged(spec: Spec) -> dict[str, dict[str, tuple[Any, ...]]]:
 
 
 def _targets(
-    entry: OptimizerEntry, values: Mapping[str, tuple[Any, ...]], ranges: Sequence[Range]
+    entry: OptimizerEntry, values: Mapping[str, tuple[Any, ...]], ranges: Mapping[str, Range]
 ) -> Iterator[tuple[str, BaseDistribution]]:
     """The target of each parameter of the optimizer, with its distribution."""
-    by_name = {each.name: each for each in ranges if each.name in _OF_AXES}
     for axis, each in values.items():
-        name = PERIOD if axis == Axis.SCHEDULE and PERIOD in by_name else axis
-        if name in by_name and each != (None,):
-            _check_momentum(entry, by_name[name])
-            yield name, _numbers(by_name[name])
+        name = PERIOD if axis == Axis.SCHEDULE and PERIOD in ranges else axis
+        if name in _OF_AXES and name in ranges and each != (None,):
+            _check_momentum(entry, name, ranges[name])
+            yield name, ranges[name]
         elif len(each) > 1:
             yield axis, CategoricalDistribution(each)
-    for wanted in ranges:
-        address = _address(entry, wanted.name)
+    for name, wanted in ranges.items():
+        address = _address(entry, name)
         if address is not None:
-            yield address, _numbers(wanted)
+            yield address, wanted
 
 
-def _numbers(wanted: Range) -> BaseDistribution:
-    if wanted.name == PERIOD:
-        return IntDistribution(int(wanted.low), int(wanted.high), log=wanted.log)
-    return FloatDistribution(wanted.low, wanted.high, log=wanted.log)
-
-
-def _check_momentum(entry: OptimizerEntry, wanted: Range) -> None:
+def _check_momentum(entry: OptimizerEntry, name: str, wanted: Range) -> None:
     bound = entry.momentum_below
-    if wanted.name == Axis.MOMENTUM and bound is not None and wanted.high >= bound:
+    if name == Axis.MOMENTUM and bound is not None and wanted.high >= bound:
         raise SpecError(
             f"{entry.name} takes a momentum ({entry.momentum}) below {bound:g}; the range ends at "
             f"{wanted.high:g}. End it below, such as at 0.99, or leave {entry.name} out with "
             f"--set optimizer=...",
             where="--range",
-            key=wanted.name,
+            key=name,
         )
 
 
@@ -230,7 +223,7 @@ def _is_number(value: object) -> bool:
 
 
 def _check_used(
-    ranges: Sequence[Range], found: Mapping[str, Mapping[str, BaseDistribution]]
+    ranges: Mapping[str, Range], found: Mapping[str, Mapping[str, BaseDistribution]]
 ) -> None:
     """Raises SpecError for the first range that no optimizer has, and where there is none."""
     if not ranges:
@@ -241,9 +234,9 @@ def _check_used(
         )
     used = {name for each in found.values() for name, kind in each.items() if _is_range(kind)}
     used |= {BETA2} if "betas[1]" in used else set()
-    for wanted in ranges:
-        if wanted.name not in used:
-            raise SpecError(_nobody_has(wanted.name, list(found)), where="--range")
+    for name in ranges:
+        if name not in used:
+            raise SpecError(_nobody_has(name, list(found)), where="--range")
 
 
 def _nobody_has(name: str, optimizers: Sequence[str]) -> str:
