@@ -27,11 +27,17 @@ from sweep.grid.spec import Spec
 from sweep.running.runner import Runner
 from sweep.searching.claims import claim_search
 from sweep.searching.objective import Objective, Rows, twin_of
-from sweep.searching.proposals import MOST_REPEATS, Proposal, StudyInMemory
 from sweep.searching.ranges import Range, range_text
 from sweep.searching.samplers import give_state, make_sampler
 from sweep.searching.space import Space
-from sweep.searching.study import frozen_trial, rows_so_far, told_values
+from sweep.searching.study import (
+    MOST_REPEATS,
+    Proposal,
+    StudyInMemory,
+    frozen_trial,
+    rows_so_far,
+    told_values,
+)
 from sweep.store.rows import trial_row
 from sweep.store.store import Store
 from sweep.store.writer import Writer
