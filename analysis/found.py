@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis.schema import SETTING_AXES
+from analysis.schema import SETTING_AXES, beside
 
 CHANGE_OF_SCORE = "score_change"
 """What a search for ``score`` looks for: a score that is low for another reason is no leak's."""
@@ -23,11 +23,9 @@ def with_change_of_score(trials: pd.DataFrame) -> pd.DataFrame:
     That is its score, less that of the trial which differs in ``freeze = grad_none`` alone and
     holds; null where there is none. 0 for a trial that holds.
     """
-    alike = [name for name in _LINE if name != "freeze"]
     remedied = (trials["freeze"] == "grad_none") & (trials["verdict"] == "holds")
-    keys = trials.groupby(alike, observed=True, dropna=False).ngroup()
-    twins = trials["score"][remedied].set_axis(keys[remedied])
-    change = (trials["score"] - keys.map(twins)).where(trials["verdict"] == "leaks")
+    twins = beside(trials, _LINE, "freeze", remedied).map(trials["score"])
+    change = (trials["score"] - twins).where(trials["verdict"] == "leaks")
     holds = (trials["verdict"] == "holds") & trials["score"].notna()
     return trials.assign(**{CHANGE_OF_SCORE: change.mask(holds, 0.0)})
 

@@ -7,7 +7,7 @@ and the tables group by it. Imports nothing of `sweep`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum, StrEnum
 from types import MappingProxyType
 
@@ -128,6 +128,25 @@ def counts(frame: pd.DataFrame) -> pd.Series:
     if COUNT in frame:
         return frame[COUNT]
     return pd.Series(1, index=frame.index, dtype="int64")
+
+
+def tallied(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """How many trials have each of `VERDICTS`, for each combination of ``keys`` that occurs."""
+    of = {word: counts(frame).where(frame["verdict"] == word, 0) for word in VERDICTS}
+    groups = frame[[*keys]].assign(**of).groupby([*keys], observed=True, dropna=False)
+    return groups[[*VERDICTS]].sum()
+
+
+def beside(rows: pd.DataFrame, keys: Sequence[str], axis: str, there: pd.Series) -> pd.Series:
+    """For each row the label of the one that differs from it in ``axis`` alone; null for none.
+
+    Of two such rows that is one of those which are ``there``, as booleans; ``keys`` tell rows
+    apart, ``axis`` among them.
+    """
+    others = [name for name in keys if name != axis]
+    same = rows.groupby(others, observed=True, dropna=False).ngroup()
+    ends = same[there]
+    return same.map(pd.Series(ends.index, index=ends.to_numpy()))
 
 
 def searched(frame: pd.DataFrame) -> pd.Series:

@@ -47,8 +47,8 @@ def _ranked(axis: pd.Series, response: pd.Series) -> pd.Series:
     "Classification and Regression Trees", 1984, theorem 4.5). Optuna would make a column of
     each word instead, and walk each tree 2^k times for k words.
     """
-    averages = response.groupby(axis.astype(str)).mean()
-    return axis.astype(str).map(averages.rank(method="first") - 1)
+    words = axis.map(str)  # which null has, too, unlike astype's
+    return words.map(response.groupby(words).mean().rank(method="first") - 1)
 
 
 def _evaluated(codes: pd.DataFrame, response: pd.Series) -> dict[str, float]:

@@ -37,7 +37,7 @@ from write_page import markdown, write_table
 
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
-from sweep.serve.queries import QUERIES
+from sweep.serve.metadata import QUERIES
 from sweep.store.store import Store
 
 WRITTEN_AT_ONCE = 1000

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweep.serve.queries import QUERIES, CannedQuery
+from sweep.serve.metadata import QUERIES, CannedQuery
 
 PAGE = Path(__file__).with_name("queries.md")
 INTRODUCTION = """# Questions to the database
 
 What `leaksweep serve` has ready, each with the SQL behind it. Made by `make docs` from
-`sweep/serve/queries.py`; do not edit.
+`sweep/serve/metadata.py`; do not edit.
 
 The SQL is SQLite's. A name with a colon is a parameter that the page asks for; in
 `leaksweep sql`, put a text in its place, such as `'Adam'` or `''` for none. Tables, views and

@@ -7,25 +7,18 @@ else that uncleared grads do: the other layers, too, learn from sums of old grad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.schema import SETTING_KEYS
+from analysis.schema import SETTING_KEYS, beside
 
 COSTED = (
-    "sweep",
-    *SETTING_KEYS,
-    "seed",
-    "verdict",
-    "causes",
-    "score",
-    "final_loss",
-    "total_drift",
-    "frozen_norm",
+    *("sweep", *SETTING_KEYS, "seed", "verdict", "causes"),
+    *("score", "final_loss", "total_drift", "frozen_norm"),
 )
 """The columns of trials that the table reads."""
 
@@ -38,8 +31,7 @@ FEWEST_SEEDS = 4
 
 _RESAMPLES = 1_999
 _BATCH = 250  # resamples at once: some megabytes a hundred settings
-_WORDS = ("worse", "better")
-_Numbers = npt.NDArray[np.float64]
+_Changes = npt.NDArray[np.float64]
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
@@ -66,92 +58,65 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
     1 in 512, whatever it sees, which no correction for hundreds of comparisons would let pass.
     S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
-    scored = frame[frame["score"].notna()]
-    rows = [row for _, sweep in scored.groupby("sweep", observed=True) for row in _rows(sweep)]
-    if not rows:
+    pairs = _pairs(frame[frame["score"].notna()])
+    if pairs.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    table = pd.DataFrame(rows)
+    settings = pairs.groupby("setting")
+    table = pd.DataFrame([_measured(own) for _, own in settings])
     for measure in ("score", "loss"):
         table = _with_intervals(table, measure)
-    corrected = table.groupby("sweep", observed=True)["p"].transform(_holm)
-    comparisons = table.groupby("sweep", observed=True)["p"].transform("count")
-    table = table.assign(p_corrected=corrected, comparisons=comparisons)
+    p = table.groupby("sweep")["p"]
+    table = table.assign(p_corrected=p.transform(_holm), comparisons=p.transform("count"))
     return table.assign(finding=[_in_words(row) for row in table.itertuples()])[[*_COLUMNS]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """One leaking setting and its twin, of the seeds that both have, in one order."""
+def _pairs(trials: pd.DataFrame) -> pd.DataFrame:
+    """A row for each trial of a leaking setting and its twin's number of the same seed.
 
-    leaking: pd.DataFrame
-    twin: pd.DataFrame
-    remedy: str
-
-    def change(self, column: str) -> _Numbers:
-        """The differences, seed by seed; none at all where one of them is not a number.
-
-        Those of the seeds that did not diverge would speak well of a leak that made others do.
-        """
-        ours, theirs = (side[column].to_numpy("float64") for side in (self.leaking, self.twin))
-        change: _Numbers = ours - theirs
-        return change if np.isfinite(change).all() else change[:0]
-
-
-def _rows(sweep: pd.DataFrame) -> Iterator[dict[str, object]]:
-    settings = {
-        tuple(key): trials.set_index("seed").sort_index()  # intervals know the order
-        for key, trials in sweep.groupby(list(SETTING_KEYS), observed=True, dropna=False)
-    }
-    settings = {_plain(key): trials for key, trials in settings.items()}
-    for key, trials in settings.items():
-        if not (trials["verdict"] == "leaks").any():
-            continue
-        sides = _beside_a_twin(key, trials, settings)
-        if sides is not None:
-            yield {
-                "sweep": trials["sweep"].iloc[0],
-                **dict(zip(SETTING_KEYS, key, strict=True)),
-            } | (_measured(sides))
-
-
-def _plain(key: tuple[object, ...]) -> tuple[object, ...]:
-    """``key`` with each null as None: NaN equals no other NaN, and would find no twin."""
-    return tuple(None if pd.isna(value) else value for value in key)  # type: ignore[call-overload]
-
-
-def _beside_a_twin(
-    key: tuple[object, ...],
-    trials: pd.DataFrame,
-    settings: dict[tuple[object, ...], pd.DataFrame],
-) -> _Sides | None:
+    Columns: those of ``trials``, ``setting`` (a number), ``remedy``, and the twin's measures as
+    ``score_twin`` and so on. In order of settings and of seeds, which intervals know.
+    """
+    keys = ["sweep", *SETTING_KEYS]
+    setting = trials.groupby(keys, observed=True, dropna=False).ngroup()
+    leaks = setting.isin(setting[trials["verdict"] == "leaks"])
+    holds = ~setting.isin(setting[trials["verdict"] != "holds"])
+    paired = trials.assign(setting=setting, remedy=None)[leaks]
+    twin = pd.Series(np.nan, paired.index)
     for axis, value in TWINS:
-        other = list(key)
-        other[SETTING_KEYS.index(axis)] = value
-        twin = settings.get(tuple(other))
-        if twin is None or tuple(other) == key or not (twin["verdict"] == "holds").all():
-            continue
-        seeds = trials.index.intersection(twin.index)
-        if len(seeds):
-            return _Sides(trials.loc[seeds], twin.loc[seeds], f"{axis} = {value}")
-    return None
+        other = beside(trials, [*keys, "seed"], axis, holds & (trials[axis] == value))[leaks]
+        is_first = ~paired["setting"].isin(paired["setting"][twin.notna()])
+        twin = twin.mask(is_first, other)
+        paired["remedy"] = paired["remedy"].mask(is_first, f"{axis} = {value}")
+    measures = {f"{name}_twin": twin.map(trials[name]) for name in ("score", "final_loss")}
+    return paired.assign(**measures)[twin.notna()].sort_values(["setting", "seed"])
 
 
-def _measured(sides: _Sides) -> dict[str, object]:
-    leaking = sides.leaking[sides.leaking["verdict"] == "leaks"]
-    score = sides.change("score")
+def _measured(pairs: pd.DataFrame) -> dict[Hashable, object]:
+    """What the pairs of one leaking setting say, with its changes seed by seed."""
+    named = pairs[["sweep", *SETTING_KEYS, "remedy"]].iloc[0]
+    score = _change(pairs, "score")
     return {
-        "remedy": sides.remedy,
-        "causes": next(iter(leaking["causes"].mode()), None),
+        **named.where(named.notna(), None).to_dict(),
+        "causes": next(iter(pairs["causes"][pairs["verdict"] == "leaks"].mode()), None),
         "seeds": len(score),
         "worse": int((score < 0).sum()),
         "better": int((score > 0).sum()),
-        "score": sides.leaking["score"].median(),
-        "remedied_score": sides.twin["score"].median(),
+        "score": pairs["score"].median(),
+        "remedied_score": pairs["score_twin"].median(),
         "score_change": score,
-        "loss_change": sides.change("final_loss"),
-        "relative_drift": (sides.leaking["total_drift"] / sides.leaking["frozen_norm"]).median(),
+        "loss_change": _change(pairs, "final_loss"),
+        "relative_drift": (pairs["total_drift"] / pairs["frozen_norm"]).median(),
         "p": _p(score),
     }
+
+
+def _change(pairs: pd.DataFrame, column: str) -> _Changes:
+    """The differences, seed by seed; none at all where one of them is not a number.
+
+    Those of the seeds that did not diverge would speak well of a leak that made others do.
+    """
+    change = (pairs[column] - pairs[f"{column}_twin"]).to_numpy("float64")
+    return change if np.isfinite(change).all() else change[:0]
 
 
 def _with_intervals(table: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -159,14 +124,13 @@ def _with_intervals(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     changes = table[f"{measure}_change"]
     median = changes.map(lambda each: float(np.median(each)) if len(each) else np.nan)
     low, high = (pd.Series(np.nan, index=table.index, dtype="float64") for _ in range(2))
-    for seeds, alike in changes.groupby(changes.map(len)):
-        if int(str(seeds)) >= FEWEST_SEEDS:
-            low[alike.index], high[alike.index] = _intervals(np.stack(alike.to_list()))
+    for _, alike in changes[changes.map(len) >= FEWEST_SEEDS].groupby(changes.map(len)):
+        low[alike.index], high[alike.index] = _intervals(np.stack(alike.to_list()))
     bounds = {f"{measure}_change": median, f"{measure}_low": low, f"{measure}_high": high}
     return table.assign(**bounds)
 
 
-def _intervals(changes: _Numbers) -> tuple[_Numbers, _Numbers]:
+def _intervals(changes: _Changes) -> tuple[_Changes, _Changes]:
     """The bounds of the median of each row of ``changes``, ``(settings, seeds)``."""
     from scipy.stats import bootstrap  # type: ignore[import-untyped]
 
@@ -183,7 +147,7 @@ def _intervals(changes: _Numbers) -> tuple[_Numbers, _Numbers]:
     return found.low, found.high
 
 
-def _p(changes: _Numbers) -> float:
+def _p(changes: _Changes) -> float:
     """Two-sided, that the mean of ``changes`` is 0; NaN where there are too few.
 
     Where all are the same number no t-test can be had; then it is that of a sign test.
@@ -205,36 +169,16 @@ def _holm(p: pd.Series) -> pd.Series:
     return pd.Series(corrected, index=known.index).reindex(p.index)
 
 
-def _in_words(row: object) -> str:
-    low, high, corrected, seeds = (
-        getattr(row, name) for name in ("score_low", "score_high", "p_corrected", "seeds")
-    )
-    if np.isnan(corrected):
-        return f"{seeds} seed{'s' * (seeds != 1)} cannot tell"
-    if corrected < ALPHA and (high < 0 or low > 0):
-        return _WORDS[low > 0]
-    return f"no difference that {seeds} seeds can show"
+def _in_words(row: Any) -> str:
+    if np.isnan(row.p_corrected):
+        return f"{row.seeds} seed{'s' * (row.seeds != 1)} cannot tell"
+    if row.p_corrected < ALPHA and (row.score_high < 0 or row.score_low > 0):
+        return "better" if row.score_low > 0 else "worse"
+    return f"no difference that {row.seeds} seeds can show"
 
 
 _COLUMNS = (
-    "sweep",
-    *SETTING_KEYS,
-    "remedy",
-    "causes",
-    "finding",
-    "seeds",
-    "worse",
-    "better",
-    "score",
-    "remedied_score",
-    "score_change",
-    "score_low",
-    "score_high",
-    "loss_change",
-    "loss_low",
-    "loss_high",
-    "relative_drift",
-    "p",
-    "p_corrected",
-    "comparisons",
+    *("sweep", *SETTING_KEYS, "remedy", "causes", "finding", "seeds", "worse", "better"),
+    *("score", "remedied_score", "score_change", "score_low", "score_high"),
+    *("loss_change", "loss_low", "loss_high", "relative_drift", "p", "p_corrected", "comparisons"),
 )

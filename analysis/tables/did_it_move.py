@@ -8,8 +8,8 @@ trial behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,34 +19,30 @@ from analysis.schema import (
     NUMERIC_AXES,
     SETTING_AXES,
     VERDICTS,
-    counts,
     in_order,
     searched,
+    tallied,
 )
 
 ANY = "any"
 """In place of values: all that the sweep has for these optimizers."""
 BESIDE = tuple(axis for axis in SETTING_AXES if axis not in ("optimizer", "zero_grad"))
 _Values = frozenset[str | float | None]
-_Counts = tuple[int, ...]
 _EVERY: _Values = frozenset([ANY])
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """Settings with the same cells: all combinations of ``values``, for each of ``optimizers``.
+class _Row(NamedTuple):
+    """Settings with the same cells: all combinations of ``values``.
 
     Attributes:
-        optimizers: their names.
-        values: for each axis of `BESIDE`, what they have on it.
+        values: the optimizers, then for each axis of `BESIDE` what they have on it.
         cells: for each of `CLEARINGS`, what its trials did; see `_cell`.
         counts: the trials of each of `VERDICTS`.
     """
 
-    optimizers: frozenset[str]
     values: tuple[_Values, ...]
     cells: tuple[str, ...]
-    counts: _Counts
+    counts: tuple[int, ...]
 
 
 def results(frame: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +58,7 @@ def results(frame: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {"sweep": sweep} | _told(row)
         for sweep, trials in frame.groupby("sweep", observed=True)
-        for row in _merged(trials)
+        for row in sorted(_fewest(_settings(trials)), key=_reading_order)
     ]
     numbers = ["trials", "leaks", "inert", "failed"]
     words = ["sweep", "optimizers", *BESIDE, *CLEARINGS]
@@ -70,36 +66,21 @@ def results(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*words, *numbers]).astype(kinds)
 
 
-def _merged(trials: pd.DataFrame) -> list[_Row]:
-    """The rows of one sweep."""
-    rows = _fewest([_row(*each) for each in _settings(trials)], range(len(BESIDE)))
-    seen: dict[str, list[set[str | float | None]]] = {}
-    for row in rows:
-        own = seen.setdefault(min(row.optimizers), [set() for _ in BESIDE])
-        for values, more in zip(own, row.values, strict=True):
-            values.update(more)
-    whole = [_with_any(row, seen[min(row.optimizers)]) for row in rows]
-    alike: dict[tuple[object, ...], list[_Row]] = {}
-    for row in whole:
-        key = tuple(_EVERY if ANY in values else values for values in row.values)
-        alike.setdefault((key, row.cells), []).append(row)
-    return sorted(map(_one, alike.values()), key=_reading_order)
-
-
-def _settings(
-    trials: pd.DataFrame,
-) -> Iterable[tuple[str, tuple[str | float | None, ...], dict[str, _Counts]]]:
-    """Each optimizer and point of `BESIDE`, with the counts of verdicts by ``zero_grad``."""
-    keys = ["optimizer", *BESIDE, "zero_grad"]
-    marked = _without_searched(trials)[keys].assign(
-        **{word: counts(trials).where(trials["verdict"] == word, 0) for word in VERDICTS}
-    )
-    summed = marked.groupby(keys, observed=True, dropna=False)[list(VERDICTS)].sum()
-    cells: dict[tuple[str, tuple[str | float | None, ...]], dict[str, _Counts]] = {}
-    for (optimizer, *values, clearing), *found in summed.itertuples(name=None):
-        point = tuple(None if pd.isna(value) else value for value in values)
-        cells.setdefault((optimizer, point), {})[clearing] = tuple(found)
-    return ((optimizer, point, found) for (optimizer, point), found in cells.items())
+def _settings(trials: pd.DataFrame) -> list[_Row]:
+    """A row for each optimizer and point of `BESIDE`."""
+    found: dict[tuple[_Values, ...], dict[str, list[int]]] = {}
+    counted = tallied(_without_searched(trials), ["optimizer", *BESIDE, "zero_grad"])
+    for (*point, clearing), *counts in counted.itertuples(name=None):
+        values = tuple(frozenset([None if pd.isna(value) else value]) for value in point)
+        found.setdefault(values, {})[clearing] = counts
+    return [
+        _Row(
+            values,
+            tuple(_cell(cells.get(word, [])) for word in CLEARINGS),
+            tuple(map(sum, zip(*cells.values(), strict=True))),
+        )
+        for values, cells in found.items()
+    ]
 
 
 def _without_searched(trials: pd.DataFrame) -> pd.DataFrame:
@@ -113,63 +94,55 @@ def _without_searched(trials: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _row(optimizer: str, point: tuple[str | float | None, ...], cells: dict[str, _Counts]) -> _Row:
-    return _Row(
-        optimizers=frozenset([optimizer]),
-        values=tuple(frozenset([value]) for value in point),
-        cells=tuple(_cell(cells.get(word)) for word in CLEARINGS),
-        counts=tuple(map(sum, zip(*cells.values(), strict=True))),
-    )
-
-
-def _cell(found: _Counts | None) -> str:
+def _cell(counts: list[int]) -> str:
     """The verdict of all trials; where they differ, the first that occurs with its count."""
-    if found is None or not any(found):  # a verdict that is none is counted nowhere
+    told = [(word, count) for word, count in zip(VERDICTS, counts, strict=False) if count]
+    if not told:  # a verdict that is none is counted nowhere
         return ""
-    told = [(word, count) for word, count in zip(VERDICTS, found, strict=True) if count]
     word, count = told[0]
-    return word if len(told) == 1 else f"{word} {count}/{sum(found)}"
+    return word if len(told) == 1 else f"{word} {count}/{sum(counts)}"
 
 
-def _fewest(rows: list[_Row], axes: Sequence[int]) -> list[_Row]:
-    """``rows`` with those that differ on one axis alone put together, until none do."""
+def _fewest(rows: list[_Row]) -> list[_Row]:
+    """``rows`` with those that differ on one axis alone put together, then optimizers alike."""
     before = None
     while before != len(rows):
         before = len(rows)
-        for axis in axes:
-            alike: dict[tuple[object, ...], list[_Row]] = {}
-            for row in rows:
-                others = row.values[:axis] + row.values[axis + 1 :]
-                alike.setdefault((row.optimizers, others, row.cells), []).append(row)
-            rows = [_one(group) for group in alike.values()]
-    return rows
+        for axis in range(1, len(BESIDE) + 1):
+            others = [(row.values[:axis], row.values[axis + 1 :], row.cells) for row in rows]
+            rows = _merged(rows, others)
+    of_optimizer = _merged(rows, [row.values[0] for row in rows])
+    whole = {row.values[0]: row.values for row in of_optimizer}
+    for place, row in enumerate(rows):
+        optimizer, *both = zip(row.values, whole[row.values[0]], strict=True)
+        marked = (own | _EVERY if own == every else own for own, every in both)
+        rows[place] = row._replace(values=(optimizer[0], *marked))
+    axes = [tuple(_EVERY if ANY in own else own for own in row.values[1:]) for row in rows]
+    return _merged(rows, [(own, row.cells) for own, row in zip(axes, rows, strict=True)])
 
 
-def _one(rows: list[_Row]) -> _Row:
-    """The row that stands for all of ``rows``, which have the same cells."""
-    return _Row(
-        optimizers=frozenset().union(*(row.optimizers for row in rows)),
-        values=tuple(
-            frozenset().union(*sets) for sets in zip(*(r.values for r in rows), strict=True)
-        ),
-        cells=rows[0].cells,
-        counts=tuple(map(sum, zip(*(row.counts for row in rows), strict=True))),
-    )
-
-
-def _with_any(row: _Row, seen: list[set[str | float | None]]) -> _Row:
-    """``row`` with a mark in each axis that has all values ``seen`` of its optimizer."""
-    pairs = zip(row.values, seen, strict=True)
-    marked = tuple(values | _EVERY if values == all_ else values for values, all_ in pairs)
-    return _Row(row.optimizers, marked, row.cells, row.counts)
+def _merged(rows: list[_Row], keys: Sequence[object]) -> list[_Row]:
+    """``rows`` with those put together that have one key."""
+    alike: dict[object, list[_Row]] = {}
+    for row, key in zip(rows, keys, strict=True):
+        alike.setdefault(key, []).append(row)
+    return [
+        _Row(
+            tuple(frozenset().union(*own) for own in zip(*(r.values for r in some), strict=True)),
+            some[0].cells,
+            tuple(map(sum, zip(*(row.counts for row in some), strict=True))),
+        )
+        for some in alike.values()
+    ]
 
 
 def _told(row: _Row) -> dict[str, str | int | None]:
     """The row as the table has it."""
     of = dict(zip(VERDICTS, row.counts, strict=True))
+    optimizers, *axes = map(_text, ("optimizer", *BESIDE), row.values)
     return {
-        "optimizers": ", ".join(in_order("optimizer", row.optimizers)),
-        **{axis: _text(axis, values) for axis, values in zip(BESIDE, row.values, strict=True)},
+        "optimizers": optimizers,
+        **dict(zip(BESIDE, axes, strict=True)),
         **{word: cell or None for word, cell in zip(CLEARINGS, row.cells, strict=True)},
         "trials": of["leaks"] + of["holds"],
         **{name: of[name] for name in ("leaks", "inert", "failed")},
@@ -178,9 +151,9 @@ def _told(row: _Row) -> dict[str, str | int | None]:
 
 def _text(axis: str, values: _Values) -> str | None:
     """The values in words; ``any`` where there are several and the mark says that it is all."""
-    known = [value for value in values if value not in (None, ANY)]
     if ANY in values and len(values) > 2:
         return ANY
+    known = [value for value in values if value not in (None, ANY)]
     numbers = sorted(value for value in known if isinstance(value, float))
     words = in_order(axis, [value for value in known if isinstance(value, str)])
     texts = [f"{number:.6g}" for number in numbers] + words
@@ -191,6 +164,6 @@ def _text(axis: str, values: _Values) -> str | None:
 
 def _reading_order(row: _Row) -> tuple[object, ...]:
     """Most optimizers first, then by name, then by the axes from the last to the first."""
-    names = in_order("optimizer", row.optimizers)
-    texts = [_text(axis, values) or "" for axis, values in zip(BESIDE, row.values, strict=True)]
-    return -len(names), names, texts[::-1]
+    optimizers, *axes = row.values
+    texts = [_text(axis, values) or "" for axis, values in zip(BESIDE, axes, strict=True)]
+    return -len(optimizers), in_order("optimizer", map(str, optimizers)), texts[::-1]

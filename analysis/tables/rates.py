@@ -24,11 +24,11 @@ from analysis.schema import (
     as_words,
     counts,
     searched,
+    tallied,
 )
 
 MEASURED = ("verdict", "diverged", "max_drift")
 """The columns that every table of rates is made from, beside its keys."""
-_COUNTED = ("trials", "leaks", "holds", "inert", "failed", "diverged")
 
 
 def rates_by(axis: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -75,11 +75,24 @@ def rates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     (the axes that have several values in the row; null for none).
     """
     keys = ["sweep", *keys]
-    groups = _marked(frame, keys).groupby(keys, observed=True, dropna=False)
-    rows = groups[list(_COUNTED)].sum()
-    rows.insert(2, "leak_rate", rows["leaks"] / rows["trials"].where(rows["trials"] > 0))
-    rows["max_drift"] = groups["max_drift"].max()
-    rows["pools"] = _pools(frame, keys, shown=keys).reindex(rows.index)
+    found = tallied(frame, keys)
+    trials = found["leaks"] + found["holds"]
+    marked = frame[keys].assign(
+        diverged=counts(frame).where(frame["diverged"].fillna(False).astype(bool), 0),
+        max_drift=frame["max_drift"].where(frame["verdict"] == "leaks"),
+    )
+    groups = marked.groupby(keys, observed=True, dropna=False)
+    rows = pd.DataFrame(
+        {
+            "trials": trials,
+            "leaks": found["leaks"],
+            "leak_rate": found["leaks"] / trials.where(trials > 0),
+            **{name: found[name] for name in ("holds", "inert", "failed")},
+            "diverged": groups["diverged"].sum(),
+            "max_drift": groups["max_drift"].max(),
+            "pools": _pools(frame, keys, shown=keys),
+        }
+    )
     return as_words(rows.reset_index())
 
 
@@ -101,18 +114,6 @@ def optimizer_by_zero_grad(frame: pd.DataFrame) -> pd.DataFrame:
     rows[numbers] = rows[numbers].fillna(0).astype("int64")
     rows = rows.rename(columns={f"leak_rate_{word}": word for word in CLEARINGS})
     return rows[[*keys, *CLEARINGS, *numbers, "pools"]]
-
-
-def _marked(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The keys with the trials of each verdict, and the drifts of leaking trials alone."""
-    verdict, trials = frame["verdict"], counts(frame)
-    of = {word: trials.where(verdict == word, 0) for word in _COUNTED[1:5]}
-    return frame[keys].assign(
-        trials=of["leaks"] + of["holds"],
-        **of,
-        diverged=trials.where(frame["diverged"].fillna(False).astype(bool), 0),
-        max_drift=frame["max_drift"].where(verdict == "leaks"),
-    )
 
 
 def _pools(frame: pd.DataFrame, keys: list[str], shown: list[str]) -> pd.Series:

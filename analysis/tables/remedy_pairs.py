@@ -12,7 +12,7 @@ a way may bring the leak about by itself: ``grad_zero`` writes back the very zer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from analysis.schema import (
     SETTING_AXES,
     SETTING_KEYS,
     USUAL_FREEZES,
+    beside,
     in_order,
 )
 from analysis.tables.cause_counts import cause_sets
@@ -33,9 +34,7 @@ from analysis.tables.spelled import assigned, first_few
 EVERY = "(all)"
 """In ``optimizer`` and ``causes``: the row that folds all of them."""
 _POSITIVE = ">0"
-_NONE = -1
 _KEYS = ["sweep", "frozen_by", "optimizer", "zero_grad", "causes", "remedy"]
-_Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,89 +85,51 @@ def remedies(frame: pd.DataFrame) -> pd.DataFrame:
     its settings, of all the optimizers, the first few.
     """
     trials = frame[frame["verdict"].isin(["leaks", "holds"])]
-    settings = _Settings.of(trials)
-    pairs = settings.pairs(trials)
+    keys = ["sweep", *SETTING_KEYS]
+    place = trials.groupby(keys, observed=True, dropna=False).ngroup().rename("setting")
+    settings = trials[keys].set_axis(place, axis="index").sort_index()
+    settings = settings[~settings.index.duplicated()]
+    pairs = _pairs(trials, settings, place)
     everything = pairs.assign(optimizer=EVERY, causes=EVERY, label=pairs["optimizer"])
-    described = pairs.assign(causes=EVERY, label=settings.described(pairs))
+    described = pairs.assign(causes=EVERY, label=_described(pairs, settings))
     by_cause = pairs.assign(optimizer=EVERY, label=pairs["optimizer"])
     rows = [_counted(each) for each in (everything, described, by_cause)]
     # Sweeps stay together; within one the folded rows stay first.
     return pd.concat(rows).sort_values("sweep", kind="stable", ignore_index=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """The settings of trials that leak or hold, each sweep's its own.
+def _pairs(trials: pd.DataFrame, settings: pd.DataFrame, place: pd.Series) -> pd.DataFrame:
+    """One row for each remedy and leaking row of ``trials`` that has a counterpart.
 
-    Attributes:
-        frame: a row a setting, in order: ``sweep`` and `SETTING_KEYS`.
-        place: for each row of the trials, the place of its setting.
-        seeds: for each row of the trials, their seeds as a set: a bit for each.
-        leaking, holding: for each setting, the seeds with which it does.
+    ``place`` says which of ``settings`` a row of the trials has. Columns: `_KEYS` with the
+    remedy's place, ``setting``, ``stopped``, ``left``.
     """
+    seeds = _sets(trials[SEEDS] if SEEDS in trials else trials["seed"].astype(str))
+    leaks = (trials["verdict"] == "leaks").to_numpy(bool)
+    leaking, holding = (np.zeros(len(settings), object) for _ in range(2))
+    for at, own, is_leak in zip(place, seeds, leaks, strict=True):
+        (leaking if is_leak else holding)[at] |= own
+    found = place[leaks].to_frame().assign(causes=cause_sets(trials[leaks]), seeds=seeds[leaks])
+    tried = []
+    for remedy, change in enumerate(CHANGES):
+        other = beside(settings, [*settings], change.axis, change.ends(settings))
+        met = found["setting"].map(other.where(change.starts(settings))).dropna().astype(int)
+        own = found.loc[met.index]
+        stopped, left = (_common(own["seeds"], of[met]) for of in (holding, leaking))
+        tried.append(own.assign(remedy=remedy, stopped=stopped, left=left))
+    pairs = pd.concat(tried, ignore_index=True).drop(columns="seeds")
+    pairs = pairs[pairs["stopped"] + pairs["left"] > 0]
+    words = settings[["sweep", "optimizer", "zero_grad"]].assign(frozen_by=_frozen_by(settings))
+    return pairs.join(words, on="setting")
 
-    frame: pd.DataFrame
-    place: _Places
-    seeds: npt.NDArray[np.object_]
-    leaking: npt.NDArray[np.object_]
-    holding: npt.NDArray[np.object_]
 
-    @classmethod
-    def of(cls, trials: pd.DataFrame) -> _Settings:
-        keys = ["sweep", *SETTING_KEYS]
-        groups = trials.groupby(keys, observed=True, dropna=False)
-        place = groups.ngroup().to_numpy().astype(np.int64)
-        first = np.unique(place, return_index=True)[1]
-        sets = _sets(trials[SEEDS] if SEEDS in trials else trials["seed"].astype(str))
-        leaking, holding = (np.zeros(len(first), object) for _ in range(2))
-        for at, seeds, leaks in zip(place, sets, trials["verdict"] == "leaks", strict=True):
-            (leaking if leaks else holding)[at] |= seeds
-        settings = trials[keys].iloc[first].reset_index(drop=True)
-        return cls(settings, place, sets, leaking, holding)
-
-    def pairs(self, trials: pd.DataFrame) -> pd.DataFrame:
-        """One row for each remedy and leaking row of the trials that has a counterpart.
-
-        Columns: `_KEYS` with the remedy's place, ``setting`` as a place, ``stopped``, ``left``.
-        """
-        leaks = (trials["verdict"] == "leaks").to_numpy(bool)
-        causes = cause_sets(trials[leaks]).to_numpy(str)
-        frozen_by = _frozen_by(self.frame)
-        at, seeds = self.place[leaks], self.seeds[leaks]
-        found = []
-        for number, other in enumerate(self._counterparts()):
-            place = other[at]
-            met = np.flatnonzero(place != _NONE)
-            stopped = _bits(seeds[met] & self.holding[place[met]])
-            left = _bits(seeds[met] & self.leaking[place[met]])
-            counted = {"setting": at[met], "stopped": stopped, "left": left}
-            found.append(pd.DataFrame(counted | {"causes": causes[met], "remedy": number}))
-        pairs = pd.concat(found, ignore_index=True)
-        pairs = pairs[pairs["stopped"] + pairs["left"] > 0]
-        words = self.frame[["sweep", "optimizer", "zero_grad"]].assign(frozen_by=frozen_by)
-        return pairs.join(words, on="setting")
-
-    def _counterparts(self) -> Iterator[_Places]:
-        """For each remedy, the place of the setting that it makes of each; -1 for none."""
-        keys = list(self.frame.columns)
-        for change in CHANGES:
-            others = [name for name in keys if name != change.axis]
-            same = self.frame.groupby(others, observed=True, dropna=False).ngroup()
-            ends = same[change.ends(self.frame)]
-            known = pd.Series(ends.index, index=ends.to_numpy())
-            other = same.map(known).where(change.starts(self.frame))
-            yield other.fillna(_NONE).to_numpy(np.int64)
-
-    def described(self, pairs: pd.DataFrame) -> list[str]:
-        """The settings of ``pairs`` by the axes that vary and that no other column shows."""
-        axes = [axis for axis in SETTING_AXES if axis not in ("optimizer", "zero_grad")]
-        varying = [axis for axis in axes if self.frame[axis].nunique(dropna=False) > 1]
-        places = pairs["setting"].where(pairs["left"] > 0)
-        texts = {
-            place: assigned((axis, self.frame.at[place, axis]) for axis in varying)
-            for place in places.dropna().astype(int).unique()
-        }
-        return [texts.get(place) or "its only setting" for place in places]
+def _described(pairs: pd.DataFrame, settings: pd.DataFrame) -> list[str]:
+    """The settings of ``pairs`` by the axes that vary and that no other column shows."""
+    axes = [axis for axis in SETTING_AXES if axis not in ("optimizer", "zero_grad")]
+    varying = [axis for axis in axes if settings[axis].nunique(dropna=False) > 1]
+    told = settings.loc[pairs["setting"][pairs["left"] > 0].unique(), varying]
+    texts = {place: assigned(row.items()) for place, row in told.to_dict("index").items()}
+    return [texts.get(place) or "its only setting" for place in pairs["setting"]]
 
 
 def _sets(lists: pd.Series) -> npt.NDArray[np.object_]:
@@ -181,8 +142,9 @@ def _sets(lists: pd.Series) -> npt.NDArray[np.object_]:
     return found
 
 
-def _bits(sets: npt.NDArray[np.object_]) -> _Places:
-    return np.array([int(each).bit_count() for each in sets], np.int64)
+def _common(some: Iterable[int], others: Iterable[int]) -> list[int]:
+    """How many bits each of the sets shares with its other."""
+    return [(one & other).bit_count() for one, other in zip(some, others, strict=True)]
 
 
 def _frozen_by(settings: pd.DataFrame) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,7 @@ def first_few(texts: Sequence[str]) -> str | None:
     return "; ".join([*texts[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]) or None
 
 
-def assigned(pairs: Iterable[tuple[str, Any]]) -> str:
+def assigned(pairs: Iterable[tuple[Hashable, Any]]) -> str:
     """Each axis with its value, but those that are null.
 
     >>> assigned([("lr", 0.1), ("momentum", None), ("freeze", "detach")])

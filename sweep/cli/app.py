@@ -17,15 +17,10 @@ import typer
 
 from analysis.exceptions import AnalysisError
 from sweep.cli import (
-    adopt,
-    edge,
-    export,
     look,
     publish,
-    report,
     run,
     search,
-    serve,
     show,
     sweeps,
     table,
@@ -89,17 +84,17 @@ app = typer.Typer(
 for _command in (
     run.run,
     search.search,
-    edge.edge,
+    search.edge,
     look.status,
     look.sql,
     table.table,
-    export.export,
-    report.report,
+    table.export,
+    table.report,
     why.why,
     verify.verify,
     publish.publish,
-    adopt.adopt,
-    serve.serve,
+    publish.adopt,
+    look.serve,
 ):
     app.command(cls=WordedCommand)(_command)
 app.add_typer(show.app, name="show")

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sweep.cli import completion
-from sweep.cli.screen import say
-from sweep.errors import EXIT_NOT_THERE, MisuseError
+from sweep.errors import MisuseError
 from sweep.store.url import DEFAULT_DB as DEFAULT_DB
 from sweep.store.url import parse_url
 from sweep.values.words import Backend
@@ -76,13 +75,6 @@ def check_recorded(db: str) -> None:
     from sweep.store.query import run_query
 
     run_query(db, "SELECT 1").close()
-
-
-def tell_of_failed(failed: int, name: str, db: str) -> None:
-    """Says that ``failed`` trials of the sweep have failed, and raises typer.Exit(1), if any."""
-    if failed:
-        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures', name)}` says why.")
-        raise typer.Exit(EXIT_NOT_THERE)
 
 
 def preset_option(default: str) -> Any:

@@ -1,11 +1,10 @@
-"""`leaksweep search`: the worst settings between and beyond the values of a grid."""
+"""`leaksweep search` and `edge`: the worst settings beyond a grid, and where verdicts change."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,22 +15,15 @@ from sweep.cli.options import (
     Replaced,
     SpecFile,
     Steps,
+    TrialMemory,
+    TrialTimeout,
     WorkloadName,
     name_option,
     preset_option,
-    tell_of_failed,
     trials_at_once,
 )
-from sweep.cli.screen import say
-from sweep.searching.objective import Objective, check_scored
-from sweep.values.words import Sampler, Verdict
-
-if TYPE_CHECKING:
-    from sweep.driver import Progress
-    from sweep.grid.spec import Spec
-    from sweep.running.runner import Runner
-    from sweep.searching.search import Dialogue, Search
-    from sweep.store.store import Store
+from sweep.searching.objective import Objective
+from sweep.values.words import Sampler
 
 DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
@@ -95,97 +87,83 @@ def search(
 
     Example: leaksweep search --preset remedies --trials 200
     """
-    from sweep.grid.spec_file import with_overrides
+    from sweep.grid.spec_file import chosen_spec, with_overrides
     from sweep.running.limits import Limits
     from sweep.running.runner import Runner
     from sweep.searching.ranges import parse_ranges
-    from sweep.searching.search import Search
 
-    chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
-    # One by one as they are asked for, none ahead of a free worker.
+    axes = set_ or ()
+    chosen = chosen_spec(spec, preset, DEFAULT_PRESET)
+    grid = with_overrides(chosen, set=axes, workload=workload, steps=steps)
     runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout), stacked=False)
     runner.check()
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
-    ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))
-    named = with_overrides(chosen, name=name or "-".join((chosen.name, method, *objectives)))
-    _run(Search(named, ranges, objectives, method, seed), chosen, db, runner, trials, out)
+    ranges = parse_ranges(range_ or (), pinned=_names(axes))
+    named = with_overrides(grid, name=name or "-".join((grid.name, method, *objectives)))
+    from sweep.cli.searched import look_for  # Optuna comes with it: workers start meanwhile
+    from sweep.searching.search import Search
+
+    look_for(Search(named, ranges, objectives, method, seed), grid, db, runner, trials, out)
 
 
-def grid_to_begin_from(
-    path: Path | None,
-    preset: str | None,
-    axes: Sequence[str],
-    workload: str | None,
-    steps: int | None,
-) -> Spec:
-    """The spec at ``path``, or the preset, with ``axes`` and the rest as ``--set`` has them.
-
-    Raises as `chosen_spec`.
-    """
-    from sweep.grid.spec_file import chosen_spec, with_overrides
-
-    found = chosen_spec(path, preset, DEFAULT_PRESET)
-    return with_overrides(found, set=axes, workload=workload, steps=steps)
-
-
-def pinned(axes: Sequence[str]) -> list[str]:
+def _names(axes: Iterable[str]) -> list[str]:
     """The axes whose values were set."""
     return [text.partition("=")[0].strip() for text in axes]
 
 
-def _run(
-    search: Search, grid: Spec, db: str, runner: Runner, trials: int, out: Path | None
+def edge(
+    axis: Annotated[str, typer.Argument(metavar="AXIS", help="lr, weight_decay or momentum.")],
+    spec: SpecFile = None,
+    preset: Preset = None,
+    range_: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LO:HI[:log]",
+            help="From where to where along AXIS.",
+            show_default="as search",
+        ),
+    ] = None,
+    points: Annotated[
+        int,
+        typer.Option(metavar="N", min=2, help="Even values to begin with, for each setting."),
+    ] = 13,
+    tolerance: Annotated[
+        float,
+        typer.Option(metavar="PART", help="How near the two sides come, as a part of the value."),
+    ] = 1e-6,
+    set_: Replaced = None,
+    workload: WorkloadName = None,
+    steps: Steps = None,
+    name: Annotated[str | None, name_option("such as full-edge-lr")] = None,
+    db: Db = DEFAULT_DB,
+    jobs: Jobs = None,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the edges: CSV, PNG, SVG.")
+    ] = None,
 ) -> None:
-    """Searches, and prints what was found. Raises typer.Exit(1) where trials have failed."""
-    from analysis.load import load_trials
-    from sweep.cli.searched import print_found
-    from sweep.searching.claims import claim_search
-    from sweep.searching.samplers import check_sampler
-    from sweep.searching.search import rebuilt
-    from sweep.searching.study import quiet_optuna
-    from sweep.store.store import Store
-    from sweep.store.url import parse_url
+    """Find where along AXIS the verdict changes, for each setting of a grid and each seed.
 
-    with quiet_optuna():
-        space = search.space()
-        check_sampler(search.sampler, search.objectives, space)
-        check_scored(search.spec.workload, search.objectives)
-        with Store.open(db) as store:
-            claim_search(store, search.spec, search.how())
-            started = time.monotonic()
-            dialogue = rebuilt(db, search, space)
-            if dialogue.shown:
-                say(
-                    f"{search.spec.name}: loaded {len(dialogue.shown):,} recorded trials "
-                    f"in {time.monotonic() - started:.2f} s."
-                )
-            done = _searched(store, dialogue, runner, trials)
-    found = load_trials(db, search.spec.name)
-    print_found(grid, search, found, db, out)
-    say(
-        f"{search.spec.name}: ran {done.finished:,} trials in {done.seconds:.1f} s, "
-        f"{len(found):,} in all, recorded in {parse_url(db).shown}."
-    )
-    if dialogue.exhausted:
-        say("It ended early: nothing new was proposed. The ranges may have no more to give.")
-    tell_of_failed(int((found["verdict"] == Verdict.FAILED).sum()), search.spec.name, db)
+    The axis is sampled evenly, then halved wherever the verdict changes. The trials are a
+    sweep of their own; the same command again runs what it still lacks.
 
+    Example: leaksweep edge weight_decay --preset article --workload small --range 1e-9:0.1:log
+    """
+    from sweep.cli.searched import look_for_edges
+    from sweep.grid.spec_file import chosen_spec, with_overrides
+    from sweep.running.limits import Limits
+    from sweep.running.runner import Runner
+    from sweep.searching.edge import EdgeSearch, check_axis
+    from sweep.searching.ranges import parse_ranges
 
-def _searched(store: Store, dialogue: Dialogue, runner: Runner, trials: int) -> Progress:
-    """Runs the search; says what was kept if it is interrupted."""
-    from sweep.cli.progress import shown_progress
-    from sweep.searching.claims import claim_search
-    from sweep.searching.search import run_search
-
-    search, before = dialogue.search, len(dialogue.shown)
-    with shown_progress(search.spec.name) as observe:
-        try:
-            return run_search(store, dialogue, runner, trials=trials, observe=observe)
-        except KeyboardInterrupt:
-            there = store.tally(claim_search(store, search.spec, search.how()).id).total()
-            ran = (there - before) // (2 if search.twins else 1)
-            raise KeyboardInterrupt(
-                f"{ran:,} of {trials:,} trials had finished; {there:,} are recorded in all. "
-                f"--trials {trials - ran} runs the rest."
-            ) from None
+    check_axis(axis)
+    range_ = axis if range_ is None else f"{axis}={range_}"
+    (along,) = parse_ranges([range_], pinned=_names(set_ or ())).values()
+    chosen = chosen_spec(spec, preset, DEFAULT_PRESET)
+    grid = with_overrides(chosen, set=set_ or (), workload=workload, steps=steps)
+    named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
+    runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout, trial_memory))
+    look_for_edges(EdgeSearch(named, axis, along, points, tolerance), db, runner, out)

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from sweep.explain.variants import Variant, neighbours
 from sweep.trial.causes import INTRINSIC, Movements, difference, movements, name_of, tried
+from sweep.trial.diary import Witness
 from sweep.trial.modes import fresh_modes
+from sweep.trial.moment import copies
 from sweep.trial.outside import undisturbed
 from sweep.trial.probe import Change
 from sweep.trial.reach import Reach
@@ -18,7 +20,6 @@ from sweep.trial.replay import Replay, Reruns, fill
 from sweep.trial.stack import digests
 from sweep.trial.training import Training, begin
 from sweep.trial.trial import run_trial
-from sweep.trial.witness import Witness, copies
 from sweep.values import schedule
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial

@@ -15,9 +15,9 @@ from sweep.errors import SpecError
 from sweep.grid.box import Box
 from sweep.grid.spec import GridSpec, Spec
 from sweep.optimizers import registry
-from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
+from sweep.optimizers.entry import ARGUMENT_AXES, FirstArgument, OptimizerEntry, split_address
 from sweep.values.schedule import known_by
-from sweep.values.setting import AXIS_FACTS, POINT_AXES
+from sweep.values.setting import POINT_AXES
 from sweep.values.words import Axis, Freeze
 from sweep.workloads.sizes import BUILT_IN
 
@@ -111,7 +111,7 @@ def _values(entry: OptimizerEntry, grid: GridSpec, spec: Spec) -> Iterator[tuple
         stated = grid.values(axis)
         if axis is Axis.SCHEDULE:
             yield tuple(dict.fromkeys(known_by(text, spec.steps) for text in stated or ()))
-        elif axis in _OF_OPTIMIZER and entry.address(axis) is None:
+        elif axis in ARGUMENT_AXES and entry.address(axis) is None:
             yield (None,)
         elif stated is not None:
             yield stated
@@ -140,6 +140,3 @@ def _own_value(entry: OptimizerEntry, axis: Axis, source: str) -> float | None:
 
 def _has_groups(entry: OptimizerEntry) -> bool:
     return entry.param_groups and entry.first_argument is FirstArgument.PARAMS
-
-
-_OF_OPTIMIZER = frozenset(facts.axis for facts in AXIS_FACTS if facts.nullable)

@@ -28,8 +28,7 @@ from sweep.searching.objective import Objective
 from sweep.searching.study import frozen_trial, recorded_rows
 from sweep.store.checked import not_ours
 from sweep.store.models import EnvironmentRow, SweepRow
-from sweep.store.query import SweepStatus, sweep_status
-from sweep.store.reading import checked_rows
+from sweep.store.query import SweepStatus, checked_rows, sweep_status
 from sweep.store.url import parse_url
 from sweep.values.outcome import Environment
 from sweep.values.words import Verdict

@@ -26,15 +26,14 @@ from sweep.errors import SpecError, nearest
 from sweep.grid.plan import make_plan
 from sweep.grid.spec import Spec
 from sweep.optimizers import registry
-from sweep.optimizers.entry import OptimizerEntry
+from sweep.optimizers.entry import ARGUMENT_AXES, OptimizerEntry
 from sweep.searching.ranges import BETA2, PERIOD, USUAL, Range
 from sweep.values import schedule
 from sweep.values.setting import POINT_AXES, PlannedTrial, Setting, canonical_json
 from sweep.values.words import Axis
 
 OPTIMIZER = Axis.OPTIMIZER.value
-_NUMBERS = (Axis.LR.value, Axis.WEIGHT_DECAY.value, Axis.MOMENTUM.value)
-_OF_AXES = (*_NUMBERS, PERIOD)
+_OF_AXES = (*ARGUMENT_AXES, PERIOD)
 
 
 class Space:
@@ -206,7 +205,7 @@ def _numeric_addresses(entry: OptimizerEntry) -> list[str]:
 
     What an axis turns is not among them.
     """
-    owned = {entry.address(axis) for axis in _NUMBERS}
+    owned = {entry.address(axis) for axis in ARGUMENT_AXES}
     found: list[str] = []
     for argument, parameter in registry.constructor(entry).parameters.items():
         default = parameter.default

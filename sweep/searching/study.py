@@ -26,8 +26,7 @@ from sweep.errors import NotThereError
 from sweep.searching.objective import Direction, Objective, Rows, values
 from sweep.store.checked import not_ours
 from sweep.store.models import TrialRow
-from sweep.store.query import sweep_id
-from sweep.store.reading import checked_rows
+from sweep.store.query import checked_rows, sweep_id
 from sweep.store.url import parse_url
 from sweep.values.words import Axis, Verdict
 

@@ -6,7 +6,6 @@ Tables of ours and of Datasette's are made of these; templates own the markup.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,7 +13,7 @@ from urllib.parse import quote, urlencode
 from sweep.store.url import DEFAULT_PATH
 from sweep.values.words import Verdict
 
-_TRIALS = frozenset({"trial", "trial_id", "example_id", "trial_ids"})
+_TRIALS = frozenset({"id", "trial", "trial_id", "example_id", "trial_ids"})
 _LONGEST_NAME = 200  # of a sweep that is its own address
 _LONGEST_TEXT = 300
 _VERDICTS = frozenset(map(str, Verdict))
@@ -40,25 +39,25 @@ class Cell:
     verdict: str = ""
 
 
-def cell(column: str, value: Any, *, text: str | None = None) -> Cell:
-    """``value`` of a column of that name; ``text`` in place of how it would be rounded."""
+def cell(column: str, value: Any, text: str | None = None) -> Cell:
+    """``value`` of a column of that name; ``text`` in place of how it would be rounded.
+
+    An ``id`` is taken for a trial's.
+    """
     if value is None:
         return Cell("")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     whole = f"{value!r}" if is_number else _as_text(value)
-    shown = _rounded(value, whole) if text is None else text
+    if text is None:
+        long = whole[:_LONGEST_TEXT] + "…" if len(whole) > _LONGEST_TEXT else whole
+        text = f"{value:.4g}" if isinstance(value, float) else long
     return Cell(
-        text=shown,
-        title=whole[:MOST_SHOWN] if shown != whole else "",
-        link=trial_address(value) if column in _TRIALS and isinstance(value, int) else "",
+        text=text,
+        title=whole[:MOST_SHOWN] if text != whole else "",
+        link=f"/trial/{value}" if column in _TRIALS and isinstance(value, int) else "",
         is_number=is_number,
         verdict=whole if column == "verdict" and whole in _VERDICTS else "",
     )
-
-
-def trial_address(trial_id: int) -> str:
-    """Where a trial's card is."""
-    return f"/trial/{trial_id}"
 
 
 def sweep_address(number: int, name: str) -> str:
@@ -72,17 +71,11 @@ def db_option(path: str) -> str:
     return "" if path == DEFAULT_PATH else f" --db {shlex.quote(path)}"
 
 
-def query_string(args: Mapping[str, Sequence[str]], **changed: str | None) -> str:
-    """The arguments as a query, with some of them ``changed``, or left out where None."""
-    kept = {name: values for name, values in args.items() if name not in changed}
+def query_string(args: Any, **changed: str | None) -> str:
+    """Datasette's arguments as a query, with some of them ``changed``, or left out where None."""
+    kept = {name: args.getlist(name) for name in args if name not in changed}
     kept |= {name: [value] for name, value in changed.items() if value is not None}
     return "?" + urlencode(kept, doseq=True, safe="/", quote_via=quote)
-
-
-def _rounded(value: Any, whole: str) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return whole if len(whole) <= _LONGEST_TEXT else f"{whole[:_LONGEST_TEXT]}…"
 
 
 def _as_text(value: Any) -> str:

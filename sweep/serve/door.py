@@ -16,6 +16,8 @@ import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from datasette.utils.asgi import asgi_send
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -25,6 +27,7 @@ NAMES = frozenset({b"127.0.0.1", b"localhost"})
 METHODS = frozenset({"GET", "HEAD"})
 OUR_SITE = frozenset({b"same-origin", b"none"})  # none: an address that a person typed or kept
 LONGEST_PATH = 2000
+_TEXT = "text/plain; charset=utf-8"
 
 # The one script that Datasette writes into a page of its own, a constant.
 _DATASETTES = base64.b64encode(hashlib.sha256(b"DATASETTE_ALLOW_FACET = true;").digest()).decode()
@@ -33,9 +36,8 @@ _POLICY = (
     f"'unsafe-inline'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     f"base-uri 'none'; frame-ancestors 'none'"
 ).encode()
-POLICY = b"content-security-policy"
 HEADERS = (
-    (POLICY, _POLICY),
+    (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -51,7 +53,8 @@ def guarded(app: App) -> App:
             return
         refused = _refused(scope)
         if refused is not None:
-            await _answer(_told_what_it_may(send), *refused)
+            status, text = refused
+            await asgi_send(_told_what_it_may(send), f"{text}\n", status, content_type=_TEXT)
             return
         try:
             await app(scope, receive, _told_what_it_may(send))
@@ -95,13 +98,3 @@ def _told_what_it_may(send: Send) -> Send:
         await send(message)
 
     return told
-
-
-async def _answer(send: Send, status: int, text: str) -> None:
-    body = f"{text}\n".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -33,6 +33,11 @@ SETTINGS = {
 
 _GRACE_S = 10  # for what is being answered when the page is closed
 _WAITING = 64
+_NO_PORT = {
+    errno.EADDRINUSE: "is in use by another program",
+    errno.EACCES: "may not be used by you",
+    errno.EPERM: "may not be used by you",
+}
 
 
 def serve(url: str, port: int, *, announce: Callable[[str], None]) -> None:
@@ -43,15 +48,6 @@ def serve(url: str, port: int, *, announce: Callable[[str], None]) -> None:
     NotThereError where there is no database, and DatabaseError for one that cannot be read
     or that is not SQLite. An interruption that comes while serving ends it quietly.
     """
-    database, path = _readable(url)
-    page = datasette(database, path)
-    with closing(listening_socket(port)) as listening:
-        announce(f"http://{HOST}:{listening.getsockname()[1]}/")
-        _run(page, listening)
-
-
-def _readable(url: str) -> tuple[DatabaseUrl, Path]:
-    """The database and its file, once it has been opened and found to be ours."""
     database = parse_url(url)
     if database.path is None:
         raise DatabaseError(
@@ -59,8 +55,11 @@ def _readable(url: str) -> tuple[DatabaseUrl, Path]:
             f"no other database. `leaksweep sql` and `leaksweep export` read it.",
             url=database.shown,
         )
-    read_only_connection(database, database.path).close()
-    return database, database.path
+    read_only_connection(database, database.path).close()  # it can be opened, and is ours
+    page = datasette(database, database.path)
+    with closing(listening_socket(port)) as listening:
+        announce(f"http://{HOST}:{listening.getsockname()[1]}/")
+        _run(page, listening)
 
 
 def datasette(url: DatabaseUrl, path: Path) -> Datasette:
@@ -72,7 +71,7 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
         from datasette.app import Datasette
         from datasette.plugins import DEFAULT_PLUGINS, pm
 
-        from sweep.serve import pages, refusals
+        from sweep.serve import cells, pages, refusals
         from sweep.serve.database import ReadOnlyDatabase
     except ImportError as error:
         raise MisuseError(
@@ -93,6 +92,10 @@ def datasette(url: DatabaseUrl, path: Path) -> Datasette:
     )
     page.remove_database("_memory")  # Datasette's own, there where it is given no file
     page.add_database(ReadOnlyDatabase(page, url, path), name=DATABASE)
+    page.jinja_env.globals |= {
+        **{each.__name__: each for each in (cells.cell, cells.db_option, cells.query_string)},
+        "source": url.shown,
+    }
     return page
 
 
@@ -109,18 +112,11 @@ def listening_socket(port: int) -> socket.socket:
         listening.listen(_WAITING)
     except OSError as error:
         listening.close()
-        raise MisuseError(_no_port(port, error)) from error
+        reason = _NO_PORT.get(error.errno or 0, f"cannot be used ({error.strerror})")
+        raise MisuseError(
+            f"Port {port} of {HOST} {reason}. Name another with --port; --port 0 takes a free one."
+        ) from error
     return listening
-
-
-def _no_port(port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        reason = "is in use by another program"
-    elif error.errno in {errno.EACCES, errno.EPERM}:
-        reason = "may not be used by you"
-    else:
-        reason = f"cannot be used ({error.strerror})"
-    return f"Port {port} of {HOST} {reason}. Name another with --port; --port 0 takes a free one."
 
 
 def _run(page: Datasette, listening: socket.socket) -> None:

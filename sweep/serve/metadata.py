@@ -1,14 +1,18 @@
 """What Datasette is told: titles, meanings, facets, units, and which questions are ready.
 
-Meanings of tables and columns come from `sweep.store.describe`, the one place that has them.
+Meanings of tables and columns come from `sweep.store.describe`. The questions, each one SELECT on
+SQLite, are declared here: the page and docs/queries.md are made from them. A parameter is written
+``:name``; left empty, it is the empty text. What a summary table of `analysis` says, or the front
+page, or a trial's card, is not asked a second time in SQL.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
-from sweep.serve.queries import QUERIES, CannedQuery
-from sweep.store.describe import TableDescription, describe_schema
+from sweep.store.describe import describe_schema
 from sweep.store.revision import VERSION_TABLE
 
 DATABASE = "results"
@@ -29,40 +33,111 @@ _FACETS = {
 }
 _LABELS = {"sweep": "name", "environment": "torch"}
 _UNITS = {"trial": {"train_seconds": "s"}}
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class CannedQuery:
+    """A question with the SELECT that answers it.
+
+    Attributes:
+        name: what its address ends with.
+        question: what a person asks; the page's title.
+        meaning: what a row is and what an empty parameter does, in plain text.
+        sql: the SELECT.
+    """
+
+    name: str
+    question: str
+    meaning: str
+    sql: str
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, in the order in which they first appear."""
+        return tuple(dict.fromkeys(_PARAMETER.findall(self.sql)))
+
+
+_SETTINGS = """\
+SELECT sweep, optimizer, zero_grad, schedule, freeze, lr, weight_decay, momentum,
+       leaks, trials, leak_rate, max_drift, diverged, workload, steps, options
+FROM leak_rate_by_setting
+WHERE leaks > 0 AND :sweep IN ('', sweep) AND :optimizer IN ('', optimizer)
+ORDER BY leak_rate DESC, max_drift DESC"""
+
+_SEEDS = """\
+SELECT sweep, optimizer, zero_grad, schedule, freeze, lr, weight_decay, momentum,
+       leaks, holds, max_drift, diverged, workload, steps, options
+FROM leak_rate_by_setting
+WHERE leaks > 0 AND holds > 0 AND :sweep IN ('', sweep)
+ORDER BY min(leaks, holds) DESC, max_drift DESC"""
+
+_TRACE = """\
+WITH traced AS (
+    SELECT trial.id, verdict FROM trial JOIN sweep ON sweep.id = trial.sweep_id
+    WHERE :sweep IN ('', sweep.name) AND EXISTS (SELECT 1 FROM step WHERE trial_id = trial.id)
+),
+chosen AS (
+    SELECT CAST(coalesce(nullif(:trial_id, ''),
+                         (SELECT min(id) FROM traced WHERE verdict = 'leaks'),
+                         (SELECT min(id) FROM traced)) AS INTEGER) AS id
+)
+SELECT step, iif(frozen, 'frozen', 'attached') AS layer_is, grad,
+       CASE WHEN frozen AND moved THEN 'leak' WHEN moved THEN 'moved' ELSE 'still' END AS layer_did,
+       max_change, loss, trial_id
+FROM step WHERE trial_id = (SELECT id FROM chosen)
+ORDER BY step"""
+
+QUERIES = (
+    CannedQuery(
+        "which_settings_leak",
+        "Which settings leak?",
+        "One setting a row, its seeds folded: those that leak most often and drift farthest "
+        "first. Give a sweep's or an optimizer's name for that one alone.",
+        _SETTINGS,
+    ),
+    CannedQuery(
+        "where_seeds_disagree",
+        "Where does the seed decide?",
+        "One setting a row that leaks with some seeds and holds with others.",
+        _SEEDS,
+    ),
+    CannedQuery(
+        "trace",
+        "What happened on every step?",
+        "One step a row, for one trial that ran with --trace. Give a trial_id; left empty, it is "
+        "the first traced trial that leaks. No rows: it was not traced.",
+        _TRACE,
+    ),
+)
+"""Every question, in the order in which the page lists them."""
 
 
 def metadata() -> dict[str, Any]:
     """Everything about the database, in the form that Datasette 0.65 takes."""
-    tables = {table.name: _table(table) for table in describe_schema()}
-    return {
-        "title": TITLE,
-        "databases": {
-            DATABASE: {
-                "title": "Tables, views and questions",
-                "tables": {**tables, VERSION_TABLE: {"hidden": True}},
-                "queries": {query.name: _query(query) for query in QUERIES},
-            }
-        },
+    tables: dict[str, Any] = {
+        table.name: {
+            "description": table.meaning,
+            "columns": {column.name: column.meaning for column in table.columns},
+            "facets": list(_FACETS.get(table.name, ())),
+            "units": _UNITS.get(table.name, {}),
+            "label_column": _LABELS.get(table.name),
+        }
+        for table in describe_schema()
     }
-
-
-def _table(table: TableDescription) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "description": table.meaning,
-        "columns": {column.name: column.meaning for column in table.columns},
-        "facets": list(_FACETS.get(table.name, ())),
-        "units": _UNITS.get(table.name, {}),
+    queries = {
+        query.name: {
+            "title": query.question,
+            "description": query.meaning,
+            "sql": query.sql,
+            "params": list(query.parameters),
+            "hide_sql": True,
+        }
+        for query in QUERIES
     }
-    if table.name in _LABELS:
-        told["label_column"] = _LABELS[table.name]
-    return told
-
-
-def _query(query: CannedQuery) -> dict[str, Any]:
-    return {
-        "title": query.question,
-        "description": query.meaning,
-        "sql": query.sql,
-        "params": list(query.parameters),
-        "hide_sql": True,
+    told = {
+        "title": "Tables, views and questions",
+        "tables": {**tables, VERSION_TABLE: {"hidden": True}},
+        "queries": queries,
     }
+    return {"title": TITLE, "databases": {DATABASE: told}}

@@ -11,7 +11,6 @@ from sweep.store.activity import Activity, activity
 from sweep.store.query import SweepStatus
 from sweep.values.words import Verdict
 
-MOST_ON_A_PAGE = 50
 _QUIET = timedelta(minutes=1)
 
 
@@ -30,18 +29,15 @@ class Glance:
 
     Attributes:
         status: its counts.
+        now: what goes on in it.
         state: what has become of it.
         address: where its page is.
-        begun, last: when it was recorded and when its last trial finished, UTC, to the minute.
-        minutes_left: at the pace of the latest trials; None where it does not run.
     """
 
     status: SweepStatus
+    now: Activity
     state: SweepState
     address: str
-    begun: str
-    last: str
-    minutes_left: float | None
 
     @property
     def parts(self) -> list[tuple[str, int]]:
@@ -49,20 +45,18 @@ class Glance:
         counts = [(verdict.value, getattr(self.status, verdict)) for verdict in Verdict]
         return [part for part in [*counts, ("remaining", self.status.remaining)] if part[1]]
 
+    @property
+    def minutes_left(self) -> float | None:
+        """At the pace of the latest trials; None where it does not run."""
+        if self.state is not SweepState.RUNNING or not self.now.a_second:
+            return None
+        return self.status.remaining / self.now.a_second / 60
+
 
 def glance(url: str, status: SweepStatus) -> Glance:
     """The sweep of that status at a glance. Reads only; raises as `activity` does."""
     now = activity(url, status.id)
-    state = _state(status, now)
-    goes_on = state is SweepState.RUNNING and now.a_second
-    return Glance(
-        status=status,
-        state=state,
-        address=sweep_address(status.id, status.name),
-        begun=_minute(status.created_at),
-        last=_minute(now.last_at) if now.last_at else "",
-        minutes_left=status.remaining / now.a_second / 60 if goes_on and now.a_second else None,
-    )
+    return Glance(status, now, _state(status, now), sweep_address(status.id, status.name))
 
 
 def _state(status: SweepStatus, now: Activity) -> SweepState:
@@ -74,7 +68,3 @@ def _state(status: SweepStatus, now: Activity) -> SweepState:
     if status.remaining == 0:
         return SweepState.COMPLETE
     return SweepState.INTERRUPTED if status.done + status.failed else SweepState.PLANNED
-
-
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"

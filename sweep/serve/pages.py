@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from sqlite3 import Connection
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -21,20 +21,19 @@ from datasette.views.base import DatasetteError
 from markupsafe import Markup
 
 from analysis.exceptions import UnknownChoiceError
-from sweep.serve.cells import cell, db_option, query_string, sweep_address
+from sweep.serve.cells import cell, db_option, sweep_address
 from sweep.serve.database import ReadOnlyDatabase
-from sweep.serve.metadata import DATABASE, TITLE
-from sweep.serve.overview import MOST_ON_A_PAGE, Glance, SweepState, glance
-from sweep.serve.queries import QUERIES
-from sweep.serve.summary_rows import summary_rows
+from sweep.serve.listing import A_PAGE, COLUMNS, FILTERS, listed_trials, summary_rows
+from sweep.serve.metadata import DATABASE, QUERIES, TITLE
+from sweep.serve.overview import SweepState, glance
 from sweep.serve.trial_card import side_by_side, trial_card
-from sweep.serve.trial_list import A_PAGE, COLUMNS, FILTERS, listed_trials
 from sweep.store.query import no_such_sweep, sweep_status
 
 LIMIT_S = 20.0
 REPORT_LIMIT_S = 120.0  # figures are drawn for it
 FOLLOW_S = 3
 FOLLOW_IDLE_S = 15  # somebody may begin one
+MOST_ON_A_PAGE = 50  # sweeps
 MOST_COMPARED = 12
 REPORT_POLICY = "frame-ancestors 'none'"  # the rest the report says itself
 _FILES = ("csv", "json", "markdown", "latex")
@@ -46,53 +45,50 @@ Made: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a page was asked for: names in its address, its arguments, and the database."""
+    """What a page was asked for: names in its address, Datasette's arguments, and the database."""
 
     database: ReadOnlyDatabase
     names: Mapping[str, str]
-    args: Mapping[str, Sequence[str]]
-
-    def arg(self, name: str, default: str = "") -> str:
-        """The first argument of that name."""
-        return self.args.get(name, (default,))[0]
-
-    def number(self, name: str, default: int) -> int:
-        """The argument as a whole number from 1 on; ``default`` for what is none."""
-        text = self.arg(name)
-        return max(1, int(text)) if text.isdecimal() and len(text) < 16 else default
-
-    def wanted(self) -> dict[str, str]:
-        """The words by which rows are filtered."""
-        return {name: self.arg(name) for name in FILTERS if self.arg(name)}
-
-    def order(self) -> dict[str, Any]:
-        """The column by which rows are sorted, if any, and in which direction."""
-        return {"sort": self.arg("sort"), "descending": self.arg("order") == "desc"}
-
-    def connection(self) -> Connection:
-        """A connection for reading, which the caller closes."""
-        connection: Connection = self.database.connect(limit_s=LIMIT_S)
-        return connection
+    args: Any
 
     @property
     def db(self) -> str:
         """The database as readers take it: its path, in which nothing has another meaning."""
-        return str(self.database.file)
+        return str(self.database.path)
 
-    def glance(self) -> Glance:
+    def number(self, name: str) -> int:
+        """The argument as a whole number from 1 on; 1 for what is none."""
+        text = self.args.get(name, "")
+        return max(1, int(text)) if text.isdecimal() and len(text) < 16 else 1
+
+    def order(self) -> Context:
+        """The words by which rows are filtered, the column that sorts them, and the direction."""
+        return {
+            "wanted": {name: self.args[name] for name in FILTERS if self.args.get(name)},
+            "sort": self.args.get("sort", ""),
+            "descending": self.args.get("order") == "desc",
+        }
+
+    def connection(self) -> closing[Connection]:
+        """A connection for reading, closed with the context."""
+        return closing(self.database.connect(limit_s=LIMIT_S))
+
+    def about_sweep(self) -> Context:
         """The sweep that the address names. Raises DatasetteError, with the nearest names."""
         statuses = sweep_status(self.db)
         name = self.names.get("sweep") or f"~{self.names['number']}"
         for status in statuses:
             if name in (status.name, f"~{status.id}"):
-                return glance(self.db, status)
+                found = glance(self.db, status)
+                follow = FOLLOW_S if found.state is SweepState.RUNNING else None
+                return {"glance": found, "name": status.name, "follow": follow}
         raise _not_there(no_such_sweep(name[:200], [status.name for status in statuses]))
 
 
 def _front(asked: Asked) -> Made:
     """The sweeps, newest first."""
     statuses = sweep_status(asked.db)[::-1]
-    begin = asked.number("from", 1) - 1
+    begin = asked.number("from") - 1
     shown = [glance(asked.db, each) for each in statuses[begin : begin + MOST_ON_A_PAGE]]
     runs = any(each.state is SweepState.RUNNING for each in shown)
     return "sweeps.html", {
@@ -110,7 +106,7 @@ def _of_sweep(asked: Asked) -> Made:
     from analysis.sweeps import load_sweeps
     from analysis.tables import SUMMARIES, WATCHED_TABLE
 
-    about = _about(asked.glance())
+    about = asked.about_sweep()
     kind = next(each.kind for each in load_sweeps(asked.db) if each.name == about["name"])
     summaries = [each for each in (WATCHED_TABLE, *SUMMARIES.values()) if kind in each.kinds]
     queries = [query for query in QUERIES if "sweep" in query.parameters]
@@ -120,48 +116,50 @@ def _of_sweep(asked: Asked) -> Made:
 def _summary(asked: Asked) -> Made:
     """A summary table of a sweep, filtered and sorted; or as a file."""
     from analysis.formats import FileFormat, written
-    from analysis.tables import SUMMARIES, summary_of
+    from analysis.tables import summary_of
 
-    about, name = _about(asked.glance()), asked.names["table"]
-    if name not in SUMMARIES:
-        raise _not_there(str(UnknownChoiceError("table", name, tuple(SUMMARIES))))
-    made = summary_of(name, asked.db, about["name"])
+    about, name = asked.about_sweep(), asked.names["table"]
+    try:
+        made = summary_of(name, asked.db, about["name"])
+    except UnknownChoiceError as error:
+        raise _not_there(str(error)) from error
     rows = made.table(asked.db, about["name"])
-    if (file := asked.arg("format")) in _FILES:
+    if (file := asked.args.get("format")) in _FILES:
         text = written(rows, name, made.caption, FileFormat(file)).decode()
         return Response(text, content_type="text/plain; charset=utf-8")
-    order = asked.order()
-    table = summary_rows(rows, name, made.caption, asked.wanted(), **order)
+    table = summary_rows(rows, name, made.caption, **asked.order())
     command = f"leaksweep table {name} {shlex.quote(about['name'])}{db_option(asked.db)}"
-    more = {"command": command, "formats": _FILES, "wanted": asked.wanted(), **order}
-    return "summary.html", {**about, **more, "summary": made, "table": table}
+    more = {"command": command, "formats": _FILES, "summary": made, "table": table}
+    return "summary.html", {**about, **asked.order(), **more}
 
 
 def _trials(asked: Asked) -> Made:
     """The trials of a sweep."""
-    found, order, page = asked.glance(), asked.order(), asked.number("page", 1)
+    about, order, page = asked.about_sweep(), asked.order(), asked.number("page")
     if order["sort"] not in COLUMNS:
-        order = {"sort": "id", "descending": False}
-    with closing(asked.connection()) as connection:
-        listed = listed_trials(connection, found.status.id, asked.wanted(), page=page, **order)
-    more = {"page": page, "pages": math.ceil(listed.found / A_PAGE), "wanted": asked.wanted()}
-    return "trials.html", {**_about(found), **more, **order, "trials": listed}
+        order |= {"sort": "id", "descending": False}
+    with asked.connection() as connection:
+        listed = listed_trials(connection, about["glance"].status.id, page=page, **order)
+    pages = math.ceil(listed.found / A_PAGE)
+    return "trials.html", {**about, **order, "trials": listed, "page": page, "pages": pages}
 
 
 def _trial(asked: Asked) -> Made:
     """One trial's card."""
     text = asked.names["trial"]
-    with closing(asked.connection()) as connection:
-        card = trial_card(connection, int(text), db_option(asked.db)) if _is_id(text) else None
+    with asked.connection() as connection:
+        card = trial_card(connection, int(text)) if _is_id(text) else None
         if card is None:
             raise _not_there(_no_such_trial(text, connection))
-    return "trial.html", {"card": card, "address": sweep_address(card.sweep_id, card.sweep)}
+    sweep = str(card.trial["sweep"])
+    address = sweep_address(card.trial["sweep_id"], sweep)
+    return "trial.html", {"card": card, "sweep": sweep, "address": address, "db": asked.db}
 
 
 def _compare(asked: Asked) -> Made:
     """Trials side by side."""
-    ids = [int(text) for text in asked.args.get("trial", ()) if _is_id(text)][:MOST_COMPARED]
-    with closing(asked.connection()) as connection:
+    ids = [int(text) for text in asked.args.getlist("trial") if _is_id(text)][:MOST_COMPARED]
+    with asked.connection() as connection:
         lines = side_by_side(connection, ids)
     if not lines:
         raise _not_there("Tick trials in a list of them, and they are compared here.")
@@ -173,13 +171,8 @@ def _report(asked: Asked) -> Made:
     from analysis.report.content import sections
     from analysis.report.page import page
 
-    text = page(sections(asked.db, asked.glance().status.name))
+    text = page(sections(asked.db, asked.about_sweep()["name"]))
     return Response.html(text, headers={"content-security-policy": REPORT_POLICY})
-
-
-def _about(found: Glance) -> Context:
-    follow = FOLLOW_S if found.state is SweepState.RUNNING else None
-    return {"glance": found, "name": found.status.name, "follow": follow}
 
 
 def _not_there(message: str) -> DatasetteError:
@@ -219,16 +212,9 @@ def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
 
 
 @hookimpl  # type: ignore[untyped-decorator]
-def extra_template_vars(datasette: Any) -> Context:
-    """What the frame of every page says."""
-    return {"source": datasette.get_database(DATABASE).url.shown}
-
-
-@hookimpl  # type: ignore[untyped-decorator]
 def render_cell(value: Any, column: str, table: str | None) -> Markup | None:
     """A number, a verdict or a trial in a table of Datasette's; the rest is left to it."""
-    name = "trial" if table == "trial" and column == "id" else column
-    shown = cell(name, value)
+    shown = cell("another id" if column == "id" and table != "trial" else column, value)
     if shown.verdict:
         return Markup('<span class="chip {0}">{0}</span>').format(shown.verdict)
     if shown.link:
@@ -243,19 +229,16 @@ def render_cell(value: Any, column: str, table: str | None) -> Markup | None:
 def _view(make: Callable[[Asked], Made], limit_s: float) -> Callable[..., Any]:
     """The page as Datasette calls it."""
 
-    @wraps(make)
     async def view(datasette: Any, request: Any) -> Any:
         database = datasette.get_database(DATABASE)
         names = {name: unquote(text) for name, text in request.url_vars.items()}
-        args = {name: request.args.getlist(name) for name in request.args}
-        asked = Asked(database, names, args)
+        asked = Asked(database, names, request.args)
         places = database.reports if make is _report else database.pages
         made = await places.answer(partial(make, asked), limit_s=limit_s)
         if isinstance(made, Response):
             return made
         template, context = made
-        whole = {**context, "args": args, "query_string": query_string}
+        whole = {**context, "args": request.args}
         return Response.html(await datasette.render_template(template, whole, request=request))
 
-    del view.__wrapped__  # Datasette calls it by the names of its parameters
     return view

@@ -18,8 +18,7 @@ from datasette.views.base import DatasetteError
 
 from analysis.exceptions import AnalysisError
 from sweep.errors import LeaksweepError, nearest
-from sweep.serve.metadata import DATABASE
-from sweep.serve.queries import QUERIES
+from sweep.serve.metadata import DATABASE, QUERIES
 from sweep.store.describe import describe_schema
 
 REPLACED = "datasette.handle_exception"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BASE, _STRIP = 52, 632, 10, 176, 192
+_LEFT, _RIGHT, _TOP, _BASE, _STRIP = 52, 632, 10, 176, 192  # in a picture of 640 by 220
 _MOST_STEPS = 100_000  # that are read
 _MOST_MARKS = 600  # of each kind: more lie on each other
 _Axis = Callable[[float], float]
@@ -59,19 +58,19 @@ def step_picture(connection: sqlite3.Connection, trial_id: int) -> StepPicture |
         return None
     first, last = steps[0]["step"], max(steps[-1]["step"], steps[0]["step"] + 1)
     across = _axis(first, last, _LEFT, _RIGHT)
-    sizes = [row["max_change"] for row in steps if _is_size(row["max_change"])]
-    low, high = (math.log10(min(sizes)), math.log10(max(sizes))) if sizes else (0.0, 0.0)
-    low, high = math.floor(low), max(math.ceil(high), math.floor(low) + 1)
+    powers = [math.log10(row["max_change"]) for row in steps if _is_size(row["max_change"])]
+    low = math.floor(min(powers, default=0))
+    high = max(math.ceil(max(powers, default=0)), low + 1)
     up = _axis(low, high, _BASE, _TOP)
+    ticks = range(low, high + 1, math.ceil((high - low) / 5)) if powers else ()
     every = math.ceil(len(steps) / _MOST_MARKS)
-    marks = [_mark(row, across, up) for row in _thinned(steps, every)]
     leaks = sum(bool(row["frozen"] and row["moved"]) for row in steps)
     frozen = sum(bool(row["frozen"]) for row in steps)
     shown = "" if every == 1 else f" Of every {every} steps, the one that moved farthest is drawn."
     return StepPicture(
-        marks=marks,
+        marks=[_mark(row, across, up) for row in _thinned(steps, every)],
         loss=_line(steps[::every], across),
-        ticks=[(up(power), f"1e{power:+03d}") for power in _powers(low, high)] if sizes else [],
+        ticks=[(up(power), f"1e{power:+03d}") for power in ticks],
         first=first,
         last=last,
         words=f"{len(steps):,} steps, {frozen:,} of them frozen; the layer moved on {leaks:,} of "
@@ -79,17 +78,12 @@ def step_picture(connection: sqlite3.Connection, trial_id: int) -> StepPicture |
     )
 
 
-def _mark(row: sqlite3.Row, across: _Axis, up: Callable[[float], float]) -> StepMark:
-    size, frozen, moved = row["max_change"], bool(row["frozen"]), bool(row["moved"])
-    kind = "leak" if frozen and moved else "moved" if moved else "still"
-    y = up(math.log10(size)) if moved and _is_size(size) else float(_TOP if moved else _STRIP)
-    did = (
-        f"moved by {size:.4g}"
-        if moved and isinstance(size, float)
-        else "moved"
-        if moved
-        else "still"
-    )
+def _mark(row: sqlite3.Row, across: _Axis, up: _Axis) -> StepMark:
+    size, frozen, y, kind, did = row["max_change"], row["frozen"], float(_STRIP), "still", "still"
+    if row["moved"]:
+        kind = "leak" if frozen else "moved"
+        y = up(math.log10(size)) if _is_size(size) else float(_TOP)
+        did = f"moved by {size:.4g}" if isinstance(size, float) else "moved"
     words = f"step {row['step']}, {'frozen' if frozen else 'attached'}: {did}"
     return StepMark(round(across(row["step"]), 1), round(y, 1), kind, words)
 
@@ -98,14 +92,12 @@ def _is_size(value: object) -> bool:
     return isinstance(value, float) and 0 < value < math.inf
 
 
-def _thinned(steps: Sequence[sqlite3.Row], every: int) -> list[sqlite3.Row]:
+def _thinned(steps: Sequence[sqlite3.Row], every: int) -> Iterator[sqlite3.Row]:
     """Of every so many steps, attached and frozen ones apart, the one that moved farthest."""
-    kinds = ([row for row in steps if bool(row["frozen"]) is frozen] for frozen in (False, True))
-    return [
-        max(kind[place : place + every], key=_size)
-        for kind in kinds
-        for place in range(0, len(kind), every)
-    ]
+    for is_frozen in (False, True):
+        own = [row for row in steps if bool(row["frozen"]) is is_frozen]
+        for place in range(0, len(own), every):
+            yield max(own[place : place + every], key=_size)
 
 
 def _size(row: sqlite3.Row) -> float:
@@ -113,18 +105,13 @@ def _size(row: sqlite3.Row) -> float:
 
 
 def _line(steps: Sequence[sqlite3.Row], across: _Axis) -> str:
-    known = [row for row in steps if _is_size(row["loss"])]
+    known = [(row["step"], math.log10(row["loss"])) for row in steps if _is_size(row["loss"])]
     if len(known) < 2:
         return ""
-    losses = [math.log10(row["loss"]) for row in known]
-    up = _axis(min(losses), max(*losses, min(losses) + 0.01), _BASE, _TOP)
-    places = zip(known, losses, strict=True)
-    return " ".join(f"{across(row['step']):.1f},{up(loss):.1f}" for row, loss in places)
+    low, high = (limit(loss for _, loss in known) for limit in (min, max))
+    up = _axis(low, max(high, low + 0.01), _BASE, _TOP)
+    return " ".join(f"{across(step):.1f},{up(loss):.1f}" for step, loss in known)
 
 
 def _axis(low: float, high: float, start: float, end: float) -> _Axis:
     return lambda value: start + (value - low) / (high - low) * (end - start)
-
-
-def _powers(low: int, high: int) -> range:
-    return range(low, high + 1, max(1, math.ceil((high - low) / 5)))

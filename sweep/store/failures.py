@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 from types import MappingProxyType
 
-from sweep.errors import DatabaseError
+from sweep.errors import DatabaseError, QueryRefusedError
 from sweep.store.url import DatabaseUrl, without_secrets
 
 _SQLITE = MappingProxyType(
@@ -56,6 +56,18 @@ def driver_missing(url: DatabaseUrl) -> DatabaseError:
         f"{url.shown} needs psycopg, which is not installed: pip install 'leaksweep[cluster]'.",
         url=url.shown,
     )
+
+
+def refused(words: str) -> QueryRefusedError:
+    """The exception for a query that the database would not run, in its own words."""
+    return QueryRefusedError(
+        f"The database refused the query: {words}. One statement is taken, and it can only read."
+    )
+
+
+def timed_out(timeout_s: float) -> QueryRefusedError:
+    """The exception for a query that was still running after ``timeout_s`` seconds."""
+    return QueryRefusedError(f"The query was stopped: it ran for more than {timeout_s:g} seconds.")
 
 
 def own_words(error: BaseException) -> str:

@@ -24,8 +24,7 @@ from sweep.store.inserting import (
     put_trials,
 )
 from sweep.store.models import Base, EnvironmentRow, StepRow, SweepRow, TrialRow
-from sweep.store.query import sweep_status
-from sweep.store.reading import checked_rows
+from sweep.store.query import checked_rows, sweep_status
 from sweep.store.store import Store
 from sweep.store.url import parse_url
 from sweep.values.words import Verdict

@@ -7,15 +7,16 @@ from contextlib import closing
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from alembic import command, context
 from alembic.config import Config
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 
 from sweep.errors import DatabaseError
 from sweep.store.engine import READS_ONLY, writing_engine
 from sweep.store.models import Base
-from sweep.store.revision import HEAD, VERSION_TABLE, SchemaState, plain_tables, schema_state
+from sweep.store.revision import HEAD, SchemaState, schema_state
 from sweep.store.url import DatabaseUrl, Dialect
 from sweep.store.views import create_statements, drop_statements
 
@@ -60,17 +61,8 @@ def back_up(path: Path) -> Path:
 
 
 def _state(connection: Connection, url: DatabaseUrl) -> SchemaState:
-    tables = inspect(connection).get_table_names()
-    revision = None
-    if VERSION_TABLE in tables:
-        statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 a constant
-        revision = connection.execute(statement).scalar()
-    plain = None
-    if url.path is not None:
-        raw = connection.connection.dbapi_connection
-        assert isinstance(raw, sqlite3.Connection)  # noqa: S101 for mypy: what `url.path` means
-        _, plain = plain_tables(raw)
-    return schema_state(tables, revision, shown=url.shown, plain=plain)
+    raw: Any = connection.connection.dbapi_connection
+    return schema_state(url, raw)
 
 
 def _lock(connection: Connection, url: DatabaseUrl) -> None:

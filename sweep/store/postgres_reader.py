@@ -10,22 +10,22 @@ rights of the role to say: give people who only look a role that can only look.
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import NotThereError
-from sweep.store.failures import database_error, driver_missing, own_words
-from sweep.store.result import FETCH, QueryResult, refused, timed_out
-from sweep.store.revision import VERSION_TABLE, SchemaState, schema_state
+from sweep.store.failures import database_error, driver_missing, own_words, refused, timed_out
+from sweep.store.revision import recorded_schema
 from sweep.store.url import DatabaseUrl
 
 if TYPE_CHECKING:
     import psycopg
 
 _CONNECT_TIMEOUT_S = 10
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+_FETCHED = 2000  # rows at once
 
 _WORD = re.compile(r'"((?:[^"]|"")*)"|([A-Za-z0-9_$\x80-\U0010ffff]+)')
 _ESCAPED_NAME = re.compile(r'u&"', re.IGNORECASE)
@@ -39,80 +39,38 @@ WHERE provolatile = 'v' AND proname = ANY(%s) AND NOT proname = ANY(%s) ORDER BY
 """
 
 
-def query_postgres(url: DatabaseUrl, sql: str, timeout_s: float | None) -> QueryResult:
-    """The rows of ``sql``. See `sweep.store.query.run_query` for what it raises."""
-    connection = _connect(url)
-    try:
-        _check_schema(url, connection)  # and takes the snapshot that seals READ ONLY
-        _check_functions(connection, sql)
-        rows = _Rows(url, connection, timeout_s)
-    except BaseException:
-        connection.close()
-        raise
-    try:
-        rows.execute(sql)
-    except BaseException:
-        rows.close()
-        raise
-    return QueryResult(rows.columns, iter(rows), rows.close)
+def query_postgres(
+    url: DatabaseUrl, sql: str, timeout_s: float | None
+) -> Generator[tuple[Any, ...]]:
+    """The names of the columns of ``sql``, and then its rows; ends the query when it is closed.
 
-
-class _Rows:
-    """The rows of one query, a chunk at a time, until the deadline."""
-
-    def __init__(
-        self, url: DatabaseUrl, connection: psycopg.Connection, timeout_s: float | None
-    ) -> None:
-        self._url = url
-        self._timeout_s = timeout_s
-        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._connection = connection
-        self._cursor = connection.cursor(name="leaksweep")
-        self._chunk: list[tuple[Any, ...]] = []
-        if timeout_s is not None:
-            milliseconds = max(1, round(timeout_s * 1000))
-            connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
-        self.columns: tuple[str, ...] = ()
-
-    def execute(self, sql: str) -> None:
-        """Starts the query and fetches the first rows, where most refusals show."""
+    See `sweep.store.query.run_query` for what it raises.
+    """
+    deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+    with closing(_connect(url)) as connection:
         import psycopg
 
         try:
-            self._cursor.execute(sql.encode())
+            recorded_schema(url, connection)  # and takes the snapshot that seals READ ONLY
+            _check_functions(connection, sql)
+            if timeout_s is not None:
+                milliseconds = max(1, round(timeout_s * 1000))
+                connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
+            with connection.cursor(name="leaksweep") as cursor:
+                cursor.execute(sql.encode())
+                rows = cursor.fetchmany(_FETCHED)  # where most refusals show
+                yield tuple(column.name for column in cursor.description or ())
+                while rows:
+                    yield from rows
+                    if time.monotonic() > deadline:
+                        raise timed_out(timeout_s or 0.0)
+                    rows = cursor.fetchmany(_FETCHED)
         except (psycopg.Error, ValueError) as error:
-            raise self._explain(error) from error
-        self.columns = tuple(column.name for column in self._cursor.description or ())
-        self._fetch()
-
-    def close(self) -> None:
-        """Ends the cursor and its connection, whose transaction is rolled back."""
-        self._cursor.close()
-        self._connection.close()
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        while self._chunk:
-            yield from self._chunk
-            self._fetch()
-
-    def _fetch(self) -> None:
-        import psycopg
-
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise timed_out(self._timeout_s or 0.0)
-        try:
-            self._chunk = self._cursor.fetchmany(FETCH)
-        except psycopg.Error as error:
-            raise self._explain(error) from error
-
-    def _explain(self, error: Exception) -> Exception:
-        import psycopg
-
-        if isinstance(error, psycopg.errors.QueryCanceled) and self._timeout_s is not None:
-            return timed_out(self._timeout_s)
-        if self._connection.broken:
-            return database_error(self._url, "read", error)
-        return refused(own_words(error))
+            if isinstance(error, psycopg.errors.QueryCanceled) and timeout_s is not None:
+                raise timed_out(timeout_s) from error
+            if connection.broken:
+                raise database_error(url, "read", error) from error
+            raise refused(own_words(error)) from error
 
 
 def _connect(url: DatabaseUrl) -> psycopg.Connection:
@@ -126,17 +84,6 @@ def _connect(url: DatabaseUrl) -> psycopg.Connection:
         raise database_error(url, "read", error) from error
     connection.read_only = True
     return connection
-
-
-def _check_schema(url: DatabaseUrl, connection: psycopg.Connection) -> None:
-    """Raises NotThereError for a database without tables, DatabaseError for one not ours."""
-    tables = [name for (name,) in connection.execute(_TABLES)]
-    revision = None
-    if VERSION_TABLE in tables:
-        found = connection.execute(f"SELECT * FROM {VERSION_TABLE}").fetchone()  # noqa: S608
-        revision = found[0] if found else None
-    if schema_state(tables, revision, shown=url.shown) is SchemaState.EMPTY:
-        raise NotThereError(f"{url.shown} holds no sweep yet; `leaksweep run` makes one.")
 
 
 def _check_functions(connection: psycopg.Connection, sql: str) -> None:

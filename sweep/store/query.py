@@ -6,17 +6,20 @@ answer at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 from sweep.errors import NotThereError, nearest
 from sweep.store.checked import checked
 from sweep.store.postgres_reader import query_postgres
-from sweep.store.result import QueryResult
 from sweep.store.sqlite_query import query_sqlite
 from sweep.store.url import parse_url
+
+if TYPE_CHECKING:
+    from sweep.store.models import Base
 
 _STATUS = """
 SELECT sweep.id, sweep.name, sweep.planned, sweep.created_at, counted.verdict, counted.trials
@@ -26,6 +29,34 @@ FROM sweep LEFT JOIN
 ORDER BY sweep.id
 """
 _FIRST_LEAK = "SELECT min(id) FROM trial WHERE verdict = 'leaks' AND sweep_id = {sweep:d}"
+
+
+class QueryResult:
+    """The rows of a query, fetched as they are read; a context manager that lets go of them.
+
+    Iterating raises QueryRefusedError where the database gives up half way.
+
+    Attributes:
+        columns: the names of the columns, in order; they may repeat.
+    """
+
+    def __init__(self, rows: Generator[tuple[Any, ...]]) -> None:
+        """``rows`` gives the names of the columns first, and ends the query when it is closed."""
+        self.columns: tuple[str, ...] = next(rows)
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return self._rows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the query and its connection; rows not read yet are gone."""
+        self._rows.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +97,36 @@ def run_query(url: str, sql: str, *, timeout_s: float | None = None) -> QueryRes
     """
     database = parse_url(url)
     if database.path is not None:
-        return query_sqlite(database, database.path, sql, timeout_s)
-    return query_postgres(database, sql, timeout_s)
+        return QueryResult(query_sqlite(database, database.path, sql, timeout_s))
+    return QueryResult(query_postgres(database, sql, timeout_s))
+
+
+def checked_rows(
+    url: str,
+    model: type[Base],
+    columns: Sequence[str] = (),
+    *,
+    where: str = "true",
+    order: str = "1, 2",
+) -> Iterator[dict[str, Any]]:
+    """The rows of a table by the names of their ``columns``, or of all of them.
+
+    The database may be of anybody's making. Flags are booleans and times in UTC, whichever has
+    them. Reads only. Raises DatabaseError for a value that this program does not write there,
+    and as `run_query` does.
+    """
+    table, shown = model.metadata.tables[model.__tablename__], parse_url(url).shown
+    chosen = [table.columns[name] for name in columns or table.columns.keys()]
+    # Qualified, as PostgreSQL has a word `freeze`.
+    names = ", ".join(f"{table.name}.{column.name}" for column in chosen)
+    query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY {order}"  # noqa: S608
+    kinds = [(c.name, c.type.python_type, bool(c.nullable)) for c in chosen]
+    with run_query(url, query) as found:
+        for values in found:
+            yield {
+                name: checked(value, kind, f"{table.name}.{name}", nullable=nullable, shown=shown)
+                for (name, kind, nullable), value in zip(kinds, values, strict=True)
+            }
 
 
 def sweep_status(url: str, name: str | None = None) -> list[SweepStatus]:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from sweep.store.failures import database_error, own_words, primary_code
-from sweep.store.result import FETCH, QueryResult, refused, timed_out
+from sweep.store.failures import database_error, own_words, primary_code, refused, timed_out
 from sweep.store.sqlite_reader import MIB, read_only_connection
 from sweep.store.url import DatabaseUrl
 
+_FETCHED = 2000  # rows at once
 _HELD = 64 * MIB  # of texts and blobs, after which no more rows are fetched at once
 _GRACE_S = 1.0  # for SQLite to come to its next instruction and end by itself
 _FILE_ERRORS = frozenset(
@@ -31,19 +31,27 @@ _FILE_ERRORS = frozenset(
 _Answer = TypeVar("_Answer")
 
 
-def query_sqlite(url: DatabaseUrl, path: Path, sql: str, timeout_s: float | None) -> QueryResult:
-    """The rows of ``sql``. See `sweep.store.query.run_query` for what it raises."""
-    thread = _QueryThread(timeout_s)
-    connection = thread.answer(partial(read_only_connection, url, path))
-    thread.interrupt = connection.interrupt
-    close = partial(thread.close, connection.close)
-    try:
-        cursor = thread.answer(partial(_execute, url, connection, sql))
-    except BaseException:
-        close()
-        raise
-    columns = tuple(name for name, *_ in cursor.description)
-    return QueryResult(columns, _rows(thread, url, cursor), close)
+def query_sqlite(
+    url: DatabaseUrl, path: Path, sql: str, timeout_s: float | None
+) -> Generator[tuple[Any, ...]]:
+    """The names of the columns of ``sql``, and then its rows; ends the query when it is closed.
+
+    See `sweep.store.query.run_query` for what it raises.
+    """
+    with _QueryThread(timeout_s) as thread:
+        connection = thread.opened(partial(read_only_connection, url, path))
+        try:
+            cursor = thread.answer(partial(connection.execute, sql))
+            if cursor.description is None:
+                raise refused("it has no statement that returns rows")
+            yield tuple(name for name, *_ in cursor.description)
+            while rows := thread.answer(partial(_fetch, cursor)):
+                yield from rows
+        # Some misuse of the module comes as a Warning, or as what Python raises for bad text.
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            if primary_code(error) in _FILE_ERRORS:
+                raise database_error(url, "read", error) from error
+            raise refused(own_words(error)) from error
 
 
 class _QueryThread:
@@ -55,8 +63,24 @@ class _QueryThread:
         self._calls: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._left = False
-        self.interrupt: Callable[[], object] = lambda: None
+        self._connection: sqlite3.Connection | None = None
         threading.Thread(target=self._run, name="leaksweep-query", daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the thread, which closes the connection; waits for it unless it was left."""
+        if self._connection is not None:
+            self._calls.put(self._connection.close)
+        self._calls.put(None)
+        if self._connection is not None and not self._left:
+            self._answers.get()
+
+    def opened(self, open_it: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+        """The connection that ``open_it`` returns, which this thread will close."""
+        self._connection = self.answer(open_it)
+        return self._connection
 
     def answer(self, call: Callable[[], _Answer]) -> _Answer:
         """What ``call`` returns or raises. Raises QueryRefusedError at the deadline."""
@@ -74,16 +98,10 @@ class _QueryThread:
         answer: _Answer = value
         return answer
 
-    def close(self, close: Callable[[], object]) -> None:
-        """Ends the thread, which calls ``close`` last; waits for it unless it was left."""
-        self._calls.put(close)
-        self._calls.put(None)
-        if not self._left:
-            self._answers.get()
-
     def _leave(self) -> None:
         """Interrupts the call, and goes on without its answer if it does not end by itself."""
-        self.interrupt()
+        if self._connection is not None:
+            self._connection.interrupt()
         try:
             self._answers.get(timeout=_GRACE_S)
         except Empty:
@@ -97,40 +115,13 @@ class _QueryThread:
                 self._answers.put((None, error))
 
 
-def _execute(url: DatabaseUrl, connection: sqlite3.Connection, sql: str) -> sqlite3.Cursor:
-    try:
-        cursor = connection.execute(sql)
-    # Some misuse of the module comes as a Warning, or as what Python raises for bad text.
-    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        raise _explain(url, error) from error
-    if cursor.description is None:
-        raise refused("it has no statement that returns rows")
-    return cursor
-
-
-def _rows(
-    thread: _QueryThread, url: DatabaseUrl, cursor: sqlite3.Cursor
-) -> Iterator[tuple[Any, ...]]:
-    while rows := thread.answer(partial(_fetch, url, cursor)):
-        yield from rows
-
-
-def _fetch(url: DatabaseUrl, cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+def _fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
     """The next rows: some thousands, or fewer large ones; none at the end."""
     rows: list[tuple[Any, ...]] = []
     held = 0
-    try:
-        for row in cursor:
-            rows.append(row)
-            held += sum(len(value) for value in row if isinstance(value, str | bytes))
-            if len(rows) == FETCH or held > _HELD:
-                break
-    except sqlite3.Error as error:
-        raise _explain(url, error) from error
+    for row in cursor:
+        rows.append(row)
+        held += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(rows) == _FETCHED or held > _HELD:
+            break
     return rows
-
-
-def _explain(url: DatabaseUrl, error: Exception) -> Exception:
-    if primary_code(error) in _FILE_ERRORS:
-        return database_error(url, "read", error)
-    return refused(own_words(error))

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from sweep.errors import NotThereError
 from sweep.store.failures import check_is_file, database_error, primary_code
-from sweep.store.older import as_today
-from sweep.store.revision import VERSION_TABLE, SchemaState, plain_tables, schema_state
+from sweep.store.revision import SchemaState, as_today, recorded_schema
 from sweep.store.url import DatabaseUrl
 
 MIB = 1024 * 1024
@@ -90,7 +89,7 @@ def _connect(url: DatabaseUrl, path: Path, options: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        if _schema(url, connection) is SchemaState.OLDER:
+        if recorded_schema(url, connection) is SchemaState.OLDER:
             as_today(connection)
     except BaseException:
         connection.close()
@@ -106,19 +105,6 @@ def _unwritable_folder(path: Path, error: sqlite3.Error) -> bool:
     log = path.with_name(f"{path.name}-wal")
     no_log = not log.exists() or log.stat().st_size == 0
     return no_log and primary_code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-
-
-def _schema(url: DatabaseUrl, connection: sqlite3.Connection) -> SchemaState:
-    """Raises NotThereError for a database without tables, DatabaseError for one not ours."""
-    tables, plain = plain_tables(connection)
-    revision = None
-    if VERSION_TABLE in plain:
-        found = connection.execute(f"SELECT * FROM {VERSION_TABLE}").fetchone()  # noqa: S608
-        revision = found[0] if found else None
-    state = schema_state(tables, revision, shown=url.shown, plain=plain)
-    if state is SchemaState.EMPTY:
-        raise NotThereError(f"{url.shown} holds no sweep yet; `leaksweep run` makes one.")
-    return state
 
 
 def _lock_down(connection: sqlite3.Connection, timeout_s: float | None) -> None:

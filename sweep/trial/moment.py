@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from sweep.trial.probe import bits
 from sweep.workloads.seeding import generators_now
 
 
@@ -38,8 +39,8 @@ class Moment:
     def of(cls, model: nn.Module) -> Self:
         """The present moment, in copies."""
         return cls(
-            parameters={name: p.detach().clone() for name, p in model.named_parameters()},
-            buffers={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
+            parameters=copies(dict(model.named_parameters())),
+            buffers=copies(dict(model.named_buffers())),
             grads={name: cloned(p.grad) for name, p in model.named_parameters()},
             put_back_generators=generators_now(),
         )
@@ -52,6 +53,18 @@ class Moment:
                 parameter.grad = cloned(self.grads[name])
             for name, buffer in model.named_buffers():
                 buffer.copy_(self.buffers[name])
+
+
+def copies(
+    parameters: Mapping[str, Tensor], like: Mapping[str, Tensor] | None = None
+) -> Mapping[str, Tensor]:
+    """Copies of ``parameters``, by name; of one with the bits of its namesake in ``like``, that."""
+    return {name: _copied(p.detach(), (like or {}).get(name)) for name, p in parameters.items()}
+
+
+def _copied(parameter: Tensor, like: Tensor | None) -> Tensor:
+    same = like is not None and torch.equal(bits(like), bits(parameter))
+    return like if like is not None and same else parameter.clone()
 
 
 def cloned(grad: Tensor | None) -> Tensor | None:

@@ -50,6 +50,11 @@ class Probe:
         self._rows: dict[str, Tensor] = {}
 
     @property
+    def before(self) -> Mapping[str, Tensor]:
+        """The copies of the latest `before_step`, by name; the next one overwrites them."""
+        return self._before
+
+    @property
     def held_bytes(self) -> int:
         """The size of the copies that are held now."""
         return sum(copy.nbytes for copy in self._before.values())
@@ -91,11 +96,6 @@ class Probe:
             return [together(self.after_step().values())]
         each = [changes_along(copy, self._now(name)) for name, copy in self._before.items()]
         return [together(changes) for changes in zip(*each, strict=True)]
-
-    def copies(self) -> dict[str, Tensor]:
-        """The copies of `before_step`, by name; the next one makes others."""
-        held, self._before = self._before, {}
-        return held
 
     def moved_rows(self, name: str) -> list[int]:
         """The rows of a parameter that have moved since `before_step`, of those it was about."""

@@ -16,7 +16,6 @@ from torch.optim import Optimizer
 
 from sweep.trial.causes import tried
 from sweep.trial.outside import PutBack, surroundings_now
-from sweep.trial.stack import digests
 from sweep.trial.training import Start, Training
 from sweep.values.setting import PlannedTrial
 from sweep.workloads.seeding import generators_now
@@ -104,7 +103,7 @@ class Reach:
         """
         training = self.start(self.planned)
         training.run(0)
-        return digests(training.workload.model.parameters(), training.replicates) == self._first_end
+        return training.digests() == self._first_end
 
     def forget_copy(self) -> bool:
         """Trains from the start from now on; whether there was another way."""

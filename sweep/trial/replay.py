@@ -21,11 +21,11 @@ from sweep.trial.causes import (
     difference,
     tried,
 )
-from sweep.trial.moment import Moment
+from sweep.trial.diary import Witness
+from sweep.trial.moment import Moment, copies
 from sweep.trial.reach import Reach, is_small
 from sweep.trial.stack import apart, digests
 from sweep.trial.training import Training
-from sweep.trial.witness import Witness, copies
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, Source
 
@@ -76,6 +76,7 @@ class Reruns:
         self._reach = reach
         self._first = first
         self._moment: Moment | None = None
+        self._before: Parameters = {}
         self._done: dict[object, Parameters] = {}
         self._ends: dict[object, tuple[bytes, ...]] = {}
 
@@ -83,6 +84,11 @@ class Reruns:
     def has_decay(self) -> bool:
         """Whether the setting has any weight decay to switch off."""
         return bool(self._reach.planned.setting.weight_decay)
+
+    def before(self) -> Parameters:
+        """Just before the step."""
+        self.without(NOTHING_OFF)
+        return self._before
 
     def without(self, off: Sources) -> Parameters:
         """After the step without the sources ``off``."""
@@ -124,7 +130,7 @@ class Reruns:
                 switch_decay_off(training)
             training.advance(0, self.witness.step)
             training.run(self.witness.step)
-            self._ends[switched] = self._end_of(training)
+            self._ends[switched] = training.digests()
         return self._ends[switched]
 
     def _run(self, off: Sources) -> Parameters:
@@ -150,7 +156,7 @@ class Reruns:
         if is_small(training):
             self._moment = Moment.of(training.workload.model)
         after = self._after(training, leave)
-        self._ends[NOTHING_OFF] = end = self._end_of(training)
+        self._ends[NOTHING_OFF] = end = training.digests()
         if self._reach.has_copy and (end != self.witness.after or not self._reach.begins_alike()):
             raise UnexplainedError(NOT_REPEATED)
         return after
@@ -158,8 +164,11 @@ class Reruns:
     def _kept(self) -> Training:
         """A training that is ready for the step, with the history it has by then."""
         training = self._reach.at(self.witness.step)
-        if difference(self.witness.before, copies(training.frozen_parameters)).moved:
+        frozen = training.frozen_parameters
+        if digests(frozen.values(), training.replicates) != self.witness.before:
             raise UnexplainedError(NOT_REPEATED)
+        if not self._before:
+            self._before = copies(frozen)
         return training
 
     def _new(self, *, decay: bool) -> Training:
@@ -185,10 +194,7 @@ class Reruns:
 
         training.change_grads(first_and_then)
         training.step()
-        return copies(training.frozen_parameters)
-
-    def _end_of(self, training: Training) -> tuple[bytes, ...]:
-        return digests(training.workload.model.parameters(), training.replicates)
+        return copies(training.frozen_parameters, self._before)
 
 
 class Replay:
@@ -222,7 +228,7 @@ class Replay:
 
     def before(self) -> Parameters:
         """The frozen parameters just before the step."""
-        return self._own(self._witness.before)
+        return self._own(self._reruns.before())
 
     def without(self, off: Sources) -> Parameters:
         """Those just after it, run without the sources ``off``."""

@@ -19,7 +19,7 @@ from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
 from sweep.trial.outside import PutBack
 from sweep.trial.scoring import score_of
-from sweep.trial.stack import apart, build_stack, replicates_alone
+from sweep.trial.stack import apart, build_stack, digests, replicates_alone
 from sweep.values import schedule
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import GradState, ZeroGrad
@@ -161,6 +161,10 @@ class Training:
             p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
             for p in self.workload.model.parameters()
         )
+
+    def digests(self) -> tuple[bytes, ...]:
+        """A hash of every parameter, for each trial."""
+        return digests(self.workload.model.parameters(), self.replicates)
 
     def losses_of_each(self, *, needed: bool) -> list[list[float]] | list[None]:
         """The ``losses`` of each trial; None for those of a stack where they are not ``needed``.

@@ -24,7 +24,7 @@ class AxisFacts:
     Attributes:
         axis: its word, which is also its column and its key in a grid.
         kind: the type of its values: str, int, float, or the words of a closed set.
-        nullable: whether it is null where an optimizer has no such thing.
+        nullable: whether it may be null, which it is where it cannot apply.
         values: what may be one, in words.
         called: the same in one or two, for messages.
         meaning: what it is.

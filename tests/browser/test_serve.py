@@ -12,8 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from sweep.serve.metadata import TITLE
-from sweep.serve.queries import QUERIES
+from sweep.serve.metadata import QUERIES, TITLE
 from sweep.store.store import Store
 from sweep.values.outcome import Causes, Environment, Measurement, Outcome, StepRecord
 from sweep.values.setting import PlannedTrial, Setting

@@ -7,8 +7,7 @@ from strange_databases import CASES
 
 from sweep.errors import LeaksweepError
 from sweep.serve.launch import datasette
-from sweep.serve.metadata import DATABASE
-from sweep.serve.queries import QUERIES
+from sweep.serve.metadata import DATABASE, QUERIES
 from sweep.store.sqlite_reader import read_only_connection
 from sweep.store.url import parse_url
 

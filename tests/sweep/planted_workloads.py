@@ -80,3 +80,11 @@ def wide(seed):
     """Eight MiB of parameters."""
     model = nn.Sequential(nn.Linear(64, 16384, bias=False), nn.Linear(16384, 64, bias=False))
     return Workload(model, torch.randn(2, 64), _square, frozen=("0.weight",))
+
+
+def large(seed):
+    """Six MiB of parameters, of which a quarter are frozen."""
+    model = nn.Sequential(
+        nn.Linear(600, 600, bias=False), nn.ReLU(), nn.Linear(600, 1800, bias=False)
+    )
+    return Workload(model, torch.randn(8, 600), _square, frozen=("0.weight",))

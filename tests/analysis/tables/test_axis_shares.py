@@ -132,6 +132,17 @@ def test_of_searched_settings_a_forest_is_asked_and_says_what_it_explains(trials
     assert rows["total_effect"].isna().all()
 
 
+def test_of_searched_settings_an_axis_that_does_not_apply_is_a_value_of_its_own(trials):
+    """As the momentum of Adagrad in a search over several optimizers."""
+    searched = [
+        SEARCH | {"lr": rate, "momentum": momentum} | (HOLD if momentum else LEAK)
+        for rate in (0.1, 0.2, 0.3, 0.4)
+        for momentum in (None, 0.5, 0.9)
+    ]
+    effects = by_axis(importance(trials(*searched)), "main_effect")
+    assert effects["momentum"] > 0.9 > 0.1 > effects["lr"]
+
+
 def test_a_forest_that_explains_nothing_gives_no_shares(trials):
     chance = np.random.default_rng(1)
     searched = [

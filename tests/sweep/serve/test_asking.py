@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sweep.errors import NotThereError, QueryRefusedError, SystemLimitError
-from sweep.serve.answering import SqlQuestion, answer
-from sweep.serve.asking import Asker
+from sweep.serve.asking import Asker, SqlQuestion, answer
 
 ONE_LONG_INSTRUCTION = (
     "SELECT instr(replace(hex(zeroblob(7000000)), '00', 'a'), "
@@ -87,7 +86,7 @@ def test_a_database_that_is_gone_is_told(tmp_path):
 
 
 def test_what_is_no_file_is_told():
-    with pytest.raises(QueryRefusedError, match="is no file"):
+    with pytest.raises(NotThereError, match="There is no database at postgresql"):
         answer("postgresql://me@127.0.0.1:1/x", question("SELECT 1"))
 
 

@@ -1,12 +1,14 @@
 import asyncio
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from sweep.errors import NotThereError, QueryRefusedError
+from sweep.errors import NotThereError, QueryRefusedError, SystemLimitError
+from sweep.serve.database import Places
 from sweep.serve.launch import datasette
 from sweep.serve.metadata import DATABASE
 from sweep.store.url import parse_url
@@ -96,3 +98,48 @@ def test_a_file_that_is_replaced_is_read_as_it_then_is(opened, database, made_on
 def test_no_other_database_is_on_the_page(opened, database):
     page = opened(database).ds
     assert [name for name in page.databases if name != "_internal"] == [DATABASE]
+
+
+def test_an_answer_and_an_error_come_back():
+    async def ask():
+        places = Places(1)
+        assert await places.answer(lambda: 3, limit_s=5) == 3
+        with pytest.raises(ZeroDivisionError):
+            await places.answer(lambda: 1 / 0, limit_s=5)
+        assert await places.answer(lambda: 4, limit_s=5) == 4
+
+    asyncio.run(ask())
+
+
+def test_what_takes_too_long_is_left_but_keeps_its_place(monkeypatch):
+    monkeypatch.setattr("sweep.serve.database._THREAD_GRACE_S", 0.0)
+    monkeypatch.setattr("sweep.serve.database._PATIENCE_S", 0.05)
+    end = threading.Event()
+
+    async def ask():
+        places = Places(1)
+        with pytest.raises(QueryRefusedError, match=r"it ran for more than 0\.05 seconds"):
+            await places.answer(end.wait, limit_s=0.05)
+        with pytest.raises(QueryRefusedError, match="1 questions are being answered, and no more"):
+            await places.answer(lambda: 1, limit_s=5)
+        end.set()
+        monkeypatch.setattr("sweep.serve.database._PATIENCE_S", 5.0)
+        assert await places.answer(lambda: 2, limit_s=5) == 2
+
+    asyncio.run(ask())
+
+
+def test_a_thread_that_the_system_refuses_gives_its_place_back(monkeypatch):
+    class Refused(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread")
+
+    async def ask():
+        places = Places(1)
+        monkeypatch.setattr("sweep.serve.database.threading.Thread", Refused)
+        with pytest.raises(SystemLimitError, match="No thread could be started: can't start new"):
+            await places.answer(lambda: 1, limit_s=5)
+        monkeypatch.undo()
+        assert await places.answer(lambda: 1, limit_s=5) == 1
+
+    asyncio.run(ask())

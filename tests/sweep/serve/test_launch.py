@@ -17,7 +17,7 @@ from datasette.plugins import DEFAULT_PLUGINS, pm
 
 from sweep.errors import DatabaseError, MisuseError, NotThereError
 from sweep.serve.launch import HOST, datasette, listening_socket, serve
-from sweep.serve.queries import QUERIES
+from sweep.serve.metadata import QUERIES
 from sweep.store.url import parse_url
 
 ENDLESS = urllib.parse.urlencode(

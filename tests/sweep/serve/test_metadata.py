@@ -1,7 +1,6 @@
 import pytest
 
-from sweep.serve.metadata import DATABASE, metadata
-from sweep.serve.queries import QUERIES
+from sweep.serve.metadata import DATABASE, QUERIES, metadata
 from sweep.store.describe import describe_schema
 
 TOLD = metadata()

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.load import load_trials
 from analysis.tables import SUMMARIES
-from sweep.serve.queries import QUERIES
+from sweep.serve.metadata import QUERIES
 
 REPOSITORY = Path(__file__).parents[3]
 DOCS = runpy.run_path(str(REPOSITORY / "docs" / "make_queries.py"))

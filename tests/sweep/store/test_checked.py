@@ -9,7 +9,7 @@ import pytest
 from sweep.errors import DatabaseError
 from sweep.store.checked import checked
 from sweep.store.models import EnvironmentRow, StepRow, SweepRow, TrialRow
-from sweep.store.reading import checked_rows
+from sweep.store.query import checked_rows
 from sweep.store.store import Store
 
 RIGHT = [

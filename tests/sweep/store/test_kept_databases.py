@@ -13,8 +13,8 @@ from sweep.running.runner import Runner
 from sweep.store import migrate, revision
 from sweep.store.describe import describe_schema
 from sweep.store.models import TABLES, Base
-from sweep.store.older import ADDED
 from sweep.store.query import run_query, sweep_status
+from sweep.store.revision import ADDED
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
 from sweep.verifying.rerun import replayed

@@ -3,11 +3,12 @@
 import pytest
 
 from sweep.trial.causes import NOT_REPEATED, movements
+from sweep.trial.diary import Witness
+from sweep.trial.moment import copies
 from sweep.trial.reach import Reach
 from sweep.trial.replay import IN_BACKWARD, Replay, Reruns
 from sweep.trial.training import Training
 from sweep.trial.trial import run_trial
-from sweep.trial.witness import Witness, copies
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, Source, Verdict, ZeroGrad
 
