@@ -5,8 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from sweep.cli.help import argument, option
 from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
@@ -66,16 +65,11 @@ def _course(db: str, status: SweepStatus, sweeps: int) -> tuple[object, ...]:
 
 
 def sql(
-    query: Annotated[
-        list[str], typer.Argument(metavar="QUERY", help="One SELECT statement, in quotes.")
-    ],
+    query: Annotated[list[str], argument("QUERY", "One SELECT statement, in quotes.")],
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
     timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", min=0, max=MAX_TIMEOUT_S, help="Stop a query that takes longer."
-        ),
+        float | None, option("SECONDS", "Stop a query that takes longer.", min=0, max=MAX_TIMEOUT_S)
     ] = None,
     raw: Raw = False,
 ) -> None:
@@ -96,9 +90,7 @@ def sql(
 
 def serve(
     db: Db = DEFAULT_DB,
-    port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 takes a free one.")
-    ] = 8001,
+    port: Annotated[int, option("N", "The port; 0 takes a free one.", min=0, max=65535)] = 8001,
 ) -> None:
     """Browse and query the results in a browser until Ctrl-C.
 

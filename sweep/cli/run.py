@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.cli.help import argument, flag, option
 from sweep.cli.options import (
     DEFAULT_DB,
     BackendOption,
@@ -22,7 +23,6 @@ from sweep.cli.options import (
     command,
     name_option,
     preset_option,
-    trials_at_once,
 )
 from sweep.cli.screen import print_table, say
 from sweep.cli.table import print_summary
@@ -42,8 +42,7 @@ MOST_ROWS = 40
 
 def run(
     spec: Annotated[
-        Path | None,
-        typer.Argument(metavar="SPEC.toml", help="A grid of your own; see `show presets`."),
+        Path | None, argument("SPEC.toml", "A grid of your own; see `show presets`.")
     ] = None,
     preset: Annotated[str | None, preset_option(DEFAULT_PRESET)] = None,
     set_: Replaced = None,
@@ -55,26 +54,18 @@ def run(
     backend: BackendOption = Backend.PROCESSES,
     scheduler: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="The Dask scheduler, such as tcp://10.0.0.1:8786.",
+        option(
+            "ADDRESS",
+            "The Dask scheduler, such as tcp://10.0.0.1:8786.",
             show_default="a cluster on this machine",
         ),
     ] = None,
-    device: Annotated[
-        Device, typer.Option(metavar="|".join(Device), help="Where tensors live.")
-    ] = Device.CPU,
+    device: Annotated[Device, option("|".join(Device), "Where tensors live.")] = Device.CPU,
     trial_timeout: TrialTimeout = None,
     trial_memory: TrialMemory = None,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Record a row for every step as well.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count the settings, run nothing.")
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed trials again.")
-    ] = False,
+    trace: Annotated[bool, flag("--trace", "Record a row for every step as well.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Count the settings, run nothing.")] = False,
+    retry_failed: Annotated[bool, flag("--retry-failed", "Run failed trials again.")] = False,
 ) -> None:
     """Run what a sweep still lacks; the same command again resumes it.
 
@@ -106,7 +97,7 @@ def run(
             "cluster's own workers say it. Leave one of them out."
         )
     runner = Runner(
-        trials_at_once(jobs),
+        jobs,
         backend,
         trace=chosen.trace,
         device=device.value,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
 from sweep.store.rows import step_rows, trial_row
 from sweep.store.soundness import SameFile, check_one_name, check_whole
 from sweep.store.url import DatabaseUrl, parse_url
-from sweep.values.outcome import Environment, Outcome
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
 
@@ -89,7 +89,6 @@ class Store:
     def __init__(self, url: DatabaseUrl, engine: Engine) -> None:
         self._url = url
         self._engine = engine
-        self._environment_ids: dict[Environment, int] = {}
         self._file = SameFile(url)
         self.url = url.text
         self.shown = url.shown
@@ -257,7 +256,9 @@ class Store:
         if not ordered:
             return
         with self.writing("write to") as connection:
-            ids = self._intern(connection, {outcome.environment for outcome in ordered})
+            environments = {outcome.environment for outcome in ordered}
+            in_order = sorted(environments, key=repr)  # one for all: no two can deadlock
+            ids = {each: put_environment(connection, asdict(each)) for each in in_order}
             written: dict[str, int] = {}
             for traced in (False, True):
                 of_kind = [each for each in ordered if bool(each.steps) is traced]
@@ -270,7 +271,6 @@ class Store:
                 for row in step_rows(each, trial_id)
             ]
             put_steps(connection, written.values(), steps)
-        self._environment_ids |= ids  # only now are they sure to be there
 
     def tally(self, sweep_id: int) -> Counter[Verdict]:
         """How many trials of the sweep have each verdict. Reads only."""
@@ -283,16 +283,6 @@ class Store:
             rows = connection.execute(statement).all()
         word = partial(checked, kind=str, column="trial.verdict", nullable=False, shown=self.shown)
         return Counter({Verdict(word(verdict)): number for verdict, number in rows})
-
-    def _intern(
-        self, connection: Connection, environments: Iterable[Environment]
-    ) -> dict[Environment, int]:
-        """The id of each environment, whose rows are inserted where they are not there."""
-        ids = {}
-        for environment in sorted(environments, key=repr):  # one order: no two can deadlock
-            known = self._environment_ids.get(environment)
-            ids[environment] = known or put_environment(connection, asdict(environment))
-        return ids
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[Connection]:
