@@ -19,7 +19,7 @@ from sweep.values.words import Backend
 
 def trials_at_once(jobs: int | None) -> int:
     """``jobs`` where they were given, and otherwise one a core that this process may use."""
-    from sweep.running.cores import cores
+    from sweep.running.runner import cores
 
     return jobs or cores()
 
