@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 
 import altair as alt
@@ -29,13 +28,6 @@ from analysis.tables.cost_pairs import COSTED
 from analysis.tables.rates import MEASURED
 
 
-class DrawnFrom(Enum):
-    """What a figure's frame has a row for."""
-
-    TRIALS = "trials"
-    STEPS = "steps"
-
-
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One figure.
@@ -43,20 +35,32 @@ class Figure:
     Attributes:
         name: its name, and that of its files.
         make: the chart, from a frame of one sweep; raises NothingToDrawError.
-        rows: what the frame has a row for.
         needs: the columns of the frame that it reads.
         caption: what is drawn and how to read it, in a sentence or two.
+        of_steps: whether the frame has a row a step, not a trial.
         scored: whether it is about the trials that have a score alone.
     """
 
     name: str
     make: Callable[[pd.DataFrame], alt.TopLevelMixin]
-    rows: DrawnFrom
     needs: tuple[str, ...]
     caption: str
+    of_steps: bool = False
     only: None = None
     kinds: frozenset[SweepKind] = frozenset({SweepKind.GRID})
     scored: bool = False
+
+    def chart(
+        self, database: str, sweep: str, readings: Readings | None = None
+    ) -> alt.TopLevelMixin:
+        """The chart of one sweep, of its ``readings`` where there are some already.
+
+        Raises NothingToDrawError where the trials have nothing that it shows, and what
+        `analysis.load.load_trials` raises.
+        """
+        if self.of_steps:
+            return self.make(load_steps(database, sweep))
+        return self.make((readings or Readings(database, sweep, [])).of(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,6 @@ _ALL = (
     Figure(
         "leak_rate_heatmap",
         leak_rate_heatmap,
-        DrawnFrom.TRIALS,
         ("sweep", "sweep_kind", *SETTING_AXES, *MEASURED),
         "Percent of trials in which the frozen layer moved, by optimizer and by how gradients "
         "are cleared, for each schedule and way of freezing.",
@@ -80,7 +83,6 @@ _ALL = (
     Figure(
         "leak_rate_by_axis",
         leak_rate_by_axis,
-        DrawnFrom.TRIALS,
         ("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
         "For each change of one axis, the leak rate before it (hollow) and after it (filled), "
         "over pairs of settings that agree in everything else. The title's percents are of the "
@@ -89,7 +91,6 @@ _ALL = (
     Figure(
         "drift_ratio_by_cause",
         drift_ratio_by_cause,
-        DrawnFrom.TRIALS,
         ("sweep", *SETTING_KEYS, "verdict", "drift_ratio", *CAUSED),
         "The share of leaking settings up to each drift_ratio, by what moves the layer at the "
         "first leak. At the dashed line it moves as far on frozen steps as on attached ones.",
@@ -97,7 +98,6 @@ _ALL = (
     Figure(
         "remedies_matrix",
         remedies_matrix,
-        DrawnFrom.TRIALS,
         ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
         "Percent of leaks that a remedy stops, and how many of how many. A remedy changes one "
         "axis of a leaking trial; all remedies of a panel are tried on leaks of a layer frozen "
@@ -106,7 +106,6 @@ _ALL = (
     Figure(
         "cost_by_drift",
         cost_by_drift,
-        DrawnFrom.TRIALS,
         COSTED,
         "What leaks cost, each leaking setting beside its remedied twin, against how far they move "
         "the layer, by what moves it. The dashed line is no change of score.",
@@ -115,10 +114,10 @@ _ALL = (
     Figure(
         "article_trace",
         article_trace,
-        DrawnFrom.STEPS,
         ("id", "sweep", *SETTING_AXES, "seed", "step", "frozen", "loss", "moved", "max_change"),
         "The loss before each step, and the largest change of any element of the layer by it. "
         "Triangles are steps on which the layer was frozen; on the strip below, it did not move.",
+        of_steps=True,
     ),
 )
 
@@ -135,27 +134,21 @@ def draw(database: str, sweep: str, readings: Readings | None = None) -> Iterato
     readings = readings or Readings(database, sweep, of_trials())
     for figure in FIGURES.values():
         try:
-            yield Drawn(figure, _chart(figure, database, sweep, readings))
+            yield Drawn(figure, figure.chart(database, sweep, readings))
         except NothingToDrawError as nothing:
             yield Drawn(figure, None, str(nothing))
 
 
 def figure_of(name: str, database: str, sweep: str) -> alt.TopLevelMixin:
-    """The chart of the figure ``name`` of one sweep.
+    """The chart of the figure ``name`` of one sweep; raises as `Figure.chart` does.
 
-    Raises UnknownChoiceError for a name that no figure has, NothingToDrawError where the trials
-    have nothing that it shows, and what `analysis.load.load_trials` raises.
+    Raises UnknownChoiceError for a name that no figure has.
     """
     if name not in FIGURES:
         raise UnknownChoiceError("figure", name, tuple(FIGURES))
-    return _chart(FIGURES[name], database, sweep, Readings(database, sweep, []))
-
-
-def _chart(figure: Figure, database: str, sweep: str, readings: Readings) -> alt.TopLevelMixin:
-    of_steps = figure.rows is DrawnFrom.STEPS
-    return figure.make(load_steps(database, sweep) if of_steps else readings.of(figure))
+    return FIGURES[name].chart(database, sweep)
 
 
 def of_trials() -> list[Figure]:
     """The figures that are drawn from trials."""
-    return [figure for figure in FIGURES.values() if figure.rows is DrawnFrom.TRIALS]
+    return [figure for figure in FIGURES.values() if not figure.of_steps]

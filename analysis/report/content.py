@@ -16,8 +16,8 @@ import pandas as pd
 
 from analysis.exceptions import NothingToDrawError, NoTrialsError, SweepMissingError
 from analysis.figures import Figure, draw, of_trials
+from analysis.figures.look import counted, joined
 from analysis.figures.pareto import DrawnObjective, pareto_front
-from analysis.figures.phrases import counted, joined
 from analysis.figures.verdict_edges import edge_figure
 from analysis.folded import Readings, Reads
 from analysis.found import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.phrases import counted
+from analysis.figures.look import counted
 from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, SEEDS, SETTING_AXES, in_order
 from analysis.sweeps import SweepRecord
 

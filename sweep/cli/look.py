@@ -1,14 +1,14 @@
-"""`leaksweep status` and `leaksweep sql`: reading the database, and only reading."""
+"""`leaksweep status`, `sql` and `serve`: reading the database, and only reading."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from sweep.cli.help import argument, option
 from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
 from sweep.cli.output import Format, PrintedAs, print_rows
+from sweep.cli.screen import say
 from sweep.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -65,16 +65,11 @@ def _course(db: str, status: SweepStatus, sweeps: int) -> tuple[object, ...]:
 
 
 def sql(
-    query: Annotated[
-        list[str], typer.Argument(metavar="QUERY", help="One SELECT statement, in quotes.")
-    ],
+    query: Annotated[list[str], argument("QUERY", "One SELECT statement, in quotes.")],
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
     timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", min=0, max=MAX_TIMEOUT_S, help="Stop a query that takes longer."
-        ),
+        float | None, option("SECONDS", "Stop a query that takes longer.", min=0, max=MAX_TIMEOUT_S)
     ] = None,
     raw: Raw = False,
 ) -> None:
@@ -91,3 +86,22 @@ def sql(
         raise MisuseError(f"The query came in {len(query):,} words ({came}). {IN_QUOTES}")
     with run_query(db, query[0], timeout_s=timeout) as result:
         print_rows(result.columns, result, format, raw=raw)
+
+
+def serve(
+    db: Db = DEFAULT_DB,
+    port: Annotated[int, option("N", "The port; 0 takes a free one.", min=0, max=65535)] = 8001,
+) -> None:
+    """Browse and query the results in a browser until Ctrl-C.
+
+    The page has each sweep with its report, its summary tables and its trials, follows one
+    that runs, and takes SQL, with Datasette. The database is opened for reading only, and
+    only this machine can open the page.
+
+    Example: leaksweep serve --port 8123
+    """
+    from sweep.serve.launch import serve as serve_page
+
+    stop = "and stop with Ctrl-C."
+    serve_page(db, port, announce=lambda address: say(f"Browse the results at {address} {stop}"))
+    say("Stopped.")

@@ -8,25 +8,15 @@ from typing import Annotated
 import typer
 
 from sweep.cli import completion
-from sweep.cli.help import WordedCommand, WordedGroup
+from sweep.cli.help import argument, flag, group
 from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE
 
-app = typer.Typer(
-    cls=WordedGroup,
-    help="Keep sweeps in order: list, rename, delete or merge them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
-Known = Annotated[
-    str, typer.Argument(metavar="SWEEP", help="Its name.", autocompletion=completion.sweeps)
-]
+Known = Annotated[str, argument("SWEEP", "Its name.", offers=completion.sweeps)]
 
 
-@app.command("list", cls=WordedCommand)
 def list_(
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
@@ -41,10 +31,9 @@ def list_(
     print_rows(("sweep", "planned", "done", "created"), rows, format)
 
 
-@app.command(cls=WordedCommand)
 def rename(
     sweep: Known,
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The name that it gets.")],
+    new: Annotated[str, argument("NEW", "The name that it gets.")],
     db: Db = DEFAULT_DB,
 ) -> None:
     """Give a sweep another name.
@@ -61,10 +50,9 @@ def rename(
     say(f"The sweep {sweep!r} is called {new!r} now.")
 
 
-@app.command(cls=WordedCommand)
 def delete(
     sweep: Known,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, flag("--yes", "Do not ask.")] = False,
     db: Db = DEFAULT_DB,
 ) -> None:
     """Delete a sweep with its trials; asks first, unless --yes.
@@ -79,16 +67,17 @@ def delete(
     with Store.open(db) as store:
         there = contents(store, sweep)
         what = f"the sweep {sweep!r} with {there.trials:,} trials and {there.steps:,} steps"
-        if not yes and not _confirmed(f"Delete {what} from {store.shown}? [y/N] "):
-            say("Nothing was deleted.")
-            raise typer.Exit(EXIT_NOT_THERE)
+        if not yes:
+            typer.echo(f"Delete {what} from {store.shown}? [y/N] ", nl=False, err=True)
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):  # or nobody is there
+                say("Nothing was deleted.")
+                raise typer.Exit(EXIT_NOT_THERE)
         delete_sweep(store, sweep)
     say(f"Deleted {what}.")
 
 
-@app.command(cls=WordedCommand)
 def merge(
-    other: Annotated[list[str], typer.Argument(metavar="OTHER.db...", help="Files, or URLs.")],
+    other: Annotated[list[str], argument("OTHER.db...", "Files, or URLs.")],
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
@@ -111,7 +100,6 @@ def merge(
     print_rows(("from", "sweep", "added", "there already"), rows, format)
 
 
-def _confirmed(question: str) -> bool:
-    """Whether a person says yes; no where nobody can be asked."""
-    typer.echo(question, nl=False, err=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+app = group(
+    "Keep sweeps in order: list, rename, delete or merge them.", list_, rename, delete, merge
+)

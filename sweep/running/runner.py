@@ -28,7 +28,7 @@ class Runner:
     """How trials are to be run.
 
     Attributes:
-        jobs: trials at once; at least 1.
+        jobs: trials at once, at least 1; None for one a core that this process may use.
         backend: ``processes`` of this machine, or ``dask`` for a cluster.
         trace: whether each outcome has a row a step.
         device: ``"cpu"`` or ``"cuda"``.
@@ -45,7 +45,7 @@ class Runner:
     Raises MisuseError for a scheduler of no cluster.
     """
 
-    jobs: int
+    jobs: int | None = None
     backend: Backend = Backend.PROCESSES
     trace: bool = False
     device: str = "cpu"
@@ -84,14 +84,15 @@ class Runner:
         """
         failures: list[Exception] = []
         read, task = _until_it_fails(trials, failures), self.task()
+        jobs = self.jobs or cores()
         if self.backend is Backend.DASK:
             from sweep.running.batches import on_cluster
             from sweep.running.cluster import opened_cluster
 
-            with opened_cluster(self.scheduler, self.jobs) as client:
+            with opened_cluster(self.scheduler, jobs) as client:
                 yield from on_cluster(read, task, client, self.tell)
         else:
-            yield from in_workers(read, task, self.jobs)
+            yield from in_workers(read, task, jobs)
         for failure in failures:
             raise failure
 
