@@ -28,12 +28,10 @@ from analysis.found import (
     with_change_of_score,
     worst_first,
 )
-from analysis.load import load_trials
+from analysis.load import SweepRecord, load_runs, load_sweeps, load_trials
 from analysis.report.run_facts import Fact, Repeat, grid_facts, repeat, run_facts
 from analysis.report.table_view import TableView, table_view
-from analysis.runs import load_runs
 from analysis.schema import COUNT, SETTING_AXES, VERDICTS, SweepKind, in_order
-from analysis.sweeps import SweepRecord, load_sweeps
 from analysis.tables import SUMMARIES, WATCHED_TABLE
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -111,6 +109,9 @@ def sections(database: str, sweep: str | None = None) -> list[Section]:
     return [section for section in made if section is not None]
 
 
+_OF_THE_SWEEP = Reads(needs=("sweep", *SETTING_AXES, "workload", "steps", "seed", "verdict"))
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """Where the parts of a section are taken from."""
@@ -118,10 +119,6 @@ class _Source:
     database: str
     record: SweepRecord
     readings: Readings
-    needs: tuple[str, ...] = ("sweep", *SETTING_AXES, "workload", "steps", "seed", "verdict")
-    only: None = None
-    scored: bool = False
-    kinds: frozenset[SweepKind] = frozenset(SweepKind)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame:
@@ -142,7 +139,7 @@ def _section(database: str, record: SweepRecord) -> Section | None:
         return None
     wants: list[Reads] = [*SUMMARIES.values(), *of_trials()]
     source = _Source(database, record, Readings(database, record.name, wants))
-    frame = source.readings.of(source)
+    frame = source.readings.of(_OF_THE_SWEEP)
     numbers = frame.groupby("verdict", observed=True)[COUNT].sum()
     recorded = int(numbers.sum())
     told = f"{recorded:,} of {record.planned:,} trials are recorded, and what follows is of those."

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.look import counted
+from analysis.load import SweepRecord
 from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, SEEDS, SETTING_AXES, in_order
-from analysis.sweeps import SweepRecord
 
 _NO_KEYS = ("grid", "options", "kind", "search")  # tables, and what a spec file does not say
 MOST_SPELLED = 16  # of an axis or fact that are spelled out before the rest are only counted
@@ -36,7 +36,7 @@ class Repeat:
 def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Fact, ...]:
     """How far the sweep got, how long it took, and with what it ran.
 
-    ``runs`` is as `analysis.sweeps.load_runs` gives it.
+    ``runs`` is as `analysis.load.load_runs` gives it.
     """
     minutes = runs["train_seconds"].sum() / 60
     facts = [

@@ -189,12 +189,13 @@ def _print_counts(grid: Grid) -> None:
     ]
     title = f"{grid.spec.name}: {grid.size:,} trials of workload {grid.spec.workload}"
     print_table(("axis", "value", "trials"), rows, title=title, numeric=frozenset({2}))
-    omitted = [(o.optimizer, f"{o.settings:,}", o.reason) for o in grid.omissions]
+    plan = grid.plan
+    omitted = [(o.optimizer, f"{o.settings:,}", o.reason) for o in plan.omissions]
     if omitted:
         columns = ("optimizer", "settings", "reason")
         print_table(columns, omitted, title="Left out", numeric=frozenset({1}))
     say(
-        f"{grid.upper_bound:,} combinations are written; {grid.collapsed:,} mean the same trial "
+        f"{plan.stated:,} combinations are written; {plan.collapsed:,} mean the same trial "
         f"as another because an axis does not apply, {grid.repeated:,} are in two grids, "
-        f"{sum(o.settings for o in grid.omissions):,} cannot exist. Nothing was run."
+        f"{sum(o.settings for o in plan.omissions):,} cannot exist. Nothing was run."
     )

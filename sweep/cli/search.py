@@ -133,9 +133,9 @@ def edge(
 
     check_axis(axis)
     range_ = axis if range_ is None else f"{axis}={range_}"
-    (along,) = parse_ranges([range_], pinned=_names(set_ or ()))
+    (along,) = parse_ranges([range_], pinned=_names(set_ or ())).values()
     chosen = chosen_spec(spec, preset, DEFAULT_PRESET)
     grid = with_overrides(chosen, set=set_ or (), workload=workload, steps=steps)
     named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
     runner = Runner(jobs, limits=Limits(trial_timeout, trial_memory))
-    look_for_edges(EdgeSearch(named, along, points, tolerance), db, runner, out)
+    look_for_edges(EdgeSearch(named, axis, along, points, tolerance), db, runner, out)

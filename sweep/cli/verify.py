@@ -18,7 +18,7 @@ from sweep.errors import MisuseError
 from sweep.values.words import Axis
 
 if TYPE_CHECKING:
-    from sweep.verifying import Comparison
+    from sweep.verifying.comparison import Comparison
 
 LINE_EVERY_S = 10.0
 EXIT_SOME_DIFFER = 1
@@ -52,7 +52,8 @@ def verify(
     """
     from sweep.running.limits import Limits
     from sweep.running.runner import Runner
-    from sweep.verifying import open_trials, replayed, sample
+    from sweep.verifying.rerun import replayed, sample
+    from sweep.verifying.trial_sources import open_trials
 
     if file is not None and sweep is not None:
         raise MisuseError("A file of trials has no sweeps in it; leave out SWEEP or --from.")
