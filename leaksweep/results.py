@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-DEFAULT_PRESET = "article"
-
 
 def run(
     spec: str | Path | Mapping[str, Any] | None = None,
@@ -56,15 +54,10 @@ def run(
         LeaksweepError: a spec that does not hold together, a name that is not known, a
             database that cannot be used; the message says what would be right.
     """
-    from sweep.cli.options import trials_at_once
-    from sweep.cli.progress import shown_progress
-    from sweep.driver import run_sweep
+    from sweep.cli.run import DEFAULT_PRESET, grid_run
     from sweep.grid import Grid
     from sweep.grid.spec_file import chosen_spec, with_overrides
     from sweep.running.runner import Runner
-    from sweep.store.store import Store
-    from sweep.workloads.built_in import check_workload
-    from sweep.workloads.sizes import BUILT_IN
 
     _check("spec", spec, (str, Path, Mapping, NoneType), "a TOML file's path or a mapping")
     _check("preset", preset, (str, NoneType), "a preset's name")
@@ -78,14 +71,11 @@ def run(
         name=name,
         trace=trace or None,
     )
-    runner = Runner(trials_at_once(jobs), trace=chosen.trace)
-    runner.check()
+    runner = Runner(jobs, trace=chosen.trace)
     grid, url = Grid(chosen), _url(db)
-    if chosen.workload not in BUILT_IN:
-        check_workload(chosen.workload, next(iter(grid)).setting.seed)
-    with Store.open(url) as store, shown_progress(chosen.name, shown=progress) as observe:
-        run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
-    return Results(url, chosen.name)
+    again = "the same call"
+    with grid_run(grid, url, runner, retry_failed=retry_failed, shown=progress, again=again):
+        return Results(url, chosen.name)
 
 
 def load(db: str | Path = DEFAULT_PATH, sweep: str | None = None) -> Results:

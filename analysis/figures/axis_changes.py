@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import HUES, INK, SMALL_TEXT, inline, summed, titled
-from analysis.figures.phrases import counted, share_of
+from analysis.figures import look
 from analysis.schema import MOST_VALUES, SETTING_AXES, counts, in_order
 from analysis.tables.axis_shares import overall_effects
 
 AXES_DRAWN = tuple(axis for axis in SETTING_AXES if axis != "optimizer")
-_SUMS = ("pairs", "before", "after")
 _TICKS = [0, 0.25, 0.5, 0.75, 1]
 
 
@@ -27,18 +24,20 @@ def leak_rate_by_axis(frame: pd.DataFrame) -> alt.TopLevelMixin:
     NothingToDrawError where no two settings differ in one axis alone.
     """
     settings = _settings(frame)
-    found = [pairs for axis in AXES_DRAWN for pairs in _changes(settings, axis)]
-    if not found:
+    found = {axis: _changes(settings, axis) for axis in AXES_DRAWN}
+    drawn = [axis for axis, changes in found.items() if len(changes)]
+    if not drawn:
         raise NothingToDrawError("no two settings that leak or hold differ in one axis alone")
-    pairs = pd.concat(found, ignore_index=True)
-    number = counted(int(pairs["pairs"].sum()), "pair")
+    pairs = pd.concat([found[axis] for axis in drawn], ignore_index=True)
+    number = look.counted(int(pairs["pairs"].sum()), "pair")
     subtitle = f"Leak rates before and after, averaged over {number} that differ in it alone"
-    return titled(_panels(pairs), _title(overall_effects(frame)), subtitle)
+    panels = [_panel(axis, is_last=axis == drawn[-1]) for axis in drawn]
+    return look.titled(look.stacked(panels, pairs), _title(overall_effects(frame)), subtitle)
 
 
 def _title(effects: dict[str, float]) -> str:
     """The axes that matter most by ``total_effect``, as the table `importance` has it."""
-    named = [(axis, share_of(share, 1)) for axis, share in effects.items() if share > 0]
+    named = [(axis, look.share_of(share, 1)) for axis, share in effects.items() if share > 0]
     if not named:
         return "Changing one axis alone changes no verdict"
     then = f", then {named[1][0]} ({named[1][1]})" if len(named) > 1 else ""
@@ -46,43 +45,35 @@ def _title(effects: dict[str, float]) -> str:
 
 
 def _settings(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a setting: its axes and the share of its trials that leak."""
+    """A row a setting: its axes and the share of its trials that leak, as ``after``."""
     decided = frame[frame["verdict"].isin(["leaks", "holds"])]
-    keys, trials = list(SETTING_AXES), counts(decided)
-    marked = decided[keys].assign(
-        trials=trials, leaks=trials.where(decided["verdict"] == "leaks", 0)
-    )
-    rows = marked.groupby(keys, observed=True, dropna=False)[["trials", "leaks"]].sum()
-    rows["rate"] = rows["leaks"] / rows["trials"]
-    return rows["rate"].reset_index()
+    trials = counts(decided)
+    leaks = trials.where(decided["verdict"] == "leaks", 0)
+    marked = decided[list(SETTING_AXES)].assign(trials=trials, leaks=leaks)
+    rows = marked.groupby(list(SETTING_AXES), observed=True, dropna=False).sum()
+    return (rows["leaks"] / rows["trials"]).rename("after").reset_index()
 
 
-def _changes(settings: pd.DataFrame, axis: str) -> Iterator[pd.DataFrame]:
+def _changes(settings: pd.DataFrame, axis: str) -> pd.DataFrame:
     """For each change of an axis, its pairs by optimizer: their number and the sums of rates."""
     values = list(settings[axis].dropna().unique())
     if not 1 < len(values) <= MOST_VALUES:
-        return
+        return pd.DataFrame()
     numeric = pd.api.types.is_numeric_dtype(settings[axis])
-    ordered = sorted(values) if numeric else in_order(axis, map(str, values))
-    same = settings.groupby([a for a in SETTING_AXES if a != axis], observed=True, dropna=False)
-    rates = settings.assign(same=same.ngroup())
-    before = rates[rates[axis] == ordered[0]].set_index("same")
-    for place, value in enumerate(ordered[1:]):
-        after = rates[rates[axis] == value].set_index("same")["rate"]
-        both = before.join(after.rename("after"), on="same", how="inner")
-        if both.empty:
-            continue
-        groups = both.assign(before=both["rate"]).groupby(both["optimizer"].astype(str))
-        found = groups.agg(pairs=("rate", "size"), before=("before", "sum"), after=("after", "sum"))
-        words = [f"{each:.6g}" if numeric else str(each) for each in (ordered[0], value)]
-        change = f"{place:02} {words[0]} → {words[1]}"
-        yield found.rename_axis("optimizer").reset_index().assign(axis=axis, change=change)
-
-
-def _panels(pairs: pd.DataFrame) -> Any:
-    drawn = [axis for axis in AXES_DRAWN if (pairs["axis"] == axis).any()]
-    panels = [_panel(axis, is_last=axis == drawn[-1]) for axis in drawn]
-    return alt.vconcat(*panels, data=inline(pairs), spacing=8)
+    first, *others = sorted(values) if numeric else in_order(axis, map(str, values))
+    alike = [name for name in SETTING_AXES if name != axis]
+    before = settings.loc[settings[axis] == first, [*alike, "after"]]
+    before = before.rename(columns={"after": "before"})
+    both = settings[settings[axis].isin(others)].merge(before, on=alike)
+    groups = both.astype({"optimizer": str}).groupby([axis, "optimizer"], observed=True)
+    found = groups.agg(pairs=("after", "size"), before=("before", "sum"), after=("after", "sum"))
+    told = [f"{value:.6g}" if numeric else value for value in (first, *others)]
+    changes = {
+        value: f"{place:02} {told[0]} → {word}"
+        for place, (value, word) in enumerate(zip(others, told[1:], strict=True))
+    }
+    rows = found.reset_index()
+    return rows.assign(axis=axis, change=rows.pop(axis).map(changes).astype(str))
 
 
 def _panel(axis: str, *, is_last: bool) -> Any:
@@ -94,25 +85,21 @@ def _panel(axis: str, *, is_last: bool) -> Any:
     scale = alt.Scale(domain=[0, 1])
     base = alt.Chart().encode(y=alt.Y("change:N", title=None, axis=label))
     x = alt.X("before:Q", scale=scale, axis=labelled if is_last else bare)
-    shown = [alt.Tooltip(name, type="nominal") for name in ("axis", "change", "pairs", "rates")]
-    line = base.mark_rule(color=HUES[1], strokeWidth=3).encode(x=x, x2="after:Q")
-    start = base.mark_point(color=HUES[1], fill="white", opacity=1, size=50, tooltip=None)
-    end = base.mark_point(color=HUES[1], filled=True, opacity=1, size=70)
+    line = base.mark_rule(color=look.HUES[1], strokeWidth=3).encode(x=x, x2="after:Q")
+    start = base.mark_point(color=look.HUES[1], fill="white", opacity=1, size=50, tooltip=None)
+    end = base.mark_point(color=look.HUES[1], filled=True, opacity=1, size=70)
     text = base.transform_calculate(right="max(datum.before, datum.after)").mark_text(
-        align="left", dx=8, fontSize=SMALL_TEXT, color=INK
+        align="left", dx=8, fontSize=look.SMALL_TEXT, color=look.INK
     )
-    layers = alt.layer(
+    layers = [
         line,
         start.encode(x="before:Q"),
-        end.encode(x="after:Q", tooltip=shown),
+        end.encode(x="after:Q", tooltip=look.tips("axis", "change", "pairs", "rates")),
         text.encode(x="right:Q", text="rates:N"),
-        title=alt.TitleParams(axis, fontSize=SMALL_TEXT, offset=2, frame="group"),
-        width=200,
-        height=alt.Step(17),
-    )
-    own = layers.transform_filter(f"datum.axis === '{axis}'")
+    ]
+    own = look.headed(layers, axis, f"datum.axis === '{axis}'", width=200, height=alt.Step(17))
     return (
-        summed(own, _SUMS, ["axis", "change"])
+        look.summed(own, ("pairs", "before", "after"), ["axis", "change"])
         .transform_calculate(before="datum.before / datum.pairs", after="datum.after / datum.pairs")
         .transform_calculate(
             rates="format(datum.before, '.0%') + ' → ' + format(datum.after, '.0%')"

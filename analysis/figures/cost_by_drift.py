@@ -8,12 +8,10 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, log_axis, titled
-from analysis.figures.phrases import counted
+from analysis.figures import look
 from analysis.tables.cost_pairs import cost
 
 MOST_CAUSES = 5  # sets of causes with a panel of their own; the rarer ones share the last
-_OTHERS = "any other"
 _NEVER = "grads never cleared"
 _DRIFT = "total_drift / frozen_norm"
 _CHANGE = "change of score"
@@ -37,19 +35,15 @@ def cost_by_drift(frame: pd.DataFrame) -> alt.TopLevelMixin:
     placed = table[table["relative_drift"] > 0] if len(table) else table
     if not len(placed):
         raise NothingToDrawError("no leaking setting has a score and a twin that holds")
-    shown = _shown(placed)
-    header = alt.Header(title=None, labelLimit=170)
-    words = list(shown["panel"].value_counts().index)
-    words.sort(key=lambda word: (word == _NEVER, word == _OTHERS))
-    chart = _panel(shown).facet(
-        alt.Facet("panel:N", sort=words, header=header),
-        data=inline(shown),
-        columns=2 if len(words) > 1 else 1,
-        spacing=16,
-    )
-    chart = chart.resolve_scale(x="independent")
+    never = placed["zero_grad"].astype("string") == "never"
+    causes = placed["causes"].astype("string").fillna("unexplained")
+    shown = placed.assign(
+        panel=look.frequent(causes.mask(never), MOST_CAUSES).fillna(_NEVER),
+        finding=placed["finding"].where(placed["finding"].isin(_FINDINGS[:2]), _FINDINGS[2]),
+    )[[*_TOLD, "causes", "panel"]]
+    chart = look.faceted(_panel(shown), "panel", shown, last=(look.OTHERS, _NEVER), spacing=16)
     bars = "A point is one setting, the bar its 95% interval; below the line the leak costs score"
-    return titled(chart.transform_filter(IS_CHOSEN), _title(table), bars)
+    return look.titled(chart.resolve_scale(x="independent"), _title(table), bars)
 
 
 def _title(table: pd.DataFrame) -> str:
@@ -58,37 +52,23 @@ def _title(table: pd.DataFrame) -> str:
     told, which = (zeroed, " with zeroed grads") if len(zeroed) else (table, "")
     worse, better = ((told["finding"] == word).sum() for word in ("worse", "better"))
     return (
-        f"Of {counted(len(told), 'leaking setting')}{which}, {worse:,} end worse than their "
+        f"Of {look.counted(len(told), 'leaking setting')}{which}, {worse:,} end worse than their "
         f"remedied twin, {better:,} better; of the others no difference can be shown"
     )
 
 
-def _shown(placed: pd.DataFrame) -> pd.DataFrame:
-    never = placed["zero_grad"].astype("string") == "never"
-    causes = placed["causes"].astype("string").fillna("unexplained")
-    counts = causes[~never].value_counts()
-    kept = MOST_CAUSES - 1 if len(counts) > MOST_CAUSES else MOST_CAUSES
-    rare = list(counts.index[kept:])
-    told = placed["finding"].where(placed["finding"].isin(_FINDINGS[:2]), _FINDINGS[2])
-    panel = causes.mask(causes.isin(rare), _OTHERS).mask(never, _NEVER)
-    return placed.assign(panel=panel, finding=told)[[*_TOLD, "causes", "panel"]]
-
-
 def _panel(shown: pd.DataFrame) -> Any:
-    x = alt.X("relative_drift:Q", title=_DRIFT, **log_axis(shown["relative_drift"]))
+    x = alt.X("relative_drift:Q", title=_DRIFT, **look.log_axis(shown["relative_drift"]))
     base = alt.Chart().encode(x=x)
     color = alt.Color(
         "finding:N",
         title=None,
-        scale=alt.Scale(domain=list(_FINDINGS), range=[HUES[1], HUES[2], HUES[0]]),
+        scale=alt.Scale(domain=list(_FINDINGS), range=[look.HUES[1], look.HUES[2], look.HUES[0]]),
         legend=alt.Legend(orient="bottom"),
     )
     low = alt.Y("score_low:Q", title=_CHANGE)
-    told = [alt.Tooltip(name, type="nominal") for name in _TOLD]
     bars = base.mark_rule(opacity=0.35).encode(y=low, y2="score_high:Q", color=color)
     points = base.mark_point(filled=True, size=18, opacity=0.7).encode(
-        y=alt.Y("score_change:Q", title=_CHANGE), color=color, tooltip=told
+        y=alt.Y("score_change:Q", title=_CHANGE), color=color, tooltip=look.tips(*_TOLD)
     )
-    zero = alt.Chart().mark_rule(color=FAINT, strokeDash=[4, 3])
-    level = zero.encode(y=alt.datum(0.0, type="quantitative"))
-    return alt.layer(level, bars, points).properties(width=155, height=120)
+    return alt.layer(look.dashed(y=0.0), bars, points).properties(width=155, height=120)

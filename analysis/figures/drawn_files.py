@@ -12,10 +12,10 @@ from pathlib import Path
 import altair as alt
 import vl_convert
 
-from analysis.exceptions import NoTrialsError, SweepMissingError
+from analysis.exceptions import NoTrialsError
 from analysis.figures import draw
 from analysis.folded import load_folded
-from analysis.sweeps import load_sweeps
+from analysis.load import load_sweeps
 from analysis.whole_file import whole_file
 
 _LONGEST = 100  # characters of a sweep's name in that of a file
@@ -45,11 +45,8 @@ def export_figures(
         NoTrialsError: nothing was recorded yet.
         AnalysisError: anything that `analysis.load.load_trials` raises.
     """
-    names = [record.name for record in load_sweeps(url)]
-    if sweep is not None and sweep not in names:
-        raise SweepMissingError(sweep, names)
-    with_trials = set(load_folded(url, columns=["sweep"])["sweep"])
-    filled = [name for name in names if sweep in (None, name) and name in with_trials]
+    with_trials = set(load_folded(url, sweep, columns=["sweep"])["sweep"])
+    filled = [record.name for record in load_sweeps(url) if record.name in with_trials]
     if not filled:
         raise NoTrialsError("The database" if sweep is None else f"The sweep {sweep!r}")
     folder = Path(out_dir)

@@ -9,14 +9,12 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, log_axis, titled
-from analysis.figures.phrases import counted, share_of
+from analysis.figures import look
 from analysis.schema import SETTING_KEYS
 from analysis.tables.cause_counts import cause_sets
 
 FEWEST = 30  # settings whose shares make a curve; fewer are points in a row for each set
 MOST_PANELS = 6  # sets of causes with a panel of their own; the rarer ones share the last
-OTHERS = "any other"
 _RATIO = "drift_ratio: frozen / attached"
 _SHOWN = ("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedule", "freeze")
 
@@ -25,7 +23,7 @@ def drift_ratio_by_cause(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """For each set of causes, the share of leaking settings up to each drift_ratio.
 
     A setting's ratio is the median over its leaking seeds. A log axis has no place for 0 or
-    infinity, and where the layer never trained there is none: such settings are counted in
+    infinity, and where the layer never trained there is none: such settings are look.counted in
     words. Raises NothingToDrawError where no setting has a place.
     """
     settings = _settings(frame)
@@ -36,15 +34,15 @@ def drift_ratio_by_cause(frame: pd.DataFrame) -> alt.TopLevelMixin:
     chart = _rows(placed) if few else _panels(placed)
     what = "A point" if few else "Each step up"
     subtitle = f"{what} is one leaking setting, its seeds folded{_left_out(settings)}"
-    return titled(chart, _title(placed), subtitle)
+    return look.titled(chart, _title(placed), subtitle)
 
 
 def _title(placed: pd.DataFrame) -> str:
     """In how many settings of this sweep the layer moves farther frozen than trained."""
     farther = int((placed["ratio"] > 1).sum())
-    share = share_of(farther, len(placed))
+    share = look.share_of(farther, len(placed))
     return (
-        f"In {farther:,} of this sweep's {counted(len(placed), 'leaking setting')} ({share}) "
+        f"In {farther:,} of this sweep's {look.counted(len(placed), 'leaking setting')} ({share}) "
         f"the layer moves farther while frozen than while it trains"
     )
 
@@ -56,9 +54,7 @@ def _settings(frame: pd.DataFrame) -> pd.DataFrame:
     groups = leaks.groupby(["sweep", *SETTING_KEYS], observed=True, dropna=False)
     # The seeds of a setting nearly always agree on the causes; where not, the setting has them all.
     sets = groups["causes"].unique().map(lambda found: " / ".join(sorted(found)))
-    return (
-        groups["drift_ratio"].median().rename("ratio").to_frame().assign(causes=sets).reset_index()
-    )
+    return pd.DataFrame({"ratio": groups["drift_ratio"].median(), "causes": sets}).reset_index()
 
 
 def _left_out(settings: pd.DataFrame) -> str:
@@ -72,45 +68,32 @@ def _left_out(settings: pd.DataFrame) -> str:
 
 def _rows(placed: pd.DataFrame) -> Any:
     """A point for each setting, in a row for its set of causes."""
-    x = alt.X("ratio:Q", title=_RATIO, **log_axis(placed["ratio"]))
+    x = alt.X("ratio:Q", title=_RATIO, **look.log_axis(placed["ratio"]))
     y = alt.Y("causes:N", title=None, axis=alt.Axis(labelLimit=160, grid=True))
-    points = _marked(alt.Chart(inline(placed[[*_SHOWN, "ratio", "causes"]])).encode(x=x, y=y), 40)
-    shown = alt.layer(_equal(), points.transform_filter(IS_CHOSEN))
+    points = look.chosen(placed[[*_SHOWN, "ratio", "causes"]]).encode(x=x, y=y)
+    shown = alt.layer(look.dashed(x=1.0), _marked(points, 40))
     return shown.properties(width=240, height=alt.Step(22))
 
 
 def _panels(placed: pd.DataFrame) -> Any:
-    counts = placed["causes"].value_counts()
-    words = list(counts.index[: MOST_PANELS if len(counts) <= MOST_PANELS else MOST_PANELS - 1])
-    rows = placed.assign(causes=placed["causes"].where(placed["causes"].isin(words), OTHERS))
-    words += [OTHERS] if len(counts) > MOST_PANELS else []
-    columns = 2 if len(words) > 1 else 1
-    x = alt.X("ratio:Q", title=_RATIO, **log_axis(rows["ratio"]))
+    """The share of settings up to each ratio, in a panel for each set of causes."""
+    rows = placed.assign(causes=look.frequent(placed["causes"], MOST_PANELS))
+    x = alt.X("ratio:Q", title=_RATIO, **look.log_axis(rows["ratio"]))
     y = alt.Y("share:Q", title="share of settings", axis=alt.Axis(format="%", tickCount=3))
     base = alt.Chart().encode(x=x, y=y)
-    steps = base.mark_line(interpolate="step-after", color=HUES[0], strokeWidth=1.5)
-    panel = alt.layer(_equal(), steps, _marked(base, 14))
-    panel = panel.properties(width=330 // columns - 10, height=90)
-    header = alt.Header(title=None, labelLimit=170)
-    chart = panel.facet(
-        alt.Facet("causes:N", sort=words, header=header),
-        data=inline(rows[[*_SHOWN, "ratio", "causes"]]),
-        columns=columns,
-        spacing=12,
-    )
+    steps = base.mark_line(interpolate="step-after", color=look.HUES[0], strokeWidth=1.5)
+    panel = alt.layer(look.dashed(x=1.0), steps, _marked(base, 14))
+    panel = panel.properties(width=155 if rows["causes"].nunique() > 1 else 320, height=90)
+    shown = rows[[*_SHOWN, "ratio", "causes"]]
     first: list[Any] = [alt.SortField("ratio", order="ascending")]
-    return chart.transform_filter(IS_CHOSEN).transform_window(
+    return look.faceted(panel, "causes", shown, last=(look.OTHERS,), spacing=12).transform_window(
         share="cume_dist()", sort=first, groupby=["causes"]
     )
 
 
 def _marked(base: Any, size: int) -> Any:
     """A point a setting, that says which."""
-    shown = [alt.Tooltip(name, type="nominal") for name in (*_SHOWN, "ratio")]
-    return base.mark_point(filled=True, color=HUES[0], size=size, opacity=0.6).encode(tooltip=shown)
-
-
-def _equal() -> Any:
-    """The line at which the layer moves as far on frozen steps as on attached ones."""
-    one = alt.datum(1.0, type="quantitative")
-    return alt.Chart().mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x=one)
+    shown = look.tips(*_SHOWN, "ratio")
+    return base.mark_point(filled=True, color=look.HUES[0], size=size, opacity=0.6).encode(
+        tooltip=shown
+    )

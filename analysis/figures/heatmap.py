@@ -8,18 +8,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import (
-    BARE_AXIS,
-    INK,
-    LEAK_RAMP,
-    NO_RATE,
-    RATE_TEXT,
-    SMALL_TEXT,
-    inline,
-    summed,
-    titled,
-)
-from analysis.figures.phrases import MOST_IN_TITLE, counted, joined
+from analysis.figures import look
 from analysis.schema import CLEARINGS, FREEZES, USUAL_FREEZES, in_order
 from analysis.tables.rates import rates
 
@@ -28,7 +17,6 @@ MOST_COLUMNS = 3  # panels side by side
 
 _WORD = {"none": "set to None", "zero": "zeroed", "never": "never cleared"}
 _COUNTS = ("trials", "leaks", "inert", "failed")
-_TALLIED = [*_COUNTS, "optimizers"]
 
 
 def leak_rate_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
@@ -42,7 +30,9 @@ def leak_rate_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
     if not cells["trials"].sum():
         raise NothingToDrawError("no trial leaks or holds")
     cells = cells.assign(row=_shared_rows(cells), panel=_shared_panels(cells))
-    return titled(_panels(cells), _title(cells), f"Percent of trials that leak{_remarks(cells)}")
+    return look.titled(
+        _panels(cells), _title(cells), f"Percent of trials that leak{_remarks(cells)}"
+    )
 
 
 def _title(cells: pd.DataFrame) -> str:
@@ -56,7 +46,7 @@ def _title(cells: pd.DataFrame) -> str:
     cells = cells[cells["freeze"].isin(asked)]
     said = _said(cells)
     if asked != ways:
-        return f"Frozen by {joined(asked, 'or')}: {said}"
+        return f"Frozen by {look.joined(asked, 'or')}: {said}"
     return said[0].upper() + said[1:]
 
 
@@ -71,8 +61,8 @@ def _said(cells: pd.DataFrame) -> str:
     if not any(leaking.values()):
         return "no optimizer leaks"
     with_none = leaking.get("none", [])
-    if "none" in leaking and len(with_none) <= MOST_IN_TITLE and len(words) > 1:
-        who = joined(with_none) if with_none else "no optimizer"
+    if "none" in leaking and len(with_none) <= look.MOST_IN_TITLE and len(words) > 1:
+        who = look.joined(with_none) if with_none else "no optimizer"
         verb = "leak" if len(with_none) > 1 else "leaks"
         return f"with grads set to None, {'only ' if with_none else ''}{who} {verb}"
     parts = [
@@ -87,10 +77,13 @@ def _shared_rows(cells: pd.DataFrame) -> pd.Series:
     optimizers = in_order("optimizer", cells["optimizer"])
     if len(optimizers) <= MOST_APART:
         return cells["optimizer"]
+    groups: dict[object, list[str]] = {}
+    for name, own in cells.groupby("optimizer"):
+        groups.setdefault(_pattern(own, ["zero_grad", "schedule", "freeze"]), []).append(str(name))
     names: dict[str, str] = {}
-    for group in _alike(cells, "optimizer", ["zero_grad", "schedule", "freeze"]):
+    for group in groups.values():
         first = in_order("optimizer", group)[0]
-        others = counted(len(group) - 1, "other")
+        others = look.counted(len(group) - 1, "other")
         names |= dict.fromkeys(group, first if len(group) == 1 else f"{first} and {others}")
     return cells["optimizer"].map(names)
 
@@ -100,11 +93,12 @@ def _shared_panels(cells: pd.DataFrame) -> pd.Series:
 
     What has the same rates in every cell shares one; a line that names all there are is left out.
     """
+    ways: dict[tuple[Any, object], list[Any]] = {}
+    for (schedule, way), own in cells.groupby(["schedule", "freeze"]):
+        ways.setdefault((schedule, _pattern(own, ["optimizer", "zero_grad"])), []).append(way)
     groups: dict[tuple[tuple[str, ...], object], list[str]] = {}
-    for schedule, own in cells.groupby("schedule"):
-        for ways in _alike(own, "freeze", ["optimizer", "zero_grad"]):
-            rates_of_one = _pattern(own[own["freeze"] == ways[0]], ["optimizer", "zero_grad"])
-            groups.setdefault((tuple(ways), rates_of_one), []).append(str(schedule))
+    for (schedule, pattern), alike in ways.items():
+        groups.setdefault((tuple(alike), pattern), []).append(schedule)
     names: dict[tuple[str, str], str] = {}
     for (freezes, _), schedules in groups.items():
         lines = [
@@ -118,14 +112,6 @@ def _shared_panels(cells: pd.DataFrame) -> pd.Series:
     return pd.Series([names[pair] for pair in pairs], cells.index)
 
 
-def _alike(cells: pd.DataFrame, axis: str, others: list[str]) -> list[list[str]]:
-    """The values of ``axis`` in groups that have the same rates in every cell."""
-    groups: dict[object, list[str]] = {}
-    for value, own in cells.groupby(axis):
-        groups.setdefault(_pattern(own, others), []).append(str(value))
-    return list(groups.values())
-
-
 def _pattern(cells: pd.DataFrame, axes: list[str]) -> frozenset[tuple[object, ...]]:
     """The rates of cells with what tells them apart."""
     return frozenset(
@@ -136,7 +122,7 @@ def _pattern(cells: pd.DataFrame, axes: list[str]) -> frozenset[tuple[object, ..
 def _remarks(cells: pd.DataFrame) -> str:
     """What the percents are over, what shares a row, and what a dash is, where there are such."""
     pooled = {axis for axes in cells["pools"].dropna() for axis in axes.split(", ")}
-    said = f", over {joined([a for a in ('lr', 'momentum', 'weight_decay') if a in pooled])}"
+    said = f", over {look.joined([a for a in ('lr', 'momentum', 'weight_decay') if a in pooled])}"
     notes = said if pooled else ""
     if (cells["row"] != cells["optimizer"]).any():
         rows = f"share one of {cells['row'].nunique()} rows"
@@ -153,25 +139,23 @@ def _panels(cells: pd.DataFrame) -> Any:
     panels = list(dict.fromkeys(cells.sort_values("panel", key=_placed)["panel"]))
     columns = min(len(panels), MOST_COLUMNS)
     step = min(44, 306 // (columns * len(words)))
-    data = inline(cells[["row", "optimizer", "zero_grad", "panel", *_COUNTS]])
+    data = look.inline(cells[["row", "optimizer", "zero_grad", "panel", *_COUNTS]])
     base = alt.Chart().encode(
-        x=alt.X("zero_grad:N", sort=words, title="zero_grad", axis=BARE_AXIS),
-        y=alt.Y("row:N", sort=_by_rate(cells), title=None, axis=BARE_AXIS),
+        x=alt.X("zero_grad:N", sort=words, title="zero_grad", axis=look.BARE_AXIS),
+        y=alt.Y("row:N", sort=_by_rate(cells), title=None, axis=look.BARE_AXIS),
     )
-    cell = base.mark_rect(stroke="white", invalid=None).encode(color=_colour(), tooltip=_tooltip())
-    text = base.mark_text(fontSize=SMALL_TEXT, tooltip=None).encode(
-        text="percent:N",
-        color=alt.condition("datum.rate > 0.6", alt.value("white"), alt.value(INK)),
-    )
-    panel = alt.layer(cell, text).properties(width=alt.Step(step), height=alt.Step(19))
+    shown = {"row": "optimizer", "zero_grad": "zero_grad", "panel": "frozen"}
+    shown |= {name: name for name in (*_COUNTS, "optimizers")}
+    cell = look.rate_cells(base, look.LEAK_RAMP, "percent:N", look.tips(**shown))
+    panel = alt.layer(*cell, width=alt.Step(step), height=alt.Step(19))
     lines = alt.Header(title=None, labelExpr="split(datum.label, '\\n')")
     facet = alt.Facet("panel:N", sort=panels, header=lines)
     chart = panel.facet(facet, data=data, columns=columns, spacing=10)
     alike = alt.AggregatedFieldDef(op="distinct", field="optimizer", **{"as": "optimizers"})
     return (
-        summed(chart, _COUNTS, ["row", "zero_grad", "panel"], optimizers=alike)
+        look.summed(chart, _COUNTS, ["row", "zero_grad", "panel"], optimizers=alike)
         .transform_calculate(rate="datum.trials > 0 ? datum.leaks / datum.trials : null")
-        .transform_calculate(percent=RATE_TEXT)
+        .transform_calculate(percent=look.RATE_TEXT)
     )
 
 
@@ -188,17 +172,3 @@ def _by_rate(cells: pd.DataFrame) -> list[str]:
     counts = cells.groupby("row")[["leaks", "trials"]].sum()
     rate = counts["leaks"] / counts["trials"].clip(lower=1)
     return list(rate.sort_values(ascending=False, kind="stable").index)
-
-
-def _colour() -> alt.Color:
-    scale = alt.Scale(domain=[0, 0.5, 1], range=list(LEAK_RAMP), interpolate="lab")
-    rate = alt.Color("rate:Q", scale=scale, legend=None)
-    return alt.condition("datum.rate === null", alt.value(NO_RATE), rate)
-
-
-def _tooltip() -> list[alt.Tooltip]:
-    names = {"row": "optimizer", "zero_grad": "zero_grad", "panel": "frozen"}
-    return [
-        alt.Tooltip(name, type="nominal", title=names.get(name, name))
-        for name in (*names, *_TALLIED)
-    ]

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, titled
-from analysis.figures.phrases import counted
+from analysis.figures import look
 
-KINDS = ("grid", "searched", "front")
+_LOOKS = {
+    "grid": ("#b8b8b8", "cross"),
+    "searched": (look.HUES[4], "circle"),
+    "front": (look.HUES[1], "diamond"),
+}
+KINDS = tuple(_LOOKS)
 """Whose trial a point is: the grid's, the search's, or one of the search's Pareto front."""
 MOST_DRAWN = 2_000  # of a kind that is no front
-_SHAPES = ("cross", "circle", "diamond")
-_COLOURS = ("#b8b8b8", HUES[4], HUES[1])
 _TOOLTIP = ("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedule", "freeze")
 
 
@@ -26,11 +29,6 @@ class DrawnObjective:
 
     name: str
     larger: bool
-
-    def beaten(self, points: pd.DataFrame, by: pd.Series) -> pd.Series:
-        """Which points are no better than the trial ``by`` in it, as booleans."""
-        column: pd.Series = points[self.name]
-        return column.le(by[self.name]) if self.larger else column.ge(by[self.name])
 
 
 def pareto_front(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> alt.TopLevelMixin:
@@ -46,12 +44,12 @@ def pareto_front(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> 
         raise NothingToDrawError("no trial has a value for every objective")
     near = points[_near(points, on_front, x) & _near(points, on_front, y)]
     drawn = pd.concat([_thinned(near[near["kind"] == kind]) for kind in KINDS])
-    notes = [f"{counted(len(on_front), 'trial')} on the front of the search"]
+    notes = [f"{look.counted(len(on_front), 'trial')} on the front of the search"]
     beating = _beating(points[points["kind"] == "grid"], on_front, x, y)
-    notes += [f"{counted(beating, 'trial')} of the grid beat some of it"] if beating else []
+    notes += [f"{look.counted(beating, 'trial')} of the grid beat some of it"] if beating else []
     if len(drawn) < len(points):
         notes.append(f"{len(drawn):,} of {len(points):,} trials drawn, those near it")
-    return titled(_layers(drawn, x, y), _title(on_front, x, y), "; ".join(notes))
+    return look.titled(_layers(drawn, x, y), _title(on_front, x, y), "; ".join(notes))
 
 
 def _title(on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> str:
@@ -65,16 +63,14 @@ def _title(on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> str:
     )
 
 
-def _beating(
-    grid: pd.DataFrame, on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective
-) -> int:
+def _beating(grid: pd.DataFrame, on_front: pd.DataFrame, *objectives: DrawnObjective) -> int:
     """How many of the grid's trials are better than one of the front's in both, or equal in one."""
-    found = 0
-    for _, trial in grid.iterrows():
-        beaten = x.beaten(on_front, trial) & y.beaten(on_front, trial)
-        same = (on_front[x.name] == trial[x.name]) & (on_front[y.name] == trial[y.name])
-        found += bool((beaten & ~same).any())
-    return found
+    names, signs = [each.name for each in objectives], [1 if o.larger else -1 for o in objectives]
+    theirs, ours = (each[names].to_numpy("float64") * signs for each in (grid, on_front))
+    beat = np.zeros(len(theirs), bool)
+    for one in ours:
+        beat |= (theirs >= one).all(axis=1) & (theirs > one).any(axis=1)
+    return int(beat.sum())
 
 
 def _extreme(points: pd.DataFrame, objective: DrawnObjective) -> pd.Series:
@@ -99,28 +95,24 @@ def _thinned(points: pd.DataFrame) -> pd.DataFrame:
 
 def _layers(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> Any:
     shown = [name for name in _TOOLTIP if name in points]
-    data = inline(points[[x.name, y.name, "kind", *shown]])
+    data = look.inline(points[[x.name, y.name, "kind", *shown]])
     places = {"x": alt.X(**_axis(x, points)), "y": alt.Y(**_axis(y, points))}
-    kinds = [kind for kind in KINDS if (points["kind"] == kind).any()]
-    numbers = [KINDS.index(kind) for kind in kinds]
-    colours = alt.Scale(domain=kinds, range=[_COLOURS[number] for number in numbers])
-    shapes = alt.Scale(domain=kinds, range=[_SHAPES[number] for number in numbers])
-    named: dict[str, Any] = {"sort": kinds, "legend": alt.Legend(title="trials")}
+    looks = {kind: own for kind, own in _LOOKS.items() if (points["kind"] == kind).any()}
+    legend = {"sort": list(looks), "legend": alt.Legend(title="trials")}
     marks = (
         alt.Chart()
-        .transform_filter(IS_CHOSEN)
+        .transform_filter(look.IS_CHOSEN)
         .mark_point(filled=True, opacity=0.8, size=40)
         .encode(
             **places,
-            color=alt.Color("kind:N", scale=colours, **named),
-            shape=alt.Shape("kind:N", scale=shapes, **named),
-            tooltip=[alt.Tooltip(name, type="nominal") for name in (x.name, y.name, *shown)],
+            **look.told_apart("kind", looks, **legend),
+            tooltip=look.tips(x.name, y.name, *shown),
         )
     )
     line = (
         alt.Chart()
         .transform_filter("datum.kind === 'front'")
-        .mark_line(color=FAINT, strokeWidth=1, strokeDash=[4, 3])
+        .mark_line(color=look.FAINT, strokeWidth=1, strokeDash=[4, 3])
         .encode(**places, order=alt.Order(f"{x.name}:Q"))
     )
     return alt.layer(line, marks, data=data).properties(width=340, height=260)
@@ -136,7 +128,4 @@ def _axis(objective: DrawnObjective, points: pd.DataFrame) -> dict[str, Any]:
         scale, written = alt.Scale(type="symlog", constant=linear), "~e"
         said += f" (linear below {linear:.2g})"
     axis = alt.Axis(tickCount=5, labelOverlap="greedy", format=written)
-    return {"field": objective.name, "type": "quantitative", "title": said} | {
-        "scale": scale,
-        "axis": axis,
-    }
+    return {"shorthand": f"{objective.name}:Q", "title": said, "scale": scale, "axis": axis}

@@ -9,17 +9,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import (
-    BARE_AXIS,
-    INK,
-    RATE_TEXT,
-    SMALL_TEXT,
-    STOP_RAMP,
-    inline,
-    summed,
-    titled,
-)
-from analysis.figures.phrases import MOST_IN_TITLE, joined
+from analysis.figures import look
 from analysis.schema import FREEZES, USUAL_FREEZES, in_order
 from analysis.tables.remedy_pairs import EVERY, remedies
 
@@ -45,7 +35,7 @@ def remedies_matrix(frame: pd.DataFrame) -> alt.TopLevelMixin:
     keys = ["panel", "frozen_by", "axis", "to", "remedy", "optimizer", "zero_grad"]
     sums = pairs.groupby(keys, as_index=False)[list(_SUMS)].sum()
     subtitle = "Percent of leaks stopped (of how many), in pairs that differ in the remedy alone"
-    return titled(_matrix(sums), _title(sums), subtitle)
+    return look.titled(_matrix(sums), _title(sums), subtitle)
 
 
 def _title(pairs: pd.DataFrame) -> str:
@@ -62,11 +52,11 @@ def _title(pairs: pd.DataFrame) -> str:
         stopped, tried = sums["stopped"][best], sums["pairs"][best]
         found = f"{best} stops most, {stopped:,} of {tried:,}"
         return f"No remedy stops every leak it was tried on; {found}"
-    widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[:MOST_IN_TITLE]
+    widest = sorted(whole, key=lambda name: (-sums["pairs"][name], name))[: look.MOST_IN_TITLE]
     if len(whole) == 1:
         return f"Only {whole[0]} stops every leak it was tried on"
     more = [f"{len(whole) - len(widest)} more"] if len(whole) > len(widest) else []
-    return f"{joined([*widest, *more])} stop every leak they were tried on"
+    return f"{look.joined([*widest, *more])} stop every leak they were tried on"
 
 
 def _matrix(pairs: pd.DataFrame) -> Any:
@@ -77,7 +67,7 @@ def _matrix(pairs: pd.DataFrame) -> Any:
         _panel(name, pairs[pairs["panel"] == name], starts, is_last=name == panels[-1])
         for name in panels
     ]
-    return alt.vconcat(*drawn, data=inline(pairs), spacing=8)
+    return look.stacked(drawn, pairs)
 
 
 def _panel(name: str, pairs: pd.DataFrame, starts: list[str], *, is_last: bool) -> Any:
@@ -89,25 +79,19 @@ def _panel(name: str, pairs: pd.DataFrame, starts: list[str], *, is_last: bool) 
             sort=starts,
             scale=alt.Scale(domain=starts),
             title="zero_grad of the leak",
-            axis=BARE_AXIS if is_last else bare,
+            axis=look.BARE_AXIS if is_last else bare,
         ),
-        y=alt.Y("remedy:N", sort=_ordered(pairs), title=None, axis=BARE_AXIS),
+        y=alt.Y("remedy:N", sort=_ordered(pairs), title=None, axis=look.BARE_AXIS),
     )
-    scale = alt.Scale(domain=[0, 0.5, 1], range=list(STOP_RAMP), interpolate="lab")
-    shown = ("panel", "remedy", "zero_grad", *_SUMS)
-    cell = base.mark_rect(stroke="white").encode(
-        color=alt.Color("rate:Q", scale=scale, legend=None),
-        tooltip=[alt.Tooltip(field, type="nominal") for field in shown],
+    cell = look.rate_cells(
+        base, look.STOP_RAMP, "cell:N", look.tips("panel", "remedy", "zero_grad", *_SUMS)
     )
-    ink = alt.condition("datum.rate > 0.6", alt.value("white"), alt.value(INK))
-    text = base.mark_text(fontSize=SMALL_TEXT).encode(text="cell:N", color=ink)
-    heading = alt.TitleParams(name, fontSize=SMALL_TEXT, offset=2, frame="group")
-    whole = alt.layer(cell, text, title=heading, width=alt.Step(86), height=alt.Step(18))
-    own = whole.transform_filter(f"datum.panel === {json.dumps(name)}")  # whatever is in it
+    which = f"datum.panel === {json.dumps(name)}"  # whatever is in it
+    own = look.headed(cell, name, which, width=alt.Step(86), height=alt.Step(18))
     return (
-        summed(own, _SUMS, ["panel", "remedy", "zero_grad"])
+        look.summed(own, _SUMS, ["panel", "remedy", "zero_grad"])
         .transform_calculate(rate="datum.stopped / datum.pairs")
-        .transform_calculate(percent=RATE_TEXT)
+        .transform_calculate(percent=look.RATE_TEXT)
         .transform_calculate(cell="datum.percent + '  (' + datum.stopped + '/' + datum.pairs + ')'")
     )
 

@@ -8,14 +8,14 @@ import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
-from analysis.figures.look import FAINT, HUES, IS_CHOSEN, inline, log_axis, titled
-from analysis.figures.phrases import joined
+from analysis.figures import look
 from analysis.schema import CLEARINGS, in_order
 
 FIRST_OPTIMIZER = "Adam"  # the article's; another where it was not traced
 FIRST_SCHEDULE = "alternate"
 
-_KINDS = ("attached", "frozen")
+_KINDS = {"attached": (look.HUES[0], "circle"), "frozen": (look.HUES[1], "triangle-up")}
+_NUMBERS = ("lr", "weight_decay", "momentum")
 _SAME = ("optimizer", "lr", "weight_decay", "momentum", "schedule", "freeze", "seed")
 _WIDTH = 112  # of a panel; three of them and their axis make a figure
 _NOTE = "Largest change of any element on each step, and the loss before it"
@@ -36,10 +36,7 @@ def article_trace(steps: pd.DataFrame) -> alt.TopLevelMixin:
     first = chosen.iloc[0]
     setting = ", ".join(f"{axis} {first[axis]:.6g}" for axis in _NUMBERS if pd.notna(first[axis]))
     subtitle = f"{_NOTE}. {first['optimizer']}, {setting}, schedule {first['schedule']}"
-    return titled(_panels(chosen), _title(chosen), subtitle)
-
-
-_NUMBERS = ("lr", "weight_decay", "momentum")
+    return look.titled(_panels(chosen), _title(chosen), subtitle)
 
 
 def _title(steps: pd.DataFrame) -> str:
@@ -52,39 +49,38 @@ def _title(steps: pd.DataFrame) -> str:
     name = steps["optimizer"].iloc[0]
     if not moving:
         return f"{name} keeps the frozen layer still"
-    moves = f"{name} moves the frozen layer with zero_grad {joined(moving)}"
-    return f"{moves}, not with {joined(still)}" if still else moves
+    moves = f"{name} moves the frozen layer with zero_grad {look.joined(moving)}"
+    return f"{moves}, not with {look.joined(still)}" if still else moves
 
 
 def _chosen(steps: pd.DataFrame) -> pd.DataFrame:
     """The steps of the trials of one setting that differ in zero_grad alone."""
-    trials = steps.drop_duplicates("id").sort_values("id")
+    trials = steps.drop_duplicates("id").sort_values("id", ignore_index=True)
     rank = (trials["optimizer"] != FIRST_OPTIMIZER).astype(int) * 2
-    rank += (trials["schedule"] != FIRST_SCHEDULE).astype(int)
-    first = trials.iloc[rank.to_numpy().argmin()]
-    same = pd.Series(True, index=trials.index)
-    for name in _SAME:
-        same &= trials[name].isna() if pd.isna(first[name]) else trials[name] == first[name]
-    ids = trials[same].drop_duplicates("zero_grad")["id"]
+    first = int((rank + (trials["schedule"] != FIRST_SCHEDULE)).to_numpy().argmin())
+    setting = trials.groupby(list(_SAME), observed=True, dropna=False).ngroup()
+    ids = trials[setting == setting.iloc[first]].drop_duplicates("zero_grad")["id"]
     return steps[steps["id"].isin(ids)]
 
 
 def _panels(steps: pd.DataFrame) -> Any:
     """The loss, the changes above 0 on a log axis, and those of 0 on a strip of their own."""
     words = in_order("zero_grad", steps["zero_grad"].astype(str))
-    kinds = [_KINDS[bool(frozen)] for frozen in steps["frozen"]]
+    kinds = steps["frozen"].map({False: "attached", True: "frozen"})
     moving = steps.loc[steps["max_change"] > 0, "max_change"]
     drawn = steps.assign(kind=kinds, placed=steps["max_change"].clip(lower=moving.min()))
     shown = ["optimizer", "zero_grad", "step", "kind", "loss", "max_change", "placed"]
-    data = inline(drawn[shown])
-    base = alt.Chart().transform_filter(IS_CHOSEN).encode(tooltip=_tooltip())
+    data = look.inline(drawn[shown])
+    told = look.tips("zero_grad", "step", "kind")
+    told += [alt.Tooltip(f"{name}:Q", format=".3g") for name in ("loss", "max_change")]
+    base = alt.Chart().transform_filter(look.IS_CHOSEN).encode(tooltip=told)
     hidden = alt.X("step:Q", title=None, axis=alt.Axis(labels=False, ticks=False, grid=False))
     positive = steps.loc[steps["loss"] > 0, "loss"]
-    loss = base.mark_line(color=FAINT, strokeWidth=1.2).encode(
-        x=hidden, y=alt.Y("loss:Q", title="loss", **log_axis(positive))
+    loss = base.mark_line(color=look.FAINT, strokeWidth=1.2).encode(
+        x=hidden, y=alt.Y("loss:Q", title="loss", **look.log_axis(positive))
     )
     changes = _points(base, hidden, "datum.max_change > 0").encode(
-        y=alt.Y("placed:Q", title="largest change of any element", **log_axis(moving))
+        y=alt.Y("placed:Q", title="largest change of any element", **look.log_axis(moving))
     )
     numbered = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=3))
     zero = alt.Axis(values=[0], labels=True, ticks=False, format="d", domain=False, grid=True)
@@ -103,13 +99,9 @@ def _panels(steps: pd.DataFrame) -> Any:
 
 def _points(base: Any, x: alt.X, which: str) -> Any:
     """A point a step, of which only ``which`` is to be seen: the others keep its panel there."""
-    kinds = alt.Scale(domain=list(_KINDS), range=[HUES[0], HUES[1]])
-    shapes = alt.Scale(domain=list(_KINDS), range=["circle", "triangle-up"])
-    legend = alt.Legend(title="step")
     return base.mark_point(filled=True, size=18).encode(
         x=x,
-        color=alt.Color("kind:N", scale=kinds, legend=legend),
-        shape=alt.Shape("kind:N", scale=shapes, legend=legend),
+        **look.told_apart("kind", _KINDS, legend=alt.Legend(title="step")),
         opacity=alt.condition(which, alt.value(0.85), alt.value(0)),
     )
 
@@ -118,10 +110,3 @@ def _header(is_first: bool) -> alt.Header:
     if is_first:
         return alt.Header(title="zero_grad")
     return alt.Header(title=None, labelExpr="''", labelFontSize=1, labelPadding=0)
-
-
-def _tooltip() -> list[alt.Tooltip]:
-    words = [alt.Tooltip(name, type="nominal") for name in ("zero_grad", "step", "kind")]
-    return words + [
-        alt.Tooltip(name, type="quantitative", format=".3g") for name in ("loss", "max_change")
-    ]

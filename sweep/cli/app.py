@@ -17,23 +17,18 @@ import typer
 
 from analysis.exceptions import AnalysisError
 from sweep.cli import (
-    adopt,
-    edge,
-    export,
     look,
     publish,
-    report,
     run,
     search,
-    serve,
     show,
     sweeps,
     table,
     verify,
     why,
 )
-from sweep.cli.help import WordedCommand, WordedGroup
-from sweep.cli.screen import on_one_line, say
+from sweep.cli.help import WordedCommand, WordedGroup, flag
+from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError, SystemLimitError
 
 FROM_A_PERSON = (signal.SIGINT, signal.SIGTERM)
@@ -56,7 +51,7 @@ class _Program(WordedGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except (LeaksweepError, AnalysisError) as error:
-            say(on_one_line(str(error)))
+            say(" ".join(str(error).split("\n")))  # one message, whatever it quotes
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interruption:
             say(" ".join(("Interrupted.", *map(str, interruption.args))))
@@ -89,17 +84,17 @@ app = typer.Typer(
 for _command in (
     run.run,
     search.search,
-    edge.edge,
+    search.edge,
     look.status,
     look.sql,
     table.table,
-    export.export,
-    report.report,
+    table.export,
+    table.report,
     why.why,
     verify.verify,
     publish.publish,
-    adopt.adopt,
-    serve.serve,
+    publish.adopt,
+    look.serve,
 ):
     app.command(cls=WordedCommand)(_command)
 app.add_typer(show.app, name="show")
@@ -188,7 +183,7 @@ def _print_no_more() -> None:
 
 @app.callback(invoke_without_command=True)
 def _leaksweep(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, flag("--version", "Print the version and stop.")] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as installed

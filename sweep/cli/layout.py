@@ -6,106 +6,89 @@ for. Prose is folded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
 
-from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 LEAST_PROSE = 24
 """So narrow a column of prose is folded before the rows become records."""
 GAP = 3
-"""What rich puts between two columns."""
+RULE = "─"
+_CONSOLE = Console()  # which wrapping asks for, and does not use
 
 
-@dataclass(frozen=True, slots=True)
-class TextTable:
-    """A table of texts that rich draws in a line a row or, where it is too wide, in records.
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[int], width: int
+) -> Iterator[str]:
+    """The lines of a table within ``width``: one a row, with prose folded where it needs to be.
 
-    Where there is no row, the heads that do not fit beside each other are a list.
-
-    Attributes:
-        columns: the heads.
-        rows: the cells, as many in each as there are columns.
-        numeric: the indices of the columns that are aligned to the right.
+    Where that is not enough, a block a row under a rule. Where there is no row, heads that do
+    not fit beside each other are a list. ``numeric`` columns are aligned to the right.
     """
+    by_column = enumerate(zip(columns, *rows, strict=True))
+    bounds = [_bounds(cells, index in numeric) for index, cells in by_column]
+    least, most = (sum(each) + GAP * (len(columns) - 1) for each in zip(*bounds, strict=True))
+    if least <= width:
+        part = min(1.0, (width - least) / max(1, most - least))
+        widths = [low + int(part * (high - low)) for low, high in bounds]
+        yield from _aligned(columns, widths, numeric)
+        yield RULE * (sum(widths) + GAP * (len(widths) - 1))
+        for row in rows:
+            yield from _aligned(row, widths, numeric)
+    elif rows:
+        yield from _records(columns, rows, numeric, width)
+    else:
+        yield from folded(", ".join(columns), width)
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: frozenset[int]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        widths = [self._width(index) for index in range(len(self.columns))]
-        if sum(widths) + GAP * (len(widths) - 1) <= options.max_width and not self._has_breaks():
-            yield Text(self._aligned(widths), no_wrap=True, overflow="ignore")
-            return
-        least = [self._least(index) for index in range(len(self.columns))]
-        if sum(least) + GAP * (len(least) - 1) <= options.max_width:
-            yield self._lines(least)
-        elif not self.rows:
-            yield Text(", ".join(self.columns))
-        else:
-            yield from self._records(options.max_width)
+def folded(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width``, broken between words where there are any."""
+    if "\n" not in text and cell_len(text) <= width:
+        return [text.rstrip()]
+    lines = Text(text).wrap(_CONSOLE, width, overflow="fold")
+    return [line.plain.rstrip() for line in lines]
 
-    def _has_breaks(self) -> bool:
-        return any("\n" in cell for row in (self.columns, *self.rows) for cell in row)
 
-    def _aligned(self, widths: Sequence[int]) -> str:
-        """Each row in one line, as rich would draw it: it takes a millisecond a row for that."""
-        lines = [self._line(row, widths) for row in (self.columns, *self.rows)]
-        return "\n".join([lines[0], "─" * (sum(widths) + GAP * (len(widths) - 1)), *lines[1:]])
+def _bounds(cells: Sequence[str], is_numeric: bool) -> tuple[int, int]:
+    """The width below which a column would be cut, and its own: more where prose can fold."""
+    whole = max(map(_width, cells))
+    if is_numeric or not any(" " in cell for cell in cells[1:]):
+        return whole, whole
+    words = (cell_len(word) for cell in cells for word in cell.split())
+    return min(whole, max(LEAST_PROSE, *words)), whole
 
-    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
-        row = [cell.rstrip() for cell in row]
-        gaps = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
-        padded = [
-            gap + cell if index in self.numeric else cell + gap
-            for index, (cell, gap) in enumerate(zip(row, gaps, strict=True))
-        ]
-        return (" " * GAP).join(padded)
 
-    def _lines(self, least: Sequence[int]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for index, column in enumerate(self.columns):
-            table.add_column(
-                Text(column),
-                justify="right" if index in self.numeric else "left",
-                no_wrap=least[index] == self._width(index),
-                min_width=least[index],
-            )
-        for row in self.rows:
-            table.add_row(*map(Text, row))
-        return table
+def _width(cell: str) -> int:
+    return max(map(cell_len, cell.split("\n")))
 
-    def _records(self, width: int) -> RenderResult:
-        """A block a row: a line a column with its name and value, numbers aligned to the right."""
-        numbers = max((self._width(index, head=False) for index in self.numeric), default=0)
-        names = max(map(cell_len, self.columns))
-        beside = names + 2 + max(numbers, LEAST_PROSE // 2) <= width
-        for number, row in enumerate(self.rows, start=1):
-            yield Text(f"── {number} ".ljust(width, "─"), style="dim")
-            block = Table.grid(padding=(0, 2, 0, 0))
-            for index, (name, cell) in enumerate(zip(self.columns, row, strict=True)):
-                value = cell.rjust(numbers) if index in self.numeric else cell
-                for line in [(name, value)] if beside else [(name,), (f"  {cell}",)]:
-                    block.add_row(*map(Text, line))
-            for column in block.columns:
-                column.overflow = "fold"
-            block.columns[0].no_wrap = beside
-            yield block
 
-    def _least(self, index: int) -> int:
-        """The width below which the column would be cut: its own, or less where prose folds."""
-        width = self._width(index)
-        cells = [row[index] for row in self.rows]
-        if index in self.numeric or not any(" " in cell for cell in cells):
-            return width
-        words = [word for cell in (self.columns[index], *cells) for word in cell.split()]
-        return min(width, max(LEAST_PROSE, *map(cell_len, words)))
+def _records(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[int], width: int
+) -> Iterator[str]:
+    """A line a column with its name and value; a name that has no room stands above."""
+    numbers = max((_width(row[index]) for row in rows for index in numeric), default=0)
+    names = max(map(cell_len, columns))
+    values = width - names - 2
+    for number, row in enumerate(rows, start=1):
+        yield f"{RULE * 2} {number} ".ljust(width, RULE)
+        for index, (name, cell) in enumerate(zip(columns, row, strict=True)):
+            if values >= max(numbers, LEAST_PROSE // 2):
+                value = cell.rjust(numbers) if index in numeric else cell
+                yield from _aligned((name, value), (names, values), (), gap=2)
+            else:
+                yield from (*folded(name, width), *folded(f"  {cell}", width))
 
-    def _width(self, index: int, *, head: bool = True) -> int:
-        cells = [row[index] for row in self.rows] + [self.columns[index]] * head
-        return max((cell_len(line) for cell in cells for line in cell.split("\n")), default=0)
+
+def _aligned(
+    row: Sequence[str], widths: Sequence[int], numeric: Collection[int], gap: int = GAP
+) -> Iterator[str]:
+    """The cells side by side, in as many lines as the longest takes when it is folded."""
+    for texts in zip_longest(*map(folded, row, widths), fillvalue=""):
+        padded = []
+        for index, (text, width) in enumerate(zip(texts, widths, strict=True)):
+            space = " " * (width - cell_len(text))
+            padded.append(space + text if index in numeric else text + space)
+        yield (" " * gap).join(padded)

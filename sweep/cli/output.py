@@ -6,17 +6,15 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import chain
 from typing import Annotated, Any
 
-import typer
-
 from analysis.formulas import defused
+from sweep.cli.help import option
 from sweep.cli.screen import harmless, print_table
 from sweep.errors import MisuseError
-
-Rows = Iterable[Sequence[Any]]
 
 
 class Format(StrEnum):
@@ -30,96 +28,59 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+PRINTED = (Format.TABLE, Format.CSV, Format.JSON, Format.MARKDOWN)
+"""The formats that are printed row by row."""
+
+
 def _printed(format: Format) -> Format:  # noqa: A002
     """Raises MisuseError for a format that cannot be printed row by row."""
-    if format not in _PRINTERS:
+    if format not in PRINTED:
         raise MisuseError(
             f"--format {format} is for the summary tables, which `leaksweep export` writes as "
-            f"files. Printed here: {', '.join(_PRINTERS)}."
+            f"files. Printed here: {', '.join(PRINTED)}."
         )
     return format
 
 
 PrintedAs = Annotated[
-    Format,
-    typer.Option(
-        "--format",
-        metavar="table|csv|json|markdown",
-        help="How to print it.",
-        callback=_printed,
-    ),
+    Format, option("|".join(PRINTED), "How to print it.", "--format", callback=_printed)
 ]
 
 
 def print_rows(
     columns: Sequence[str],
-    rows: Rows,
+    rows: Iterable[Sequence[Any]],
     format: Format,  # noqa: A002
     *,
     raw: bool = False,
-    title: str = "",
 ) -> None:
-    """Prints ``rows`` on stdout. Null is empty, in JSON null; ``title`` is for people alone.
+    """Prints ``rows`` on stdout, in a format of `PRINTED`. Null is empty, in JSON null.
 
     No format sends a control character to a terminal. In CSV, texts that a spreadsheet would
     run as a formula get a ``'`` before them, unless ``raw``; elsewhere than on a terminal it
     is exact otherwise.
     """
-    if format is Format.CSV:
-        _csv(columns, rows, raw)
-    elif format is Format.TABLE:
-        _table(columns, rows, title)
+    if format is Format.TABLE:
+        kept = list(rows)
+        numeric = frozenset(
+            index
+            for index in range(len(columns) if kept else 0)
+            if all(isinstance(row[index], int | float | None) for row in kept)
+        )
+        print_table(columns, [[cell_text(cell) for cell in row] for row in kept], numeric=numeric)
+    elif format is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([_in_csv(cell, raw) for cell in row] for row in chain([columns], rows))
+    elif format is Format.JSON:
+        separator = "["
+        for row in rows:
+            record = dict(zip(columns, map(_in_json, row), strict=True))
+            sys.stdout.write(f"{separator}\n  {json.dumps(record)}")
+            separator = ","
+        sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
     else:
-        _PRINTERS[format](columns, rows)
-
-
-def _table(columns: Sequence[str], rows: Rows, title: str = "") -> None:
-    kept = list(rows)
-    numeric = frozenset(
-        index
-        for index in range(len(columns))
-        if kept and all(isinstance(row[index], int | float | None) for row in kept)
-    )
-    cells = [[cell_text(cell) for cell in row] for row in kept]
-    print_table(columns, cells, title=title, numeric=numeric)
-
-
-def _csv(columns: Sequence[str], rows: Rows, raw: bool = False) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    shown = _on_screen if sys.stdout.isatty() else _exact
-
-    def cell_of(cell: Any) -> Any:
-        return shown(defused(cell) if isinstance(cell, str) and not raw else cell)
-
-    writer.writerow([cell_of(column) for column in columns])
-    writer.writerows([cell_of(cell) for cell in row] for row in rows)
-
-
-def _json(columns: Sequence[str], rows: Rows) -> None:
-    """One array with an object a row, a row a line."""
-    separator = "["
-    for row in rows:
-        record = dict(zip(columns, map(_jsonable, row), strict=True))
-        sys.stdout.write(f"{separator}\n  {json.dumps(record)}")
-        separator = ","
-    sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
-
-
-def _markdown(columns: Sequence[str], rows: Rows) -> None:
-    lines = [columns, ["---"] * len(columns), *([cell_text(cell) for cell in row] for row in rows)]
-    for line in lines:
-        cells = (_in_markdown(cell) for cell in line)
-        sys.stdout.write(f"| {' | '.join(cells)} |\n")
-
-
-_PRINTERS: Mapping[Format, Callable[[Sequence[str], Rows], None]] = {
-    Format.TABLE: _table,
-    Format.CSV: _csv,
-    Format.JSON: _json,
-    Format.MARKDOWN: _markdown,
-}
-PRINTED = tuple(_PRINTERS)
-"""The formats that are printed row by row."""
+        for line in chain([columns, ["---"] * len(columns)], rows):
+            sys.stdout.write(f"| {' | '.join(map(_in_markdown, line))} |\n")
 
 
 def cell_text(cell: Any) -> str:
@@ -131,22 +92,21 @@ def cell_text(cell: Any) -> str:
     return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
-def _in_markdown(text: str) -> str:
-    """``text`` with nothing in it that ends a cell or a row."""
-    escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-    return harmless(escaped)
+def _in_csv(cell: Any, raw: bool) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    text = cell if raw else defused(cell)
+    return harmless(text) if sys.stdout.isatty() else text
 
 
-def _exact(cell: Any) -> Any:
-    return "" if cell is None else cell
-
-
-def _on_screen(cell: Any) -> Any:
-    return harmless(cell) if isinstance(cell, str) else _exact(cell)
-
-
-def _jsonable(cell: Any) -> Any:
+def _in_json(cell: Any) -> Any:
     """JSON has no infinity: it becomes text. Whatever else it lacks becomes text too."""
     if isinstance(cell, float) and not math.isfinite(cell):
         return str(cell)
     return cell if isinstance(cell, str | int | float | None) else str(cell)
+
+
+def _in_markdown(cell: Any) -> str:
+    """The cell's text with nothing in it that ends a cell or a row."""
+    escaped = cell_text(cell).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return harmless(escaped)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,15 @@ def shown_progress(
     """
     line = ProgressLine(harmless(name))
     try:
-        with _outlet(line, shown) as observe:
-            yield _telling_first(name, observe) if shown else observe
+        with _refreshed(line) if shown else nullcontext(lambda: None) as refresh:
+
+            def observe(progress: Progress) -> None:
+                if shown and line.now is None:
+                    _say_what_becomes(name, progress)
+                line.observe(progress)
+                refresh()
+
+            yield observe
     except KeyboardInterrupt as interruption:
         if interruption.args or line.now is None or not line.now.finished:
             raise
@@ -47,35 +54,62 @@ def shown_progress(
         raise KeyboardInterrupt(kept) from interruption
 
 
-def _telling_first(name: str, observe: Observer) -> Observer:
-    """``observe``, after saying what becomes of a sweep that is recorded already."""
-    told = False
-
-    def observe_and_tell(progress: Progress) -> None:
-        nonlocal told
-        if not told and progress.extended_from is not None:
-            before = f"{progress.extended_from:,}"
-            say(f"Extends {name} from {before} to {progress.planned:,} trials.")
-        if not told and progress.part_of is not None:
-            say(f"A part of {name}: {progress.planned:,} of its {progress.part_of:,} trials.")
-        told = True
-        observe(progress)
-
-    return observe_and_tell
+def _say_what_becomes(name: str, progress: Progress) -> None:
+    """Says what becomes of a sweep that is recorded already."""
+    planned = f"{progress.planned:,}"
+    if progress.extended_from is not None:
+        say(f"Extends {name} from {progress.extended_from:,} to {planned} trials.")
+    if progress.part_of is not None:
+        say(f"A part of {name}: {planned} of its {progress.part_of:,} trials.")
 
 
 @contextmanager
-def _outlet(line: ProgressLine, shown: bool) -> Iterator[Observer]:
-    """An observer that has ``line`` shown where people look."""
-    if not shown:
-        yield line.observe
-    elif _in_a_notebook():
-        yield _written_over_in_notebook(line)
+def _refreshed(line: ProgressLine) -> Iterator[Callable[[], None]]:
+    """Has ``line`` shown where people look; yields what to call when it has changed."""
+    if _in_a_notebook():
+        from IPython.display import display
+
+        def content() -> dict[str, str]:
+            return {"text/plain": line.of_width(_WIDE)}
+
+        def update() -> None:
+            handle.update(content(), raw=True)
+
+        handle = display(content(), raw=True, display_id=True)
+        yield _now_and_then(SHOWN_EVERY_S, update, first=update)
+        update()
     elif sys.stderr.isatty():
-        with _written_over_on_terminal(line):
-            yield line.observe
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(stderr=True, highlight=False)
+        with Live(line, console=console, transient=True, refresh_per_second=1 / SHOWN_EVERY_S):
+            yield lambda: None
     else:
-        yield _said(line)
+        yield _now_and_then(SAID_EVERY_S, lambda: say(line.of_width(_WIDE)), first=line.say_start)
+
+
+def _in_a_notebook() -> bool:
+    """Whether a kernel of Jupyter's runs this; asks only where IPython is there already."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _now_and_then(
+    every_s: float, act: Callable[[], None], first: Callable[[], None]
+) -> Callable[[], None]:
+    """What calls ``first``, and later ``act`` where so many seconds have gone by since."""
+    last: float | None = None
+
+    def refresh() -> None:
+        nonlocal last
+        if last is not None and time.monotonic() - last < every_s:
+            return
+        (first if last is None else act)()
+        last = time.monotonic()
+
+    return refresh
 
 
 @dataclass(slots=True)
@@ -89,6 +123,12 @@ class ProgressLine:
     def observe(self, progress: Progress) -> None:
         """Takes in where the sweep stands."""
         self.now = progress
+
+    def say_start(self) -> None:
+        """Says how much is recorded, where something is left to run."""
+        now = self.now
+        if now is not None and now.recorded + now.finished < now.planned:
+            say(f"{self.name}: {now.recorded:,} of {now.planned:,} trials are recorded.")
 
     def of_width(self, width: int) -> str:
         """The line: the count whole, and as much of the rest as there is room for."""
@@ -143,58 +183,3 @@ def _tally(progress: Progress) -> str:
     """How many trials of this run have each verdict, such as ``leaks 9, holds 21``."""
     ran = progress.ran
     return ", ".join(f"{verdict} {ran[verdict]:,}" for verdict in Verdict if ran.get(verdict))
-
-
-@contextmanager
-def _written_over_on_terminal(line: ProgressLine) -> Iterator[None]:
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console(stderr=True, highlight=False)
-    with Live(line, console=console, transient=True, refresh_per_second=1 / SHOWN_EVERY_S):
-        yield
-
-
-def _in_a_notebook() -> bool:
-    """Whether a kernel of Jupyter's runs this; asks only where IPython is there already."""
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return shell is not None and hasattr(shell, "kernel")
-
-
-def _written_over_in_notebook(line: ProgressLine) -> Observer:
-    """An observer that keeps one line of the cell's output up to date."""
-    from IPython.display import display
-
-    handle = display({"text/plain": line.of_width(_WIDE)}, raw=True, display_id=True)
-    last = 0.0
-
-    def observe(progress: Progress) -> None:
-        nonlocal last
-        line.observe(progress)
-        ended = progress.recorded + progress.finished >= progress.planned
-        if ended or time.monotonic() - last >= SHOWN_EVERY_S:
-            handle.update({"text/plain": line.of_width(_WIDE)}, raw=True)
-            last = time.monotonic()
-
-    return observe
-
-
-def _said(line: ProgressLine) -> Observer:
-    """An observer that says a line at the start, and one every few seconds."""
-    last: float | None = None
-
-    def observe(progress: Progress) -> None:
-        nonlocal last
-        line.observe(progress)
-        done = progress.recorded + progress.finished
-        if last is None and done < progress.planned:
-            say(f"{line.name}: {progress.recorded:,} of {progress.planned:,} trials are recorded.")
-        elif last is None or time.monotonic() - last < SAID_EVERY_S:
-            last = last or time.monotonic()
-            return
-        else:
-            say(line.of_width(_WIDE))
-        last = time.monotonic()
-
-    return observe

@@ -1,33 +1,22 @@
-"""`leaksweep run`: the sweep itself."""
+"""`leaksweep run`: the sweep itself; and how a sweep is run for whoever asks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import (
-    DEFAULT_DB,
-    BackendOption,
-    Db,
-    Jobs,
-    Replaced,
-    Steps,
-    TrialMemory,
-    TrialTimeout,
-    WorkloadName,
-    command,
-    name_option,
-    preset_option,
-    trials_at_once,
-)
+from sweep.cli import options
+from sweep.cli.help import argument, flag, option
 from sweep.cli.screen import print_table, say
 from sweep.cli.table import print_summary
 from sweep.errors import EXIT_NOT_THERE, MisuseError
-from sweep.running.fork_server import running
+from sweep.store import query
+from sweep.store.url import parse_url
 from sweep.values.words import Backend, Device
-from sweep.workloads.sizes import BUILT_IN
 
 if TYPE_CHECKING:
     from sweep.driver import Progress
@@ -41,39 +30,30 @@ MOST_ROWS = 40
 
 def run(
     spec: Annotated[
-        Path | None,
-        typer.Argument(metavar="SPEC.toml", help="A grid of your own; see `show presets`."),
+        Path | None, argument("SPEC.toml", "A grid of your own; see `show presets`.")
     ] = None,
-    preset: Annotated[str | None, preset_option(DEFAULT_PRESET)] = None,
-    set_: Replaced = None,
-    workload: WorkloadName = None,
-    steps: Steps = None,
-    name: Annotated[str | None, name_option()] = None,
-    db: Db = DEFAULT_DB,
-    jobs: Jobs = None,
-    backend: BackendOption = Backend.PROCESSES,
+    preset: Annotated[str | None, options.preset_option(DEFAULT_PRESET)] = None,
+    set_: options.Replaced = None,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option()] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
+    backend: options.BackendOption = Backend.PROCESSES,
     scheduler: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="The Dask scheduler, such as tcp://10.0.0.1:8786.",
+        option(
+            "ADDRESS",
+            "The Dask scheduler, such as tcp://10.0.0.1:8786.",
             show_default="a cluster on this machine",
         ),
     ] = None,
-    device: Annotated[
-        Device, typer.Option(metavar="|".join(Device), help="Where tensors live.")
-    ] = Device.CPU,
-    trial_timeout: TrialTimeout = None,
-    trial_memory: TrialMemory = None,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Record a row for every step as well.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count the settings, run nothing.")
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed trials again.")
-    ] = False,
+    device: Annotated[Device, option("|".join(Device), "Where tensors live.")] = Device.CPU,
+    trial_timeout: options.TrialTimeout = None,
+    trial_memory: options.TrialMemory = None,
+    trace: Annotated[bool, flag("--trace", "Record a row for every step as well.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Count the settings, run nothing.")] = False,
+    retry_failed: Annotated[bool, flag("--retry-failed", "Run failed trials again.")] = False,
 ) -> None:
     """Run what a sweep still lacks; the same command again resumes it.
 
@@ -82,6 +62,8 @@ def run(
     Example: leaksweep run --preset article --set lr=1,0.1 --name mine
     """
     if backend is Backend.PROCESSES and not dry_run:
+        from sweep.running.fork_server import running
+
         running()
     from sweep.grid import Grid
     from sweep.grid.spec_file import chosen_spec, with_overrides
@@ -103,7 +85,7 @@ def run(
             "cluster's own workers say it. Leave one of them out."
         )
     runner = Runner(
-        trials_at_once(jobs),
+        jobs,
         backend,
         trace=chosen.trace,
         device=device.value,
@@ -115,19 +97,10 @@ def run(
     if dry_run:
         _print_counts(grid)
         return
-    _check_own_workload(grid)
-    runner.check()
-    failed = _run(grid, db, runner, retry_failed)
+    with grid_run(grid, db, runner, retry_failed=retry_failed) as progress:
+        failed = _print_end(grid.spec.name, db, progress)
     if failed:
         raise typer.Exit(EXIT_NOT_THERE)
-
-
-def _check_own_workload(grid: Grid) -> None:
-    """Raises WorkloadError for a user's workload that cannot be built, before anything is run."""
-    if grid.spec.workload not in BUILT_IN:
-        from sweep.workloads.built_in import check_workload
-
-        check_workload(grid.spec.workload, next(iter(grid)).setting.seed)
 
 
 def _check_device(device: Device) -> None:
@@ -138,36 +111,60 @@ def _check_device(device: Device) -> None:
             raise MisuseError("--device cuda: torch finds no CUDA device here; leave it out.")
 
 
-def _run(grid: Grid, db: str, runner: Runner, retry_failed: bool) -> int:
-    """Runs the sweep and prints its table; returns how many trials have failed."""
+@contextmanager
+def grid_run(
+    grid: Grid,
+    db: str,
+    runner: Runner,
+    *,
+    retry_failed: bool = False,
+    shown: bool = True,
+    again: str = "the same command",
+) -> Iterator[Progress]:
+    """Runs what the sweep of ``grid`` lacks, shows how far it is, and yields where it stands.
+
+    The store is open meanwhile, so that it closes the database last and tidies up its log.
+    ``shown`` and ``again`` are as `sweep.cli.progress.shown_progress` has them. Raises
+    WorkloadError for a user's workload that cannot be built, and MisuseError where trials cannot
+    be run, before anything is written; then as `sweep.driver.run_sweep` does.
+    """
     from sweep.cli.progress import shown_progress
     from sweep.driver import run_sweep
     from sweep.store.store import Store
+    from sweep.workloads.sizes import BUILT_IN
 
+    if grid.spec.workload not in BUILT_IN:
+        from sweep.workloads.built_in import check_workload
+
+        check_workload(grid.spec.workload, next(iter(grid)).setting.seed)
+    runner.check()
+    name = grid.spec.name
     with Store.open(db) as store:
-        with shown_progress(grid.spec.name) as observe:
+        with shown_progress(name, shown=shown, again=again) as observe:
             progress = run_sweep(store, grid, runner, retry_failed=retry_failed, observe=observe)
-        # Inside, so that it is the store that closes the database last and tidies up its log.
-        return _print_summary(grid.spec.name, db, progress)
+        yield progress
 
 
-def _print_summary(name: str, db: str, progress: Progress) -> int:
-    """Prints the sweep's table and what this run did; returns how many trials have failed."""
+def _print_end(name: str, db: str, progress: Progress) -> int:
+    """Prints the sweep's table, what this run did and what is next; how many trials failed."""
     from analysis.tables import SUMMARIES, summary_table
-    from sweep.store.url import parse_url
 
     rows = summary_table("results", db, name)
     print_summary(rows, "results", SUMMARIES["results"].caption, most=MOST_ROWS)
     if len(rows) > MOST_ROWS:
         say(f"{len(rows) - MOST_ROWS:,} more rows: leaksweep table results {name}")
-    failed = int(rows["failed"].sum())
+    failed, first = int(rows["failed"].sum()), query.first_leak(db, name)
     say(_closing_line(name, parse_url(db).shown, progress))
     if failed:
+        failures = options.command(db, "table", "failures", name)
         say(
-            f"{failed:,} of them failed. `{command(db, 'table', 'failures', name)}` says why; "
-            f"--retry-failed runs what failed again."
+            f"{failed:,} of them failed. `{failures}` says why; --retry-failed runs what failed "
+            f"again."
         )
-    say(_what_next(name, db))
+    page = f"`{options.command(db, 'report', name)}` makes a page of all this."
+    if first is not None:
+        page = f"`{options.command(db, 'why', first)}` says what moved the layer there; {page}"
+    say(f"Next: {page}")
     return failed
 
 
@@ -184,35 +181,21 @@ def _closing_line(name: str, where: str, progress: Progress) -> str:
     )
 
 
-def _what_next(name: str, db: str) -> str:
-    """What to do with the results: ask why the first leak leaks, see them all on a page."""
-    from sweep.store.query import first_leak
-
-    first = first_leak(db, name)
-    report = f"`{command(db, 'report', name)}` makes a page of all this"
-    if first is None:
-        return f"Next: {report}."
-    return f"Next: `{command(db, 'why', first)}` says what moved the layer there; {report}."
-
-
 def _print_counts(grid: Grid) -> None:
     rows = [
-        (str(axis), _shown(value), f"{trials:,}")
+        (str(axis), "(does not apply)" if value is None else str(value), f"{trials:,}")
         for axis, values in grid.counts().items()
         for value, trials in values.items()
     ]
     title = f"{grid.spec.name}: {grid.size:,} trials of workload {grid.spec.workload}"
     print_table(("axis", "value", "trials"), rows, title=title, numeric=frozenset({2}))
-    omitted = [(o.optimizer, f"{o.settings:,}", o.reason) for o in grid.omissions]
+    plan = grid.plan
+    omitted = [(o.optimizer, f"{o.settings:,}", o.reason) for o in plan.omissions]
     if omitted:
         columns = ("optimizer", "settings", "reason")
         print_table(columns, omitted, title="Left out", numeric=frozenset({1}))
     say(
-        f"{grid.upper_bound:,} combinations are written; {grid.collapsed:,} mean the same trial "
+        f"{plan.stated:,} combinations are written; {plan.collapsed:,} mean the same trial "
         f"as another because an axis does not apply, {grid.repeated:,} are in two grids, "
-        f"{sum(o.settings for o in grid.omissions):,} cannot exist. Nothing was run."
+        f"{sum(o.settings for o in plan.omissions):,} cannot exist. Nothing was run."
     )
-
-
-def _shown(value: object) -> str:
-    return "(does not apply)" if value is None else str(value)

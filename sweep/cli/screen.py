@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
+import typer
+
 UNLIMITED_WIDTH = 100_000
 UNKNOWN_WIDTH = 80  # of a terminal that does not say
 LONGEST_CELL = 10_000  # a cell of megabytes would take a minute to lay out
@@ -60,15 +62,6 @@ def harmless(text: str) -> str:
     return text.translate(_VISIBLE_CONTROLS)
 
 
-def on_one_line(text: str) -> str:
-    r"""``text`` with its lines joined, as an error is one message whatever it quotes.
-
-    >>> on_one_line("No sweep 'two\nlines'.")
-    "No sweep 'two lines'."
-    """
-    return " ".join(text.split("\n"))
-
-
 def print_paragraph(text: str) -> None:
     """Prints prose on stdout, in lines that fit the terminal and that people read easily."""
     width = min(_width(sys.stdout) or PROSE_WIDTH, PROSE_WIDTH)
@@ -88,20 +81,18 @@ def print_table(
     the columns to align to the right.
     """
     from rich.console import Console
-    from rich.text import Text
 
-    from sweep.cli.layout import TextTable
+    from sweep.cli.layout import RULE, folded, table_lines
 
     width = _width(sys.stdout) or UNLIMITED_WIDTH
-    console = Console(highlight=False, width=width, soft_wrap=False)
+    has_styles = Console().color_system is not None
     cells = [tuple(harmless(_cut(cell)) for cell in row) for row in rows]
-    table = TextTable(tuple(map(harmless, columns)), cells, numeric)
-    with console.capture() as printed:  # rich would end the process where nobody reads on
-        if title:
-            console.print(Text(f"\n{harmless(title)}", style="bold"))
-        console.print(table)
-    for line in printed.get().splitlines():
-        sys.stdout.write(f"{line.rstrip()}\n")
+    if title:
+        lines = "\n".join(folded(harmless(title), width))
+        sys.stdout.write(f"\n{typer.style(lines, bold=True) if has_styles else lines}\n")
+    for line in table_lines(tuple(map(harmless, columns)), cells, numeric, width):
+        shown = typer.style(line, dim=True) if has_styles and line.startswith(RULE) else line
+        sys.stdout.write(f"{shown.rstrip()}\n")
 
 
 def _width(stream: TextIO) -> int | None:

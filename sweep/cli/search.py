@@ -1,94 +1,65 @@
-"""`leaksweep search`: the worst settings between and beyond the values of a grid."""
+"""`leaksweep search` and `edge`: the worst settings beyond a grid, and where verdicts change."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
-
-from sweep.cli.options import (
-    DEFAULT_DB,
-    Db,
-    Jobs,
-    Replaced,
-    SpecFile,
-    Steps,
-    WorkloadName,
-    name_option,
-    preset_option,
-    tell_of_failed,
-    trials_at_once,
-)
-from sweep.cli.screen import say
+from sweep.cli import options
+from sweep.cli.help import argument, option
 from sweep.searching.objective import Objective
-from sweep.values.words import Sampler, Verdict
-
-if TYPE_CHECKING:
-    from sweep.driver import Progress
-    from sweep.grid.spec import Spec
-    from sweep.running.runner import Runner
-    from sweep.searching.ranges import Range
-    from sweep.searching.search import Dialogue, Search
-    from sweep.store.store import Store
+from sweep.values.words import Sampler
 
 DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
 TRIAL_TIMEOUT_S = 600.0
 
-Preset = Annotated[str | None, preset_option(DEFAULT_PRESET)]
+Preset = Annotated[str | None, options.preset_option(DEFAULT_PRESET)]
 
 
 def search(
-    spec: SpecFile = None,
+    spec: options.SpecFile = None,
     preset: Preset = None,
     objective: Annotated[
         list[Objective] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"What is looked for, one of {', '.join(Objective)}: the largest drift, the "
+        option(
+            "NAME",
+            f"What is looked for, one of {', '.join(Objective)}: the largest drift, the "
             "smallest loss, what a leak takes from the score. Several for a Pareto front.",
             show_default="drift_ratio",
         ),
     ] = None,
     sampler: Annotated[
         Sampler | None,
-        typer.Option(
-            metavar="|".join(Sampler),
-            help="How settings are chosen.",
+        option(
+            "|".join(Sampler),
+            "How settings are chosen.",
             show_default="tpe; nsgaii for several objectives",
         ),
     ] = None,
-    trials: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many more settings to try.")
-    ] = DEFAULT_TRIALS,
+    trials: Annotated[int, option("N", "How many more settings to try.", min=1)] = DEFAULT_TRIALS,
     range_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--range",
-            metavar="NAME=LO:HI[:log]",
-            help="Explore numbers: lr, weight_decay, momentum, period (the N of every:N), beta2, "
+        option(
+            "NAME=LO:HI[:log]",
+            "Explore numbers: lr, weight_decay, momentum, period (the N of every:N), beta2, "
             "eps or another of the constructors'. These six may come without LO:HI.",
+            "--range",
             show_default="lr, weight_decay, momentum",
         ),
     ] = None,
-    set_: Replaced = None,
-    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the choice of settings.")] = 0,
-    workload: WorkloadName = None,
-    steps: Steps = None,
-    name: Annotated[str | None, name_option("such as full-tpe-drift_ratio")] = None,
-    db: Db = DEFAULT_DB,
-    jobs: Jobs = None,
+    set_: options.Replaced = None,
+    seed: Annotated[int, option("S", "Of the choice of settings.", min=0)] = 0,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option("such as full-tpe-drift_ratio")] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
     trial_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Stop a trial that takes longer.")
+        float, option("SECONDS", "Stop a trial that takes longer.")
     ] = TRIAL_TIMEOUT_S,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the Pareto front: CSV, PNG, SVG."),
-    ] = None,
+    out: Annotated[Path | None, option("DIR", "Write the Pareto front: CSV, PNG, SVG.")] = None,
 ) -> None:
     """Search for the worst settings between and beyond the values of a grid, with Optuna.
 
@@ -97,121 +68,74 @@ def search(
 
     Example: leaksweep search --preset remedies --trials 200
     """
+    from sweep.grid.spec_file import chosen_spec, with_overrides
+    from sweep.running.limits import Limits
+    from sweep.running.runner import Runner
     from sweep.searching.ranges import parse_ranges
 
-    chosen = grid_to_begin_from(spec, preset, set_ or (), workload, steps)
-    runner = _runner(jobs, trial_timeout)
+    axes = set_ or ()
+    chosen = chosen_spec(spec, preset, DEFAULT_PRESET)
+    grid = with_overrides(chosen, set=axes, workload=workload, steps=steps)
+    runner = Runner(jobs, limits=Limits(trial_timeout), stacked=False)
     runner.check()
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
-    ranges = parse_ranges(range_ or (), pinned=pinned(set_ or ()))
-    named = name or "-".join((chosen.name, method, *objectives))
-    question = _Question(chosen, named, ranges, objectives, method, seed)
-    _run(question, db, runner, trials, out)
+    ranges = parse_ranges(range_ or (), pinned=_names(axes))
+    named = with_overrides(grid, name=name or "-".join((grid.name, method, *objectives)))
+    from sweep.cli.searched import look_for  # Optuna comes with it: workers start meanwhile
+    from sweep.searching.search import Search
+
+    look_for(Search(named, ranges, objectives, method, seed), grid, db, runner, trials, out)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What was asked for: the grid to begin from, the search's name, and how to search."""
-
-    grid: Spec
-    name: str
-    ranges: tuple[Range, ...]
-    objectives: tuple[Objective, ...]
-    sampler: Sampler
-    seed: int
-
-    def search(self) -> Search:
-        """The search itself. Raises SpecError for a name that does not print."""
-        from sweep.grid.spec_file import with_overrides
-        from sweep.searching.search import Search
-
-        spec = with_overrides(self.grid, name=self.name)
-        return Search(spec, self.ranges, self.objectives, self.sampler, self.seed)
-
-
-def grid_to_begin_from(
-    path: Path | None,
-    preset: str | None,
-    axes: Sequence[str],
-    workload: str | None,
-    steps: int | None,
-) -> Spec:
-    """The spec at ``path``, or the preset, with ``axes`` and the rest as ``--set`` has them.
-
-    Raises as `chosen_spec`.
-    """
-    from sweep.grid.spec_file import chosen_spec, with_overrides
-
-    found = chosen_spec(path, preset, DEFAULT_PRESET)
-    return with_overrides(found, set=axes, workload=workload, steps=steps)
-
-
-def pinned(axes: Sequence[str]) -> list[str]:
+def _names(axes: Iterable[str]) -> list[str]:
     """The axes whose values were set."""
     return [text.partition("=")[0].strip() for text in axes]
 
 
-def _runner(jobs: int | None, timeout_s: float) -> Runner:
-    """What runs trials one by one as they are asked for, none ahead of a free worker."""
+def edge(
+    axis: Annotated[str, argument("AXIS", "lr, weight_decay or momentum.")],
+    spec: options.SpecFile = None,
+    preset: Preset = None,
+    range_: Annotated[
+        str | None,
+        option(
+            "LO:HI[:log]", "From where to where along AXIS.", "--range", show_default="as search"
+        ),
+    ] = None,
+    points: Annotated[int, option("N", "Even values to begin with, for each setting.", min=2)] = 13,
+    tolerance: Annotated[
+        float, option("PART", "How near the two sides come, as a part of the value.")
+    ] = 1e-6,
+    set_: options.Replaced = None,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option("such as full-edge-lr")] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
+    trial_timeout: options.TrialTimeout = None,
+    trial_memory: options.TrialMemory = None,
+    out: Annotated[Path | None, option("DIR", "Write the edges: CSV, PNG, SVG.")] = None,
+) -> None:
+    """Find where along AXIS the verdict changes, for each setting of a grid and each seed.
+
+    The axis is sampled evenly, then halved wherever the verdict changes. The trials are a
+    sweep of their own; the same command again runs what it still lacks.
+
+    Example: leaksweep edge weight_decay --preset article --workload small --range 1e-9:0.1:log
+    """
+    from sweep.cli.searched import look_for_edges
+    from sweep.grid.spec_file import chosen_spec, with_overrides
     from sweep.running.limits import Limits
     from sweep.running.runner import Runner
+    from sweep.searching.edge import EdgeSearch, check_axis
+    from sweep.searching.ranges import parse_ranges
 
-    return Runner(trials_at_once(jobs), limits=Limits(timeout_s), stacked=False)
-
-
-def _run(question: _Question, db: str, runner: Runner, trials: int, out: Path | None) -> None:
-    """Searches, and prints what was found. Raises typer.Exit(1) where trials have failed."""
-    from analysis.load import load_trials
-    from sweep.cli.searched import print_found
-    from sweep.searching.claims import claim_search
-    from sweep.searching.samplers import check_sampler
-    from sweep.searching.search import rebuilt
-    from sweep.searching.study import quiet_optuna
-    from sweep.searching.twins import check_scored
-    from sweep.store.store import Store
-    from sweep.store.url import parse_url
-
-    with quiet_optuna():
-        search = question.search()
-        space = search.space()
-        check_sampler(search.sampler, search.objectives, space)
-        check_scored(search.spec.workload, search.objectives)
-        with Store.open(db) as store:
-            claim_search(store, search.spec, search.how())
-            started = time.monotonic()
-            dialogue = rebuilt(db, search, space)
-            if dialogue.shown:
-                say(
-                    f"{search.spec.name}: loaded {len(dialogue.shown):,} recorded trials "
-                    f"in {time.monotonic() - started:.2f} s."
-                )
-            done = _searched(store, dialogue, runner, trials)
-    found = load_trials(db, search.spec.name)
-    print_found(question.grid, search, found, db, out)
-    say(
-        f"{search.spec.name}: ran {done.finished:,} trials in {done.seconds:.1f} s, "
-        f"{len(found):,} in all, recorded in {parse_url(db).shown}."
-    )
-    if dialogue.exhausted:
-        say("It ended early: nothing new was proposed. The ranges may have no more to give.")
-    tell_of_failed(int((found["verdict"] == Verdict.FAILED).sum()), search.spec.name, db)
-
-
-def _searched(store: Store, dialogue: Dialogue, runner: Runner, trials: int) -> Progress:
-    """Runs the search; says what was kept if it is interrupted."""
-    from sweep.cli.progress import shown_progress
-    from sweep.searching.claims import claim_search
-    from sweep.searching.search import run_search
-
-    search, before = dialogue.search, len(dialogue.shown)
-    with shown_progress(search.spec.name) as observe:
-        try:
-            return run_search(store, dialogue, runner, trials=trials, observe=observe)
-        except KeyboardInterrupt:
-            there = store.tally(claim_search(store, search.spec, search.how()).id).total()
-            ran = (there - before) // (2 if search.twins else 1)
-            raise KeyboardInterrupt(
-                f"{ran:,} of {trials:,} trials had finished; {there:,} are recorded in all. "
-                f"--trials {trials - ran} runs the rest."
-            ) from None
+    check_axis(axis)
+    range_ = axis if range_ is None else f"{axis}={range_}"
+    (along,) = parse_ranges([range_], pinned=_names(set_ or ())).values()
+    chosen = chosen_spec(spec, preset, DEFAULT_PRESET)
+    grid = with_overrides(chosen, set=set_ or (), workload=workload, steps=steps)
+    named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
+    runner = Runner(jobs, limits=Limits(trial_timeout, trial_memory))
+    look_for_edges(EdgeSearch(named, axis, along, points, tolerance), db, runner, out)

@@ -1,24 +1,47 @@
-"""What `leaksweep search` prints and writes at its end: the worst found, or the Pareto front."""
+"""What `leaksweep search` and `edge` do, and print and write at their end.
+
+The worst that was found, the Pareto front, or the edges. Imported when one of them is run.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+import typer
+
+from analysis.exceptions import NothingToDrawError, SweepMissingError
+from analysis.formats import csv_text
+from analysis.found import edges, pareto, with_change_of_score, worst_first
+from analysis.load import load_trials
+from analysis.schema import SweepKind, typed
+from analysis.whole_file import whole_file
+from sweep.cli.options import command
 from sweep.cli.output import cell_text
+from sweep.cli.progress import shown_progress
 from sweep.cli.screen import print_table, say
-from sweep.values.words import Axis
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from sweep.grid.spec import Spec
-    from sweep.searching.search import Search
+from sweep.cli.table import print_summary
+from sweep.driver import Progress
+from sweep.errors import EXIT_NOT_THERE
+from sweep.grid.spec import Spec
+from sweep.running.runner import Runner
+from sweep.searching.claims import claim_search
+from sweep.searching.edge import EdgeSearch, find_edges
+from sweep.searching.objective import check_scored
+from sweep.searching.samplers import check_sampler
+from sweep.searching.search import Dialogue, Search, rebuilt, run_search
+from sweep.searching.study import quiet_optuna
+from sweep.store.store import Store
+from sweep.store.url import parse_url
+from sweep.values.words import Axis, Verdict
 
 WORST_SHOWN = 5
 FRONT_SHOWN = 20
@@ -29,6 +52,99 @@ _SHOWN = (*(axis.value for axis in Axis), "options", "verdict")
 _WORDS = (Axis.OPTIMIZER, Axis.ZERO_GRAD, Axis.SCHEDULE, Axis.FREEZE, Axis.SEED)
 
 
+def look_for(
+    search: Search, grid: Spec, db: str, runner: Runner, trials: int, out: Path | None
+) -> None:
+    """Runs ``trials`` trials of the search and prints the worst, or the Pareto front, of all.
+
+    They stand beside the trials of ``grid``; a front is written to ``out``, too, if that is
+    given. Raises typer.Exit(1) where trials have failed.
+    """
+    name = search.spec.name
+    with quiet_optuna():
+        space = search.space()
+        check_sampler(search.sampler, search.objectives, space)
+        check_scored(search.spec.workload, search.objectives)
+        with Store.open(db) as store:
+            claim_search(store, search.spec, search.how())
+            started = time.monotonic()
+            dialogue = rebuilt(db, search, space)
+            if dialogue.shown:
+                there = f"{len(dialogue.shown):,} recorded trials"
+                say(f"{name}: loaded {there} in {time.monotonic() - started:.2f} s.")
+            done = _searched(store, dialogue, runner, trials)
+    found = load_trials(db, name)
+    _print_found(grid, search, found, db, out)
+    _say_what_ran(name, done, len(found), db)
+    if dialogue.exhausted:
+        say("It ended early: nothing new was proposed. The ranges may have no more to give.")
+    _tell_of_failed(found, name, db)
+
+
+def _searched(store: Store, dialogue: Dialogue, runner: Runner, trials: int) -> Progress:
+    """Runs the search; says what was kept if it is interrupted."""
+    search, before = dialogue.search, len(dialogue.shown)
+    with shown_progress(search.spec.name) as observe:
+        try:
+            return run_search(store, dialogue, runner, trials=trials, observe=observe)
+        except KeyboardInterrupt:
+            there = store.tally(claim_search(store, search.spec, search.how()).id).total()
+            ran = (there - before) // (2 if search.twins else 1)
+            raise KeyboardInterrupt(
+                f"{ran:,} of {trials:,} trials had finished; {there:,} are recorded in all. "
+                f"--trials {trials - ran} runs the rest."
+            ) from None
+
+
+def look_for_edges(search: EdgeSearch, db: str, runner: Runner, out: Path | None) -> None:
+    """Runs what the search lacks, prints every edge, and writes them to ``out`` if that is given.
+
+    Raises typer.Exit(1) where trials have failed.
+    """
+    axis, name = search.axis, search.spec.name
+    search.lines()  # what is wrong is told before there is a database
+    runner.check()
+    with Store.open(db) as store, shown_progress(name) as observe:
+        progress = find_edges(store, db, search, runner, observe=observe)
+    trials = load_trials(db, name)
+    found = edges(trials, axis).drop(columns="options")
+    if len(found):
+        print_summary(found, "edges", f"{name}: where along {axis} the verdict changes.")
+    else:
+        _say_all_the_same(search, trials)
+    if out is not None:
+        from analysis.figures.verdict_edges import edge_figure
+
+        points = trials.assign(value=trials[axis], drift=trials["total_drift"])
+        _write(out, "edges", found, lambda: edge_figure(points, found, axis, log=search.along.log))
+    _say_what_ran(name, progress, progress.planned, db)
+    _tell_of_failed(trials, name, db)
+
+
+def _say_what_ran(name: str, progress: Progress, in_all: int, db: str) -> None:
+    say(
+        f"{name}: ran {progress.finished:,} trials in {progress.seconds:.1f} s, "
+        f"{in_all:,} in all, recorded in {parse_url(db).shown}."
+    )
+
+
+def _tell_of_failed(trials: pd.DataFrame, name: str, db: str) -> None:
+    """Says how many have failed, and raises typer.Exit(1), if any."""
+    if failed := int((trials["verdict"] == Verdict.FAILED).sum()):
+        say(f"{failed:,} of them failed. `{command(db, 'table', 'failures', name)}` says why.")
+        raise typer.Exit(EXIT_NOT_THERE)
+
+
+def _say_all_the_same(search: EdgeSearch, trials: pd.DataFrame) -> None:
+    verdicts = sorted(trials["verdict"].astype(str).unique())
+    along = f"from {search.along.low:g} to {search.along.high:g}"
+    if len(verdicts) == 1:
+        said = f"the verdict is {verdicts[0]} at all of the values tried {along}"
+    else:
+        said = f"each setting keeps its verdict {along} ({', '.join(verdicts)})"
+    say(f"{search.spec.name}: no edge along {search.axis}: {said}.")
+
+
 @dataclass(frozen=True, slots=True)
 class GridTrials:
     """The trials of a grid that have all objectives, and where they were found."""
@@ -37,30 +153,33 @@ class GridTrials:
     trials: pd.DataFrame
 
 
-def print_found(
+def _print_found(
     grid: Spec, search: Search, trials: pd.DataFrame, db: str, out: Path | None
 ) -> None:
-    """Prints what the search of ``trials`` has come to, beside the trials of ``grid``.
-
-    For one objective its worst trials, for several their Pareto front, which is written to
-    ``out``, too, if that is given.
-    """
-    from analysis.found import pareto
-
     objectives = _columns(search)
     theirs = grid_trials(db, grid, search)
     ours = _ranked(trials, objectives)
     several = len(objectives) > 1
     chosen = pareto(ours, objectives) if several else ours
     shown = chosen.head(FRONT_SHOWN if several else WORST_SHOWN)
+    lines = [("found", row) for _, row in shown.iterrows()]
+    if theirs is not None:
+        lines += [("grid", _worst(theirs.trials, name)) for name in objectives]
     what = "Pareto front" if several else f"worst {objectives[0]}"
-    title = f"{search.spec.name}: {what} of {len(trials):,} trials"
-    _print(shown, theirs, objectives, title)
+    print_table(
+        ("", *objectives, *_SHOWN, "trial"),
+        [(whose, *_cells(row, objectives)) for whose, row in lines],
+        title=f"{search.spec.name}: {what} of {len(trials):,} trials",
+        numeric=frozenset(range(1, len(objectives) + 1)),
+    )
     if len(shown) < len(chosen) and several:
         say(f"{len(chosen):,} trials are on the front; --out DIR writes them all.")
-    _say_which_is_worse(chosen, theirs, search)
+    if theirs is None:
+        say("The grid itself is not recorded; `leaksweep run` records it to compare with.")
+    elif len(chosen):
+        _say_which_is_worse(chosen, theirs, search)
     if out is not None:
-        _write(out, search, chosen, ours, theirs)
+        _write_front(out, search, chosen, ours, theirs)
 
 
 def grid_trials(db: str, grid: Spec, search: Search) -> GridTrials | None:
@@ -70,39 +189,19 @@ def grid_trials(db: str, grid: Spec, search: Search) -> GridTrials | None:
     grid's workload, number of steps and words, which may have been replaced by others; None
     where there are none. A sweep that was searched, too, is no grid.
     """
-    for where, read in (
-        (f"the sweep {grid.name!r}", _recorded),
-        (f"results/reference/{grid.name}", _committed),
-    ):
-        trials = read(db, grid.name)
-        if trials is None:
-            continue
+    for where, trials in _sources(db, grid.name):
         found = _ranked(trials[_is_of(grid, trials)], _columns(search))
         if len(found):
             return GridTrials(where, found)
     return None
 
 
-def _recorded(db: str, name: str) -> pd.DataFrame | None:
-    from analysis.exceptions import SweepMissingError
-    from analysis.load import load_trials
-    from analysis.schema import SweepKind
-
-    try:
-        return load_trials(db, name, kinds=frozenset({SweepKind.GRID}))
-    except SweepMissingError:
-        return None
-
-
-def _committed(_db: str, name: str) -> pd.DataFrame | None:
-    import pandas as pd
-
-    from analysis.schema import typed
-
+def _sources(db: str, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    with suppress(SweepMissingError):
+        yield f"the sweep {name!r}", load_trials(db, name, kinds=frozenset({SweepKind.GRID}))
     path = REFERENCE / name / "trials.csv.gz"
-    if not path.is_file() or path.parent.parent != REFERENCE:
-        return None
-    return typed(pd.read_csv(path, low_memory=False))
+    if path.is_file() and path.parent.parent == REFERENCE:
+        yield f"results/reference/{name}", typed(pd.read_csv(path, low_memory=False))
 
 
 def _is_of(grid: Spec, trials: pd.DataFrame) -> pd.Series:
@@ -117,44 +216,27 @@ def _is_of(grid: Spec, trials: pd.DataFrame) -> pd.Series:
 
 def _ranked(trials: pd.DataFrame, objectives: list[str]) -> pd.DataFrame:
     """Those of ``trials`` that have all ``objectives``, as real numbers, the worst first."""
-    from analysis.found import with_change_of_score, worst_first
-
     found = worst_first(with_change_of_score(trials), objectives)
     return found.astype(dict.fromkeys(objectives, "float64"))
 
 
-def _print(
-    shown: pd.DataFrame, theirs: GridTrials | None, objectives: list[str], title: str
-) -> None:
-    lines: list[tuple[str, Mapping[Any, Any]]] = []
-    lines += [("found", row) for row in shown.to_dict("records")]
-    if theirs is not None:
-        lines += [("grid", _worst(theirs.trials, name)) for name in objectives]
-    rows = [
-        (
-            whose,
-            *(f"{row[name]:.6g}" for name in objectives),
-            *(_options(row[name]) if name == "options" else _cell(row[name]) for name in _SHOWN),
-            _cell(row.get("id")),
-        )
-        for whose, row in lines
-    ]
-    numeric = frozenset(range(1, len(objectives) + 1))
-    print_table(("", *objectives, *_SHOWN, "trial"), rows, title=title, numeric=numeric)
+def _columns(search: Search) -> list[str]:
+    return [objective.column for objective in search.objectives]
 
 
-def _worst(trials: pd.DataFrame, objective: str) -> Mapping[Any, Any]:
-    from analysis.found import worst_first
-
-    return dict(worst_first(trials, [objective]).iloc[0])
+def _worst(trials: pd.DataFrame, objective: str) -> pd.Series:
+    return worst_first(trials, [objective]).iloc[0]
 
 
-def _say_which_is_worse(chosen: pd.DataFrame, theirs: GridTrials | None, search: Search) -> None:
-    if theirs is None:
-        say("The grid itself is not recorded; `leaksweep run` records it to compare with.")
-        return
-    if chosen.empty:
-        return
+def _cells(row: pd.Series, objectives: list[str]) -> list[str]:
+    options = json.loads(row["options"]).items()  # without what JSON needs and people do not
+    told = {"options": ", ".join(f"{name}={cell_text(value)}" for name, value in options)}
+    rest = (told.get(name, row.get(name)) for name in (*_SHOWN, "id"))
+    values = [f"{row[name]:.6g}" for name in objectives]
+    return values + ["" if pd.isna(cell) else cell_text(cell) for cell in rest]
+
+
+def _say_which_is_worse(chosen: pd.DataFrame, theirs: GridTrials, search: Search) -> None:
     for objective in search.objectives:
         name = objective.column
         ours, grids = (_worst(each, name)[name] for each in (chosen, theirs.trials))
@@ -165,45 +247,32 @@ def _say_which_is_worse(chosen: pd.DataFrame, theirs: GridTrials | None, search:
         )
 
 
-def _write(
+def _write_front(
     out: Path, search: Search, chosen: pd.DataFrame, ours: pd.DataFrame, theirs: GridTrials | None
 ) -> None:
-    """Writes the front as CSV, and all trials by the first two objectives as a figure."""
-    import pandas as pd
-
-    from analysis.exceptions import NothingToDrawError
-    from analysis.figures.drawn_files import write_figure
+    """Writes the front, and as a figure all trials by the first two objectives, if several."""
     from analysis.figures.pareto import DrawnObjective, pareto_front
-    from analysis.formulas import defused
-    from analysis.whole_file import whole_file
+
+    drawn = [DrawnObjective(o.column, o.direction == "maximize") for o in search.objectives]
+    kinds = {"searched": ours.drop(chosen.index), "front": chosen}
+    kinds |= {"grid": theirs.trials} if theirs is not None else {}
+    points = pd.concat([trials.assign(kind=kind) for kind, trials in kinds.items()])
+    table = chosen[[*(each.name for each in drawn), *Axis, "verdict", "options"]]
+    several = len(drawn) > 1
+    figure = (lambda: pareto_front(points, x=drawn[1], y=drawn[0])) if several else None
+    _write(out, "front", table, figure)
+
+
+def _write(out: Path, stem: str, rows: pd.DataFrame, figure: Callable[[], Any] | None) -> None:
+    """Writes the rows as CSV and the figure beside them; says where, and why there is none."""
+    from analysis.figures.drawn_files import write_figure
 
     out.mkdir(parents=True, exist_ok=True)
-    written = [out / "front.csv"]
-    table = chosen[[*_columns(search), *Axis, "verdict", "options"]].astype(object)
-    safe = table.map(lambda cell: defused(cell) if isinstance(cell, str) else cell)
+    written = [out / f"{stem}.csv"]
     with whole_file(written[0]) as unfinished:
-        safe.to_csv(unfinished, index=False)
-    if len(search.objectives) > 1:
-        kinds = {"searched": ours.drop(chosen.index), "front": chosen}
-        kinds |= {"grid": theirs.trials} if theirs is not None else {}
-        points = [trials.assign(kind=kind) for kind, trials in kinds.items()]
-        y, x = (DrawnObjective(o.column, o.direction == "maximize") for o in search.objectives[:2])
-        try:
-            written += write_figure(pareto_front(pd.concat(points), x, y), out / "front")
-        except NothingToDrawError as nothing:
-            say(f"No figure: {nothing}.")
+        unfinished.write_text(csv_text(rows), encoding="utf-8")
+    try:
+        written += write_figure(figure(), out / stem) if figure else ()
+    except NothingToDrawError as nothing:
+        say(f"No figure: {nothing}.")
     say(f"Wrote {', '.join(map(str, written))}.")
-
-
-def _columns(search: Search) -> list[str]:
-    return [objective.column for objective in search.objectives]
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None or value != value or str(value) == "<NA>" else cell_text(value)
-
-
-def _options(text: str) -> str:
-    """The options without what JSON needs and people do not."""
-    pairs = json.loads(text).items()
-    return ", ".join(f"{name}={cell_text(value)}" for name, value in pairs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby, product
@@ -95,6 +95,14 @@ class Union:
             covering.insert(0, covering[0] & with_all)
         left = _Left(box.values, self._bits, covering)
         return (Box(box.optimizer, values) for values in left.from_axis(0, boxes))
+
+
+def unions(boxes: Iterable[Box]) -> Mapping[str, Union]:
+    """The boxes of each optimizer together, in the order in which optimizers come."""
+    found: dict[str, list[Box]] = {}
+    for box in boxes:
+        found.setdefault(box.optimizer, []).append(box)
+    return {optimizer: Union(each) for optimizer, each in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from sweep.errors import SpecError
 from sweep.grid.box import Box
 from sweep.grid.spec import GridSpec, Spec
 from sweep.optimizers import registry
-from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
+from sweep.optimizers.entry import ARGUMENT_AXES, FirstArgument, OptimizerEntry, split_address
 from sweep.values.schedule import known_by
-from sweep.values.setting import AXIS_FACTS, POINT_AXES
+from sweep.values.setting import POINT_AXES
 from sweep.values.words import Axis, Freeze
 from sweep.workloads.sizes import BUILT_IN
 
@@ -58,7 +58,8 @@ def refusal(entry: OptimizerEntry, freeze: Freeze, workload: str) -> str | None:
     """Why no trial of ``entry`` can freeze by ``freeze`` on ``workload``; None if one can."""
     if entry.sparse and workload in BUILT_IN:
         return f"takes sparse gradients only, and those of workload {workload} are dense"
-    if freeze is Freeze.LR_ZERO and not _has_groups(entry):
+    takes_groups = entry.param_groups and entry.first_argument is FirstArgument.PARAMS
+    if freeze is Freeze.LR_ZERO and not takes_groups:
         return "takes no parameter groups, which freeze = lr_zero needs"
     if freeze is Freeze.LR_ZERO and entry.lr is None:
         return "has no learning rate, which freeze = lr_zero needs"
@@ -111,7 +112,7 @@ def _values(entry: OptimizerEntry, grid: GridSpec, spec: Spec) -> Iterator[tuple
         stated = grid.values(axis)
         if axis is Axis.SCHEDULE:
             yield tuple(dict.fromkeys(known_by(text, spec.steps) for text in stated or ()))
-        elif axis in _OF_OPTIMIZER and entry.address(axis) is None:
+        elif axis in ARGUMENT_AXES and entry.address(axis) is None:
             yield (None,)
         elif stated is not None:
             yield stated
@@ -136,10 +137,3 @@ def _own_value(entry: OptimizerEntry, axis: Axis, source: str) -> float | None:
             key="grid",
         )
     return None
-
-
-def _has_groups(entry: OptimizerEntry) -> bool:
-    return entry.param_groups and entry.first_argument is FirstArgument.PARAMS
-
-
-_OF_OPTIMIZER = frozenset(facts.axis for facts in AXIS_FACTS if facts.nullable)

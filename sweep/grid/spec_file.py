@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import MisuseError, SpecError, nearest
+from sweep.errors import MisuseError, SpecError
 from sweep.grid import presets
-from sweep.grid.complaint import shown
+from sweep.grid.complaint import shown, unknown
 from sweep.grid.spec import MAX_TEXT, Spec
 from sweep.values.axes import AxisFacts
 from sweep.values.setting import AXIS_FACTS
@@ -147,9 +147,7 @@ def _facts(axis: str, values: str) -> AxisFacts:
     if axis in _OPTIONS:
         option = f"--{axis} {shown(values.strip())[1:-1]}".rstrip()
         raise SpecError(f"{axis} is no axis but an option of its own: {option}.", where="--set")
-    close = nearest(axis[:MAX_TEXT], Axis)
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    raise SpecError(f"Unknown axis {shown(axis)}. {hint}Valid: {', '.join(Axis)}.", where="--set")
+    raise SpecError(unknown("axis", axis, Axis), where="--set")
 
 
 def _read(path: Path, where: str) -> str:

@@ -8,7 +8,13 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from sweep.optimizers.entry import STEPS, FirstArgument, OptimizerEntry, split_address
+from sweep.optimizers.entry import (
+    ARGUMENT_AXES,
+    STEPS,
+    FirstArgument,
+    OptimizerEntry,
+    split_address,
+)
 from sweep.optimizers.registry import constructor, optimizer_class
 from sweep.values.setting import Setting
 
@@ -38,11 +44,7 @@ def constructor_arguments(
 ) -> dict[str, Any]:
     """The keyword arguments of ``entry``'s constructor for ``setting`` and ``options``."""
     values = {address: steps if value == STEPS else value for address, value in options.items()}
-    turned = {
-        entry.lr: setting.lr,
-        entry.weight_decay: setting.weight_decay,
-        entry.momentum: setting.momentum,
-    }
+    turned = {entry.address(axis): getattr(setting, axis) for axis in ARGUMENT_AXES}
     values |= {address: v for address, v in turned.items() if address and v is not None}
     return _fold_elements(entry, values)
 

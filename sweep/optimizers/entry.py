@@ -19,6 +19,10 @@ STEPS = "$steps"
 """As an option's value: the trial's number of steps, for optimizers with a schedule inside."""
 
 
+ARGUMENT_AXES = ("lr", "weight_decay", "momentum")
+"""The axes that a constructor has an argument for, or has not."""
+
+
 def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -101,7 +105,7 @@ class OptimizerEntry:
     cannot: str | None = None
 
     def address(self, axis: str) -> str | None:
-        """The address that ``axis`` (lr, weight_decay or momentum) turns; None if it has none."""
+        """The address that ``axis``, one of `ARGUMENT_AXES`, turns; None if it has none."""
         address: str | None = getattr(self, axis)
         return address
 

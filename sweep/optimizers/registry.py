@@ -22,7 +22,7 @@ from sweep.optimizers import (
     torch_optim,
     torch_optimizer_rows,
 )
-from sweep.optimizers.entry import OptimizerEntry, split_address
+from sweep.optimizers.entry import ARGUMENT_AXES, OptimizerEntry, split_address
 from sweep.workloads.importing import look_in_current_directory
 
 _COLLECTIONS = (
@@ -78,7 +78,7 @@ def unavailable(entry: OptimizerEntry) -> str | None:
 
 
 def default(entry: OptimizerEntry, axis: str) -> float | None:
-    """The value of ``axis`` (lr, weight_decay or momentum) where a spec states none.
+    """The value of ``axis``, one of `ARGUMENT_AXES`, where a spec states none.
 
     It is that of ``entry``'s own constructor, unless its row declares another; None where there
     is none.
@@ -102,7 +102,7 @@ def check_options(entry: OptimizerEntry, options: Mapping[str, Any]) -> None:
     """Raises MisuseError for an option that the constructor lacks or that an axis owns."""
     signature = constructor(entry)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    axes = {entry.address(axis): axis for axis in ("lr", "weight_decay", "momentum")}
+    axes = {entry.address(axis): axis for axis in ARGUMENT_AXES}
     for option in options:
         argument, index = split_address(option)
         if option in axes:
@@ -186,7 +186,7 @@ def _call_once(address: str) -> None:
 
 
 def _known_options(entry: OptimizerEntry) -> str:
-    owned = {split_address(a)[0] for a in (entry.lr, entry.weight_decay, entry.momentum) if a}
+    owned = {split_address(entry.address(axis) or "")[0] for axis in ARGUMENT_AXES}
     free = [name for name in list(constructor(entry).parameters)[1:] if name not in owned]
     return f"It takes: {', '.join(free)}."
 

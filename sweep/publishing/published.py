@@ -1,6 +1,6 @@
 """A trial of ours in a study: its parameters and user attributes, and the outcome they stand for.
 
-    a row of ``trial`` ──► axis_parameters, user_attributes ──► a trial of a study ──► outcome
+    a row of ``trial`` ──► axis_parameters, user_attributes ──► a trial of a study ──► outcome_of
 
 A null axis is no parameter of its trial. A study may come from anywhere, so that everything is
 checked on the way back: types, bounds, what must go together, and the fingerprint, which is made
@@ -36,9 +36,10 @@ from sweep.errors import LeaksweepError, MisuseError
 from sweep.grid.spec import MAX_SEED, MAX_STEPS, MAX_TEXT
 from sweep.store.models import EnvironmentRow, TrialRow
 from sweep.values import schedule
+from sweep.values.axes import AxisFacts
 from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
-from sweep.values.setting import PlannedTrial, Setting
-from sweep.values.words import Axis, Freeze, Verdict, ZeroGrad
+from sweep.values.setting import AXIS_FACTS, PlannedTrial, Setting
+from sweep.values.words import Axis, Verdict
 
 MARK = "leaksweep"
 """The user attribute of a study that says it is a published sweep, and how it was planned."""
@@ -115,19 +116,26 @@ _Count = Annotated[int, Field(ge=0, le=MAX_STEPS)]
 _Positive = Annotated[int, Field(ge=1, le=MAX_STEPS)]
 
 
-class _Parameters(BaseModel):
-    """The axes of a trial: those that it lacks do not apply."""
+_CHECKED: dict[Any, Any] = {
+    str: _Word,
+    float: _Number,
+    int: Annotated[int, Field(ge=0, le=MAX_SEED)],
+    Axis.SCHEDULE: Annotated[_Word, AfterValidator(_schedule)],
+}
 
-    model_config = ConfigDict(strict=True, extra="forbid")
 
-    optimizer: _Word
-    lr: _Number | None = None
-    weight_decay: _Number | None = None
-    momentum: _Number | None = None
-    zero_grad: Annotated[ZeroGrad, Field(strict=False)]
-    schedule: Annotated[_Word, AfterValidator(_schedule)]
-    freeze: Annotated[Freeze, Field(strict=False)]
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+def _parameter(facts: AxisFacts) -> Any:
+    kind = _CHECKED.get(facts.axis) or _CHECKED.get(facts.kind)
+    if kind is None:  # the words of a closed set
+        return facts.kind, Field(strict=False)
+    return (kind | None, None) if facts.nullable else (kind, ...)
+
+
+_Parameters = create_model(  # the axes of a trial: those that it lacks do not apply
+    "_Parameters",
+    __config__=ConfigDict(strict=True, extra="forbid"),
+    **{facts.axis.value: _parameter(facts) for facts in AXIS_FACTS},
+)
 
 
 class _Consistent(BaseModel):
@@ -183,7 +191,7 @@ _TOLD: dict[str, Any] = {
 _Attributes = create_model("_Attributes", __base__=_Consistent, **_TOLD)
 
 
-def outcome(number: int, parameters: Mapping[str, Any], said: Mapping[str, Any]) -> Outcome:
+def outcome_of(number: int, parameters: Mapping[str, Any], said: Mapping[str, Any]) -> Outcome:
     """The outcome that a trial's ``parameters`` and user attributes stand for.
 
     ``number`` is what messages call the trial. Raises MisuseError for what this program would

@@ -76,22 +76,15 @@ def not_ours(shown: str, what: str) -> DatabaseError:
     )
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return str(value)
+def _plain(kind: type, *kinds: type) -> Callable[[Any], Any]:
+    """What gives a value of these ``kinds`` as ``kind``. A flag is no number."""
 
+    def converted(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise TypeError
+        return kind(value)
 
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    return float(value)
+    return converted
 
 
 def _flag(value: Any) -> bool:
@@ -105,7 +98,7 @@ def _moment(value: Any) -> datetime:
     if isinstance(value, datetime):
         found = value.astimezone(UTC)
     else:
-        found = datetime.fromisoformat(_text(value)).replace(tzinfo=UTC)
+        found = datetime.fromisoformat(value).replace(tzinfo=UTC)
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:  # at the ends, an hour more is an error
         raise ValueError
     return found
@@ -117,5 +110,6 @@ def _said(value: Any) -> str:
 
 
 _KINDS: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
-    {str: _text, int: _whole, float: _number, bool: _flag, datetime: _moment}
+    {str: _plain(str, str), int: _plain(int, int), float: _plain(float, int, float)}
+    | {bool: _flag, datetime: _moment}
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column
 
-from sweep.store.models import TABLES, Base, TrialRow
+from sweep.store.models import TABLES, Base
 from sweep.store.views import COMPUTED, VIEWS, View
 
 
@@ -38,13 +38,8 @@ def describe_schema() -> tuple[TableDescription, ...]:
 
 
 def _table(model: type[Base]) -> TableDescription:
-    columns = tuple(_column(column) for column in _columns(model).values())
+    columns = tuple(map(_column, Base.metadata.tables[model.__tablename__].columns))
     return TableDescription(model.__tablename__, False, inspect.getdoc(model) or "", columns)
-
-
-def _columns(model: type[Base]) -> dict[str, Column[Any]]:
-    """The model's columns by name, in the table's order."""
-    return {column.name: column for column in model.metadata.tables[model.__tablename__].columns}
 
 
 def _column(column: Column[Any]) -> ColumnDescription:
@@ -52,13 +47,11 @@ def _column(column: Column[Any]) -> ColumnDescription:
 
 
 def _view(view: View) -> TableDescription:
-    columns = tuple(_view_column(name) for name in view.columns)
+    """Columns that the view computes, and those of `trial` that it passes on."""
+    columns = tuple(
+        ColumnDescription(name, COMPUTED[name][0], name == "leak_rate", COMPUTED[name][1])
+        if name in COMPUTED
+        else _column(Base.metadata.tables["trial"].columns[name])
+        for name in view.columns
+    )
     return TableDescription(view.name, True, view.meaning, columns)
-
-
-def _view_column(name: str) -> ColumnDescription:
-    """A column that the view computes, or one of `trial` that it passes on."""
-    if name not in COMPUTED:
-        return _column(_columns(TrialRow)[name])
-    kind, meaning = COMPUTED[name]
-    return ColumnDescription(name, kind, name == "leak_rate", meaning)

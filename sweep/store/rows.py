@@ -3,75 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
-from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
+from sweep.values.outcome import CAUSE_FLAGS, Measurement, Outcome, StepRecord
 from sweep.values.setting import Setting
 
 _SETTING = tuple(field.name for field in fields(Setting))
+_PLANNED = ("workload", "steps", "options", "fingerprint")
 _MEASURED = tuple(field.name for field in fields(Measurement))
-_NOT_MEASURED: dict[str, Any] = dict.fromkeys(_MEASURED)
-_NO_CAUSES: dict[str, Any] = dict.fromkeys(CAUSE_FLAGS)
+_SHOWN = (
+    *("optimizer_package", "verdict", "moved", "unexplained", "sideways"),
+    *("train_seconds", "error", "finished_at", "proposal"),
+)
+_STEP = tuple(field.name for field in fields(StepRecord))
 
 
 def trial_row(outcome: Outcome, sweep_id: int, environment_id: int) -> dict[str, Any]:
     """The columns of ``trial``, but for its id, by name."""
-    planned, measured, causes = outcome.planned, outcome.measurement, outcome.causes
-    row = {name: getattr(planned.setting, name) for name in _SETTING}
-    row |= _NOT_MEASURED if measured is None else _columns(measured, _MEASURED)
-    row |= _NO_CAUSES if causes is None else _columns(causes, CAUSE_FLAGS)
-    return row | {
+    planned, causes = outcome.planned, outcome.causes
+    return {
         "sweep_id": sweep_id,
         "environment_id": environment_id,
-        "fingerprint": planned.fingerprint,
-        "workload": planned.workload,
-        "steps": planned.steps,
-        "options": planned.options,
-        "optimizer_package": outcome.optimizer_package,
-        "verdict": str(outcome.verdict),
-        "moved": outcome.moved,
+        **_columns(planned.setting, _SETTING),
+        **_columns(planned, _PLANNED),
+        **_columns(outcome, _SHOWN),
+        **_columns(outcome.measurement, _MEASURED),
+        **_columns(causes, CAUSE_FLAGS),
         "causes": None if causes is None else causes.sets,
-        "unexplained": _storable(outcome.unexplained),
-        "sideways": outcome.sideways,
-        "train_seconds": outcome.train_seconds,
-        "error": _storable(outcome.error),
-        "finished_at": outcome.finished_at,
-        "proposal": outcome.proposal,
     }
 
 
 def step_rows(outcome: Outcome, trial_id: int) -> Iterator[dict[str, Any]]:
     """The rows of ``step`` of a traced trial, in order."""
-    for step in outcome.steps:
-        yield {
-            "trial_id": trial_id,
-            "step": step.step,
-            "frozen": step.frozen,
-            "loss": _number(step.loss),
-            "grad": str(step.grad),
-            "moved": step.moved,
-            "max_change": _number(step.max_change),
-            "score": step.score,
-        }
+    return ({"trial_id": trial_id, **_columns(step, _STEP)} for step in outcome.steps)
 
 
-def environment_row(environment: Environment) -> dict[str, Any]:
-    """The columns of ``environment``, but for its id, by name."""
-    return asdict(environment)
+def _columns(source: object, names: tuple[str, ...]) -> dict[str, Any]:
+    if source is None:
+        return dict.fromkeys(names)
+    return {name: _storable(getattr(source, name)) for name in names}
 
 
-def _columns(source: Measurement | Causes, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: _number(getattr(source, name)) for name in names}
+def _storable(value: Any) -> Any:
+    """``value`` without what databases cannot keep, or disagree about.
 
-
-def _number(value: Any) -> Any:
-    """``value``, with NaN as None: databases disagree about NaN, and agree about null."""
-    return None if value != value else value
-
-
-def _storable(text: str | None) -> str | None:
-    """``text`` without what a database cannot keep: zero bytes and lone surrogates."""
-    if text is None:
-        return None
+    That is NaN, which is null in all of them, and zero bytes and lone surrogates in texts.
+    """
+    if not isinstance(value, str):
+        return None if value != value else value
+    text = str(value)
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

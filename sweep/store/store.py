@@ -9,38 +9,38 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any, Self
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import Connection, Engine, Insert, Row, Select, Update, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import DatabaseError, MisuseError
+from sweep.store.activity import is_running, present
 from sweep.store.checked import checked
 from sweep.store.engine import BUSY_TIMEOUT_S, READS_ONLY, writing_engine
 from sweep.store.failures import check_is_file, database_error, primary_code
-from sweep.store.identity import SameFile, check_one_name
-from sweep.store.inserting import ROWS_A_STATEMENT, put_environment, put_steps, put_trials
+from sweep.store.inserting import (
+    ROWS_A_STATEMENT,
+    find_recorded,
+    insert_unless_there,
+    is_among,
+    put_environment,
+    put_steps,
+    put_trials,
+)
 from sweep.store.migrate import migrate
 from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
-from sweep.store.presence import is_running, present
-from sweep.store.rows import environment_row, step_rows, trial_row
-from sweep.store.soundness import check_whole
-from sweep.store.statements import (
-    exchange_spec,
-    find_recorded,
-    find_recorded_among,
-    insert_sweep,
-)
+from sweep.store.rows import step_rows, trial_row
+from sweep.store.soundness import SameFile, check_one_name, check_whole
 from sweep.store.url import DatabaseUrl, parse_url
-from sweep.values.outcome import Environment, Outcome
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
 
@@ -58,33 +58,21 @@ class RecordedSweep:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
 class Missing:
     """Trials that a sweep has no outcome of, lazily and in order.
 
     Attributes:
         recorded: how many of the planned trials it has one of.
+        trials: the others.
     """
 
-    def __init__(
-        self,
-        planned: Collection[PlannedTrial],
-        before: frozenset[str],
-        recorded_now: Callable[[Sequence[PlannedTrial]], set[str]],
-    ) -> None:
-        """``before`` has the fingerprints recorded by now; ``recorded_now`` asks for some again."""
-        self._planned = planned
-        self._before = before
-        self._recorded_now = recorded_now
-        self.recorded = sum(each.fingerprint in before for each in planned) if before else 0
+    recorded: int
+    trials: Callable[[], Iterator[PlannedTrial]]
 
     def __iter__(self) -> Iterator[PlannedTrial]:
-        """Asks for `ROWS_A_STATEMENT` at a time."""
-        # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
-        # for each; what it does not settle is asked for late, as another driver may be at it.
-        remaining = (trial for trial in self._planned if trial.fingerprint not in self._before)
-        while chunk := list(islice(remaining, ROWS_A_STATEMENT)):
-            recorded = self._recorded_now(chunk)
-            yield from (trial for trial in chunk if trial.fingerprint not in recorded)
+        """What was recorded meanwhile is left out."""
+        return self.trials()
 
 
 class Store:
@@ -101,7 +89,6 @@ class Store:
     def __init__(self, url: DatabaseUrl, engine: Engine) -> None:
         self._url = url
         self._engine = engine
-        self._environment_ids: dict[Environment, int] = {}
         self._file = SameFile(url)
         self.url = url.text
         self.shown = url.shown
@@ -117,7 +104,8 @@ class Store:
         parsed = parse_url(url)
         with _explained(parsed, "open"):
             if parsed.path is not None:
-                _make_folder(parsed.path, parsed)
+                check_is_file(parsed, parsed.path)
+                parsed.path.parent.mkdir(parents=True, exist_ok=True)
             check_one_name(parsed)
             check_whole(parsed)
             migrate(parsed, busy_timeout_s=busy_timeout_s)
@@ -190,12 +178,14 @@ class Store:
         """
         with self.writing("record a sweep in") as connection:
             if old is None:
-                values = {"name": name, "spec": new, "planned": planned}
-                made = {"created_at": created_at or datetime.now(UTC)}
-                found = connection.execute(insert_sweep(connection.dialect.name), values | made)
+                made = created_at or datetime.now(UTC)
+                change: Insert | Update = insert_unless_there(connection, SweepRow).values(
+                    name=name, spec=new, planned=planned, created_at=made
+                )
             else:
-                found = connection.execute(exchange_spec(name, old, new, planned))
-            row = found.first()
+                recorded = update(SweepRow).where(SweepRow.name == name, SweepRow.spec == old)
+                change = recorded.values(spec=new, planned=planned)
+            row = connection.execute(change.returning(*SweepRow.__table__.columns)).first()
         return None if row is None else _recorded(row, self.shown)
 
     @contextmanager
@@ -214,9 +204,7 @@ class Store:
 
     def recorded(self, sweep_id: int, *, but_failed: bool = False) -> frozenset[str]:
         """The fingerprints of the sweep's trials, or of those that did not fail. Reads only."""
-        found = find_recorded(but_failed=but_failed, but_untraced=False)
-        with self.reading("read") as connection:
-            return frozenset(connection.scalars(found, {"sweep_id": sweep_id}))
+        return self._found(find_recorded(sweep_id, but_failed=but_failed, but_untraced=False))
 
     def missing(
         self,
@@ -232,26 +220,25 @@ class Store:
         has not failed and has no steps. Reads only; holds the fingerprints recorded before
         (130 MB a million).
         """
-        asked = {"but_failed": retry_failed, "but_untraced": traced}
-        with self.reading("read") as connection:
-            found = connection.scalars(find_recorded(**asked), {"sweep_id": sweep_id})
-            before = frozenset(found)
+        statement = find_recorded(sweep_id, but_failed=retry_failed, but_untraced=traced)
+        before = self._found(statement)
 
-        def recorded_now(trials: Sequence[PlannedTrial]) -> set[str]:
-            statement = find_recorded_among(self._engine.dialect.name, **asked)
-            prints = [trial.fingerprint for trial in trials]
-            values = {"sweep_id": sweep_id, "fingerprints": prints}
-            with self.reading("read") as connection:
-                return set(connection.scalars(statement, values).all())
+        def trials() -> Iterator[PlannedTrial]:
+            # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
+            # for each; what it does not settle is asked for late, as another driver may be at it.
+            remaining = (trial for trial in planned if trial.fingerprint not in before)
+            while chunk := list(islice(remaining, ROWS_A_STATEMENT)):
+                asked = is_among(self._engine.dialect, [trial.fingerprint for trial in chunk])
+                recorded = self._found(statement.where(asked))
+                yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 
-        return Missing(planned, before, recorded_now)
+        recorded = sum(each.fingerprint in before for each in planned) if before else 0
+        return Missing(recorded, trials)
 
-    def devices(self, sweep_id: int) -> set[str]:
+    def devices(self, sweep_id: int) -> frozenset[str]:
         """What the sweep's trials ran on: ``cpu``, or ``cuda`` and which. Reads only."""
         used = select(TrialRow.environment_id).where(TrialRow.sweep_id == sweep_id)
-        statement = select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used))
-        with self.reading("read") as connection:
-            return set(connection.scalars(statement).all())
+        return self._found(select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used)))
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
         """Records ``outcomes`` in one transaction.
@@ -263,14 +250,21 @@ class Store:
         if not ordered:
             return
         with self.writing("write to") as connection:
-            ids = self._intern(connection, {outcome.environment for outcome in ordered})
+            environments = {outcome.environment for outcome in ordered}
+            in_order = sorted(environments, key=repr)  # one for all: no two can deadlock
+            ids = {each: put_environment(connection, asdict(each)) for each in in_order}
             written: dict[str, int] = {}
             for traced in (False, True):
                 of_kind = [each for each in ordered if bool(each.steps) is traced]
                 rows = [trial_row(each, sweep_id, ids[each.environment]) for each in of_kind]
                 written |= put_trials(connection, rows, traced=traced)
-            put_steps(connection, written.values(), list(_steps_of(ordered, written)))
-        self._environment_ids |= ids  # only now are they sure to be there
+            steps = [
+                row
+                for each in ordered
+                if (trial_id := written.get(each.planned.fingerprint)) is not None
+                for row in step_rows(each, trial_id)
+            ]
+            put_steps(connection, written.values(), steps)
 
     def tally(self, sweep_id: int) -> Counter[Verdict]:
         """How many trials of the sweep have each verdict. Reads only."""
@@ -284,16 +278,9 @@ class Store:
         word = partial(checked, kind=str, column="trial.verdict", nullable=False, shown=self.shown)
         return Counter({Verdict(word(verdict)): number for verdict, number in rows})
 
-    def _intern(
-        self, connection: Connection, environments: Iterable[Environment]
-    ) -> dict[Environment, int]:
-        """The id of each environment, whose rows are inserted where they are not there."""
-        ids = {}
-        for environment in sorted(environments, key=repr):  # one order: no two can deadlock
-            known = self._environment_ids.get(environment)
-            row = environment_row(environment)
-            ids[environment] = put_environment(connection, row) if known is None else known
-        return ids
+    def _found(self, statement: Select[str]) -> frozenset[str]:
+        with self.reading("read") as connection:
+            return frozenset(connection.scalars(statement))
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[Connection]:
@@ -347,12 +334,6 @@ def _use_write_ahead_log(engine: Engine, busy_timeout_s: float) -> None:
             time.sleep(_LOOK_S)
 
 
-def _make_folder(path: Path, url: DatabaseUrl) -> None:
-    """Makes the folder of a SQLite file. Raises DatabaseError where something else has its name."""
-    check_is_file(url, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-
 def _recorded(row: Row[Any], shown: str) -> RecordedSweep:
     planned = checked(row.planned, int, "sweep.planned", nullable=False, shown=shown)
     spec = checked(row.spec, str, "sweep.spec", nullable=False, shown=shown)
@@ -370,11 +351,3 @@ def _one_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
         if earlier is None or earlier.verdict is Verdict.FAILED:
             chosen[outcome.planned.fingerprint] = outcome
     return [chosen[fingerprint] for fingerprint in sorted(chosen)]
-
-
-def _steps_of(outcomes: Iterable[Outcome], written: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """The rows of ``step`` of those outcomes whose trials were ``written``."""
-    for outcome in outcomes:
-        trial_id = written.get(outcome.planned.fingerprint)
-        if trial_id is not None:
-            yield from step_rows(outcome, trial_id)

@@ -7,15 +7,19 @@ belief hold that. Code of a user's own is no part of a fingerprint, so its trial
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from itertools import groupby, islice
 
 from sqlalchemy import ColumnElement, Connection, exists, func, insert, literal, select
 from sqlalchemy.orm import aliased
 
-from sweep.store.inserting import ROWS_A_STATEMENT
+from sweep.store.inserting import (
+    ROWS_A_STATEMENT,
+    find_environment,
+    insert_unless_there,
+    is_among,
+)
 from sweep.store.models import StepRow, SweepRow, TrialRow
-from sweep.store.rows import environment_row
-from sweep.store.statements import each_of, find_environment, insert_unless_there
 from sweep.store.store import Store
 from sweep.values.outcome import Environment
 from sweep.values.setting import PlannedTrial
@@ -46,9 +50,7 @@ def take_over(
         others = select(SweepRow.id).where(SweepRow.id != sweep_id)
         if connection.execute(others.limit(1)).first() is None:
             return 0
-        environment = connection.execute(
-            find_environment(), environment_row(here())
-        ).scalar_one_or_none()
+        environment = find_environment(connection, asdict(here()))
     if environment is None:
         return 0
     ours = (trial for trial in planned if ":" not in trial.setting.optimizer + trial.workload)
@@ -72,16 +74,14 @@ def _found(
     same: Sequence[ColumnElement[bool]],
 ) -> list[int]:
     """The ids of trials of other sweeps that are ``planned`` and did not fail, one each."""
-    fingerprints = each_of(connection.dialect.name, "fingerprints")
     found = (
         select(func.min(TrialRow.id))
         .where(TrialRow.sweep_id.in_(select(SweepRow.id).where(SweepRow.id != sweep_id)))
-        .where(TrialRow.fingerprint.in_(select(fingerprints)))
+        .where(is_among(connection.dialect, [trial.fingerprint for trial in planned]))
         .where(TrialRow.verdict != Verdict.FAILED.value, *same)
         .group_by(TrialRow.fingerprint)
     )
-    asked = {"fingerprints": [trial.fingerprint for trial in planned]}
-    return list(connection.scalars(found, asked).all())
+    return list(connection.scalars(found).all())
 
 
 def _copied(connection: Connection, sweep_id: int, trial_ids: Sequence[int]) -> int:
@@ -91,7 +91,7 @@ def _copied(connection: Connection, sweep_id: int, trial_ids: Sequence[int]) -> 
     columns = [TrialRow.__table__.c[name] for name in _COPIED]
     copies = select(literal(sweep_id), *columns).where(TrialRow.id.in_(trial_ids))
     into = ["sweep_id", *_COPIED]
-    statement = insert_unless_there(connection.dialect.name, TrialRow).from_select(into, copies)
+    statement = insert_unless_there(connection, TrialRow).from_select(into, copies)
     written = list(connection.scalars(statement.returning(TrialRow.id)).all())
     old, new = aliased(TrialRow), aliased(TrialRow)
     steps = (

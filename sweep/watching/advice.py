@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from enum import StrEnum
 
-from sweep.watching.findings import Remedy
+from sweep.watching.findings import Record, Remedy
 from sweep.watching.states import State
 
 
@@ -15,32 +15,6 @@ class Loop(StrEnum):
     OWN = "own"
     TRAINER = "trainer"
     LIGHTNING = "lightning"
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What advice depends on.
-
-    Attributes:
-        state: what the step found in the grad.
-        remedies: what was rehearsed and kept it still.
-        is_explained: whether the causes are known.
-        by_history, by_gradient: whether history is among them, or the gradient.
-        by_hand: whether the zeros were put there after a gradient had come.
-        in_part: whether rows or elements are in question, and not the whole parameter.
-        is_embedding: whether it is the weight of an embedding.
-        loop: whose loop it is.
-    """
-
-    state: State
-    remedies: tuple[Remedy, ...]
-    is_explained: bool
-    by_history: bool
-    by_gradient: bool
-    by_hand: bool
-    in_part: bool
-    is_embedding: bool
-    loop: Loop
 
 
 WHERE = {
@@ -83,7 +57,8 @@ _DECAY = {
     Loop.LIGHTNING: "in configure_optimizers, give it a parameter group with weight_decay=0",
 }
 _CLEAR = (
-    "clear what the optimizer keeps for it when it freezes: zeros in optimizer.state[parameter]"
+    "clear what the optimizer keeps for it when it freezes: zeros in "
+    "optimizer.state[parameter][...][rows]"
 )
 _NONE = {
     Loop.OWN: "let its grad be None, not zeros: optimizer.zero_grad(set_to_none=True)",
@@ -98,64 +73,55 @@ _NONE = {
 }
 
 
-def advice(of: Situation) -> str:
-    """What would have kept it still, as the end of a sentence."""
-    if of.in_part:
-        return _of_a_part(of)
-    if of.is_explained and Remedy.NONE not in of.remedies:
-        return "; or ".join(
-            [
-                f"its optimizer moves it even when its grad is None: {_APART[of.loop]}",
-                *_other_remedies(of),
-            ]
-        )
-    if of.state is State.NONE:
-        return _APART[of.loop]
-    first = _to_none(of)
-    return "; or ".join([first, *_other_remedies(of)])
+def advice(record: Record, loop: Loop, *, is_embedding: bool) -> str:
+    """What would have kept it still, as the end of a sentence; empty if it did.
+
+    ``is_embedding`` is whether it is the weight of an embedding.
+    """
+    if not record.told.moved or record.state is None or record.explanation is None:
+        return ""
+    if record.in_part:
+        return "; or ".join(_of_a_part(record, record.state, loop, is_embedding=is_embedding))
+    remedies = record.explanation.remedies
+    if record.causes is not None and Remedy.NONE not in remedies:
+        first = f"its optimizer moves it even when its grad is None: {_APART[loop]}"
+    elif record.state is State.NONE:
+        return _APART[loop]
+    else:
+        first = _to_none(record.state, loop, by_hand=record.by_hand)
+    return "; or ".join([first] + [_DECAY[loop]] * (Remedy.NO_DECAY in remedies))
 
 
-def _to_none(of: Situation) -> str:
-    if of.state is State.FRESH:
+def _to_none(state: State, loop: Loop, *, by_hand: bool) -> str:
+    if state is State.FRESH:
         return (
             "a gradient reached it on this step: detach what it gives, or set requires_grad=False "
             "before the forward pass, and let its grad be None"
         )
-    if of.state is State.STALE:
-        return (
-            "its grad was still there: set it to None before the step, with optimizer.zero_grad()"
-            if of.loop is Loop.OWN
-            else f"its grad was still there: set it to None {WHERE[of.loop]}"
-        )
-    if of.state is State.ZEROS_CAME:
+    if state is State.STALE:
+        by = "before the step, with optimizer.zero_grad()" if loop is Loop.OWN else WHERE[loop]
+        return f"its grad was still there: set it to None {by}"
+    if state is State.ZEROS_CAME:
         return (
             "its grad of zeros came on this step, from backward() or a hook: set its .grad to None "
-            f"{WHERE[of.loop]}, or {_APART[of.loop]}"
+            f"{WHERE[loop]}, or {_APART[loop]}"
         )
-    if of.by_hand:
+    if by_hand:
         return "set its .grad to None where it is set to zeros, by hand or by zero_grad()"
-    return _NONE[of.loop]
+    return _NONE[loop]
 
 
-def _other_remedies(of: Situation) -> list[str]:
-    if Remedy.NO_DECAY in of.remedies:
-        return [_DECAY[of.loop]]
-    return []
-
-
-def _of_a_part(of: Situation) -> str:
+def _of_a_part(record: Record, state: State, loop: Loop, *, is_embedding: bool) -> Iterator[str]:
     """The same for rows or elements: a part of a grad cannot be None."""
-    if Remedy.NO_DECAY in of.remedies:
-        said = [_DECAY[of.loop]]
-    elif Remedy.CLEAR_STATE in of.remedies:
-        said = [_CLEAR + "[...][rows]"]
-    elif Remedy.CLEAR_STATE_NO_DECAY in of.remedies:
-        said = [f"{_DECAY[of.loop]} and {_CLEAR}[...][rows]"]
-    else:
-        said = []
-    if of.state is State.FRESH and of.by_gradient:
-        said.insert(0, _MASK)
-    said.append(_PUT_BACK[of.loop])
-    if of.is_embedding and of.by_history:
-        said.append(_SPARSE)
-    return "; or ".join(said)
+    causes, remedies = record.causes, record.explanation.remedies if record.explanation else ()
+    if state is State.FRESH and causes is not None and causes.by_gradient:
+        yield _MASK
+    if Remedy.NO_DECAY in remedies:
+        yield _DECAY[loop]
+    elif Remedy.CLEAR_STATE in remedies:
+        yield _CLEAR
+    elif Remedy.CLEAR_STATE_NO_DECAY in remedies:
+        yield f"{_DECAY[loop]} and {_CLEAR}"
+    yield _PUT_BACK[loop]
+    if is_embedding and causes is not None and causes.by_history:
+        yield _SPARSE

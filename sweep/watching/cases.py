@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -64,6 +65,7 @@ def groups_of(*members: Optimizer) -> Groups:
 
 
 _group = cache(StepGroup)
+_STATES = list(State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +96,19 @@ class Case:
         still: whether it is to keep still, so that moving is a leak.
         where: the part that is to keep still; None is all of it.
         quiet: what the step finds in that part.
-        matters: whether a movement is told of: a leak, or one on zeros that came.
-        circumstances: its circumstances; None where they do not matter.
         experience: whether it moved when it was last in some circumstances.
+        circumstances: its circumstances; None where they do not matter.
+        matters: whether a movement is told of: a leak, or one on zeros that came.
+        known: whether it moved when it was last in these circumstances; None if it never was.
     """
 
     subject: Subject
     state: State
     still: bool
-    where: Tensor | None = None
-    quiet: frozenset[State] = frozenset()
+    where: Tensor | None
+    quiet: frozenset[State]
+    experience: dict[Circumstances, bool]
     circumstances: Circumstances | None = None
-    experience: dict[Circumstances, bool] = field(default_factory=dict)
     parameter: Tensor = field(init=False)
     matters: bool = field(init=False)
     known: bool | None = field(init=False, default=None)
@@ -118,14 +121,12 @@ class Case:
     @property
     def found(self) -> State:
         """What the step finds in what is to keep still, or else in the whole grad."""
-        if len(self.quiet) > 1:
-            return min(self.quiet, key=list(State).index)
-        return next(iter(self.quiet), self.state)
+        return min(self.quiet, key=_STATES.index, default=self.state)
 
-    def put_in(self, circumstances: Circumstances) -> None:
+    def put_in(self, circumstances: Circumstances | None) -> None:
         """Says what the circumstances are."""
         self.circumstances = circumstances
-        self.known = self.experience.get(circumstances)
+        self.known = None if circumstances is None else self.experience.get(circumstances)
 
     def learn(self, *, moved: bool) -> None:
         """Remembers whether it moved in these circumstances."""
@@ -141,17 +142,11 @@ class Cases:
         self._grads = grads
         self._arrivals = arrivals
         self._made: dict[tuple[int, State], tuple[Case, Arrival]] = {}
-        self._experience: dict[int, dict[Circumstances, bool]] = {}
+        self._experience = WeakKeyDictionary[Subject, dict[Circumstances, bool]]()
 
     def forget(self) -> None:
         """Makes every case anew from now on; what was learned stays."""
         self._made.clear()
-
-    def forget_all_but(self, subjects: list[Subject]) -> None:
-        """The same, and lets go of what was learned of other parameters than those."""
-        self.forget()
-        held = {id(subject.parameter) for subject in subjects}
-        self._experience = {k: known for k, known in self._experience.items() if k in held}
 
     def of(
         self, subject: Subject, state: State, groups: Groups, optimizer: Optimizer
@@ -162,22 +157,18 @@ class Cases:
         made = self._made.get((key, state))
         if made is not None and is_plain(parameter) and parameter.numel():
             case, arrival = made
-            if not case.matters or group is None:
-                return case
             now = case.circumstances
             if (
-                now is not None
-                and now.group is group
-                and now.fed is (arrival.time > 0)
-                and now.has_state is bool(optimizer.state.get(parameter))
+                not case.matters
+                or group is None
+                or (
+                    now is not None
+                    and now.group is group
+                    and now.fed is (arrival.time > 0)
+                    and now.has_state is bool(optimizer.state.get(parameter))
+                )
             ):
                 return case
-        return self._anew(subject, state, group, optimizer)
-
-    def _anew(
-        self, subject: Subject, state: State, group: StepGroup | None, optimizer: Optimizer
-    ) -> Case | None:
-        parameter = subject.parameter
         if not any(part.numel() for part in parts(parameter)):
             return None
         case, arrival = self.case(subject, state), self._arrivals.of(parameter)
@@ -185,13 +176,13 @@ class Cases:
             has_state = bool(optimizer.state.get(parameter))
             case.put_in(Circumstances(case.quiet, group, has_state, arrival.time > 0))
         if case.where is None and not self._question.rows:
-            self._made[id(parameter), state] = case, arrival
+            self._made[key, state] = case, arrival
         return case
 
     def case(self, subject: Subject, state: State) -> Case:
         """The case of a parameter without its circumstances."""
         question, parameter = self._question, subject.parameter
-        known = self._experience.setdefault(id(parameter), {})
+        known = self._experience.setdefault(subject, {})
         frozen = question.frozen.now
         quiet = state in UNREACHED or (state is State.ZEROS_CAME and not question.zeros_count)
         where, found, still = None, frozenset({state}), quiet
@@ -203,7 +194,7 @@ class Cases:
         elif question.rows and parameter.dim() and one_part(parameter) is not None:
             where, found = self._quiet_rows(parameter, state)
             still = bool(found)
-        return Case(subject, state, still, where, found, experience=known)
+        return Case(subject, state, still, where, found, known)
 
     def _quiet_rows(self, parameter: Tensor, state: State) -> tuple[Tensor, frozenset[State]]:
         """The rows that are to keep still, and the states in which they are."""

@@ -2,19 +2,22 @@
 
 A checksum differs wherever a bit does, but for one case in 2**64: it is the sum of the bits,
 eight bytes at a time, each times an odd weight of its place. A sample's checksum is that of a
-few hundred elements. Tensors of one shape are taken together, as models have many small ones.
+few hundred elements. Small tensors of one shape are taken together, as models have many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sweep.trial.probe import bits
+from sweep.watching.parts import is_plain
 
 SMALL = 4096
 """Elements up to which a tensor is looked at whole, and together with others of its shape."""
@@ -24,11 +27,57 @@ _AT_ONCE = 1 << 20  # elements that are looked at between two chances to be done
 _PLACES = 1 << 16
 _WORD = 8  # bytes
 _NORMED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+_DTYPE, _VERSION = attrgetter("dtype"), attrgetter("_version")
+
+Layout = tuple[tuple[torch.Size, torch.dtype, torch.device], ...]
+"""The shape, type and device of each part of a tensor."""
+
+
+class LikeTensors:
+    """Small tensors of one layout; ``keys`` are their identities, of shape ``(tensors,)``."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        self.keys = np.fromiter(map(id, tensors), np.int64, len(tensors))
+        self.layout = layout_of(tensors[0])
+
+    def stacked(self) -> Tensor | None:
+        """Copies of them as one tensor; None if they are not alike any more."""
+        types, dtypes = set(map(type, self.tensors)), set(map(_DTYPE, self.tensors))
+        first = self.tensors[0]
+        if not is_plain(first) or len(types | dtypes) > 2 or layout_of(first) != self.layout:
+            return None
+        try:
+            return torch.stack(self.tensors)
+        except RuntimeError:  # one has another shape, or is elsewhere
+            return None
+
+    def versions(self) -> np.ndarray:
+        """How often each has been written to."""
+        return np.fromiter(map(_VERSION, self.tensors), np.int64, len(self.tensors))
+
+
+def sorted_out(tensors: Iterable[Tensor]) -> tuple[list[LikeTensors], list[Tensor]]:
+    """Those that are alike and small, and the others."""
+    found: dict[object, list[Tensor]] = {}
+    others = []
+    for tensor in tensors:
+        small = is_plain(tensor) and 0 < tensor.numel() <= SMALL and not tensor.is_complex()
+        if small and not tensor.is_inference():
+            found.setdefault((type(tensor), layout_of(tensor)), []).append(tensor)
+        else:
+            others.append(tensor)
+    return [LikeTensors(each) for each in found.values()], others
+
+
+def layout_of(*parts: Tensor) -> Layout:
+    """The layout of a tensor with those parts."""
+    return tuple((part.shape, part.dtype, part.device) for part in parts)
 
 
 def checksums(tensors: Sequence[Tensor]) -> list[int]:
     """The checksum of each tensor's bits. Reads only; waits once for each accelerator."""
-    return _each(tensors, _sums, lambda tensor: _sum(_flat(tensor)), 0)
+    return _each(tensors, row_checksums, 0)
 
 
 def sample_checksums(tensors: Sequence[Tensor]) -> list[int]:
@@ -41,7 +90,7 @@ def sample_checksums(tensors: Sequence[Tensor]) -> list[int]:
 
 def have_nonzero(tensors: Sequence[Tensor]) -> list[bool]:
     """Whether each tensor has an element that is not zero; NaN is not."""
-    return [bool(flag) for flag in _each(tensors, nonzero_rows, nonzero_flag, 0)]
+    return [bool(flag) for flag in _each(tensors, nonzero_rows, 0, alone=nonzero_flag)]
 
 
 def nonzero_flag(tensor: Tensor) -> Tensor:
@@ -49,7 +98,7 @@ def nonzero_flag(tensor: Tensor) -> Tensor:
     if tensor.numel() <= SMALL or tensor.device.type != "cpu" or not tensor.is_floating_point():
         return tensor.any()
     found = _sample(tensor).any()
-    for piece in () if found else torch.split(_flat(tensor), _AT_ONCE):
+    for piece in () if found else torch.split(tensor.reshape(-1), _AT_ONCE):
         least, most = torch.aminmax(piece)  # several times as fast as any()
         found = (least != 0) | (most != 0)
         if found:
@@ -69,14 +118,22 @@ def nonzero_rows(values: Tensor) -> Tensor:
     doubtful = row_checksums(rows) != 0  # zero bits throughout; minus zero has one
     if doubtful.any():
         asked = rows if doubtful.all() else rows[doubtful]
-        doubtful[doubtful.clone()] = _nonzero_in_each(asked)
+        if rows.dtype in _NORMED:  # several times as fast as to count, and that as any()
+            doubtful[doubtful.clone()] = torch.linalg.vector_norm(asked, ord=0, dim=1).bool()
+        else:
+            doubtful[doubtful.clone()] = asked.count_nonzero(dim=1).bool()
     return doubtful
 
 
-def row_checksums(rows: Tensor) -> Tensor:
-    """The checksum of each row of a matrix; 0 where all of its bits are."""
-    at_once = max(1, _AT_ONCE // rows.shape[1])
-    return torch.cat([_sums(piece) for piece in torch.split(rows, at_once)])
+def row_checksums(stacked: Tensor) -> Tensor:
+    """The checksum of each row of a tensor, of shape ``(rows,)``; 0 where all of its bits are."""
+    rows = stacked.resolve_conj().reshape(len(stacked), -1)
+    at_once, columns = max(1, _AT_ONCE // rows.shape[1]), _PLACES * _WORD // rows.element_size()
+    found = []
+    for some in torch.split(rows, at_once):
+        pieces = [weighted(words(piece)) for piece in torch.split(some, columns, dim=1)]
+        found.append(pieces[0] if len(pieces) == 1 else weighted(torch.stack(pieces, dim=1), 1))
+    return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def directions(tensors: Sequence[Tensor]) -> list[tuple[float, float]]:
@@ -85,36 +142,44 @@ def directions(tensors: Sequence[Tensor]) -> list[tuple[float, float]]:
     Both are the same for the same bits, and their ratio is for a multiple of the tensor.
     """
     samples = [_sample(tensor) if tensor.numel() > SMALL else tensor for tensor in tensors]
-    pairs = _each(samples, _directions, lambda tensor: _directions(tensor.unsqueeze(0)), (0.0, 0.0))
-    return [(float(one), float(other)) for one, other in pairs]
+    return [(float(one), float(other)) for one, other in _each(samples, _directions, (0.0, 0.0))]
+
+
+def _directions(stacked: Tensor) -> Tensor:
+    """Two sums of each row, of shape ``(rows, 2)``."""
+    real = torch.view_as_real(stacked.resolve_conj()) if stacked.is_complex() else stacked
+    rows = real.reshape(len(stacked), -1).double().nan_to_num(nan=3.0, posinf=7.0, neginf=-7.0)
+    places = torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device)
+    return rows @ torch.stack([places.sin(), places.cos()], dim=1)
 
 
 def _each(
     tensors: Sequence[Tensor],
-    together: Callable[[Tensor], Tensor],
-    alone: Callable[[Tensor], Tensor],
+    of_rows: Callable[[Tensor], Tensor],
     of_none: Any,
+    *,
+    alone: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Any]:
-    """What the two functions give, in order: small tensors of one shape go by ``together``.
+    """What ``of_rows`` gives for each tensor as a row; small ones of one kind are stacked.
 
-    That one takes them stacked, ``alone`` takes one; what they give is taken from each device
-    at once. A tensor without elements has ``of_none``.
+    ``alone`` is asked about a large one in its place, and ``of_none`` is of a tensor without
+    elements. What they give is taken from each device at once.
     """
     kinds: dict[Any, list[int]] = {}
     for index, tensor in enumerate(tensors):
-        if not tensor.numel():
-            continue
-        small = tensor.numel() <= SMALL
-        kind = (tensor.shape, tensor.dtype, tensor.device) if small else index
-        kinds.setdefault(kind, []).append(index)
+        if tensor.numel():
+            small = tensor.numel() <= SMALL
+            kind = (tensor.shape, tensor.dtype, tensor.device) if small else index
+            kinds.setdefault(kind, []).append(index)
     waiting: dict[torch.device, tuple[list[int], list[Tensor]]] = {}
     for kind, indices in kinds.items():
         first = tensors[indices[0]]
-        if kind == indices[0]:
-            found = alone(first)
-            found = found.reshape(1, *found.shape[1:])
+        if kind == indices[0] and alone is not None:
+            found = alone(first).reshape(1)
+        elif len(indices) == 1:
+            found = of_rows(first.unsqueeze(0))
         else:
-            found = together(torch.stack([tensors[index] for index in indices]))
+            found = of_rows(torch.stack([tensors[index] for index in indices]))
         places, pieces = waiting.setdefault(first.device, ([], []))
         places += indices
         pieces.append(found)
@@ -125,58 +190,14 @@ def _each(
     return values
 
 
-def _nonzero_in_each(rows: Tensor) -> Tensor:
-    if rows.dtype in _NORMED:  # several times as fast as to count, and that as any()
-        elements: Tensor = torch.linalg.vector_norm(rows, ord=0, dim=1)
-        return elements.bool()
-    return rows.count_nonzero(dim=1).bool()
-
-
-def _directions(stacked: Tensor) -> Tensor:
-    """Two sums of each row, of shape ``(rows, 2)``."""
-    rows = _real(stacked).reshape(len(stacked), -1).double()
-    rows = rows.nan_to_num(nan=3.0, posinf=7.0, neginf=-7.0)
-    places = torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device)
-    return rows @ torch.stack([places.sin(), places.cos()], dim=1)
-
-
-def _sums(stacked: Tensor) -> Tensor:
-    """The checksum of each row."""
-    return weighted(words(stacked.reshape(len(stacked), -1)))
-
-
 def words(rows: Tensor) -> Tensor:
     """The bits of each row of a matrix as whole numbers, as long as its width allows."""
-    plain = bits(_real(rows)).reshape(len(rows), -1).contiguous()
+    plain = bits(rows).reshape(len(rows), -1).contiguous()
     size = plain.element_size()
-    if plain.shape[1] * size % _WORD or plain.storage_offset() * size % _WORD:
+    if plain.shape[1] * size % _WORD:
         return plain.long()
-    return plain.view(torch.int64)
-
-
-def _sum(flat: Tensor) -> Tensor:
-    """The checksum of a flat tensor of any length."""
-    octets = flat.view(torch.uint8)
-    whole = octets.numel() // _WORD
-    aligned = octets[: whole * _WORD]
-    if aligned.data_ptr() % _WORD or aligned.storage_offset() % _WORD:
-        aligned = aligned.clone()
-    aligned = aligned.view(torch.int64)
-    if octets.numel() % _WORD == 0 and whole <= _PLACES:
-        return _line(aligned, 0)
-    lines = whole // _PLACES
-    parts = [
-        _line(aligned[lines * _PLACES :], 0),
-        _line(octets[whole * _WORD :].to(torch.int64), 1),
-    ]
-    for start in range(0, lines, _PLACES):
-        block = aligned[start * _PLACES : min(lines, start + _PLACES) * _PLACES]
-        parts.append(_line(weighted(block.view(-1, _PLACES), 0), 1))
-    return _line(torch.cat(parts), 1)
-
-
-def _line(values: Tensor, which: int) -> Tensor:
-    return weighted(values.reshape(1, -1), which)
+    aligned = plain.clone() if plain.storage_offset() * size % _WORD else plain
+    return aligned.view(torch.int64)
 
 
 def weighted(rows: Tensor, which: int = 0) -> Tensor:
@@ -199,8 +220,7 @@ def _weights(device: torch.device, which: int) -> Tensor:
 
 
 def _sample(tensor: Tensor) -> Tensor:
-    flat = _flat(tensor)
-    return flat[_places(flat.numel(), flat.device)]
+    return tensor.reshape(-1)[_places(tensor.numel(), tensor.device)]
 
 
 @cache
@@ -209,11 +229,3 @@ def _places(elements: int, device: torch.device) -> Tensor:
     generator = torch.Generator().manual_seed(elements)
     drawn = torch.randint(elements, (_SAMPLE,), generator=generator, device="cpu")
     return drawn.sort().values.to(device)
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    return _real(tensor).reshape(-1)
-
-
-def _real(tensor: Tensor) -> Tensor:
-    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor

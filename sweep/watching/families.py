@@ -182,6 +182,41 @@ class Family:
         self._patched.append((proxy, told, before))
 
 
+def has_closure(call: Call) -> bool:
+    """Whether ``step`` was given a function to call: the gradients come while it runs."""
+    return any(callable(value) for value in (*call[0], *call[1].values()))
+
+
+def listening(call: Call, hear: Callable[[Call], None]) -> Call:
+    """The same call with a closure that tells ``hear`` once the user's own has run first.
+
+    ``hear`` is handed the call as it can be made again without running the user's closure: one
+    that says the same loss and does nothing. The user's own is called as often as ever, with
+    what it is called with.
+    """
+    waiting = True
+
+    def watched(closure: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any, **named: Any) -> Any:
+            nonlocal waiting
+            loss = closure(*given, **named)
+            if waiting:
+                waiting = False
+                hear(_with_closures(call, lambda _: lambda *_, **__: loss))
+            return loss
+
+        return run
+
+    return _with_closures(call, watched)
+
+
+def _with_closures(call: Call, change: Callable[[Any], Any]) -> Call:
+    def changed(value: Any) -> Any:
+        return change(value) if callable(value) else value
+
+    return tuple(map(changed, call[0])), {name: changed(v) for name, v in call[1].items()}
+
+
 def steps_under_way(frame: FrameType | None, members: Sequence[Optimizer]) -> int:
     """How many steps of any of ``members`` are under way, by the frames from ``frame`` on up."""
     count = 0

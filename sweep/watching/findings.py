@@ -14,8 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from sweep.trial.probe import Change
-from sweep.trial.tally import null_if_nan
-from sweep.values.outcome import Causes, Measurement
+from sweep.values.outcome import Causes
 from sweep.values.words import GradState
 from sweep.watching.states import State
 
@@ -160,6 +159,13 @@ class Fared:
     measured: int = 0
     found: set[State] = field(default_factory=set)
 
+    @property
+    def largest_change(self) -> float | None:
+        """The largest change of an element; NaN if one became NaN, None if none was measured."""
+        if self.became_nan:
+            return math.nan
+        return self.largest if self.measured else None
+
     def add(self, step: int, state: State, *, moved: bool, change: Change | None = None) -> None:
         """Counts one step; ``change`` is how far it moved, where that was measured."""
         self.steps += 1
@@ -216,32 +222,14 @@ class Record:
     explained_step: int | None = None
 
     @property
-    def is_explained(self) -> bool:
-        """Whether it is known why it moved."""
-        return self.explanation is not None and self.explanation.causes is not None
-
-    def measurement(self, *, finite: bool) -> Measurement:
-        """The sums as the database keeps them; steps with a gradient were not measured."""
-        return Measurement(
-            frozen_steps=self.still.steps,
-            leaked_steps=self.still.moved,
-            first_leak_step=self.still.first,
-            max_drift=self._max_drift(),
-            total_drift=null_if_nan(self.still.total) if self._is_measured else None,
-            attached_motion=None,
-            drift_ratio=None,
-            initial_loss=None,
-            final_loss=None,
-            diverged=not finite,
-        )
+    def causes(self) -> Causes | None:
+        """What moved it; None where that is not known."""
+        return None if self.explanation is None else self.explanation.causes
 
     @property
-    def _is_measured(self) -> bool:
-        return self.still.measured == self.still.moved
-
-    def _max_drift(self) -> float | None:
-        only_nan = self.still.became_nan and self.still.largest == 0.0
-        return self.still.largest if self._is_measured and not only_nan else None
+    def told(self) -> Fared:
+        """The leaks; where there are none, the movements on zeros that came."""
+        return self.still if self.still.moved or not self.zeros.moved else self.zeros
 
 
 @dataclass(slots=True)
@@ -265,19 +253,17 @@ class Findings:
         self.records |= {(optimizer, new): each for new, each in found.items() if each}
 
     def keep(self, record: Record, leak: Leak) -> None:
-        """Keeps a leak if there is room for it; the first of a record always."""
+        """Keeps a leak if there is room for it, the first of a record always; and its rows."""
         rows = 0 if leak.moved_rows is None else leak.moved_rows.of
+        if leak.moved_rows is not None:
+            record.moved_rows = leak.moved_rows.joined(record.moved_rows)
         room = len(record.leaks) < KEPT_LEAKS and self.kept_rows + rows <= KEPT_ROWS
         if room or not record.leaks:
             record.leaks.append(leak)
             self.kept_rows += rows
 
-    def leaking(self) -> list[tuple[int, str]]:
-        """The pairs that leaked, in the order in which they first did."""
-        found = [key for key, record in self.records.items() if record.still.moved]
-        return sorted(found, key=lambda key: self.records[key].still.first or 0)
-
     def leaks(self) -> Iterator[Leak]:
-        """The leaks that were kept, parameter by parameter, in that order."""
-        for key in self.leaking():
-            yield from self.records[key].leaks
+        """The leaks that were kept, parameter by parameter, in the order of their first ones."""
+        found = [record for record in self.records.values() if record.still.moved]
+        for record in sorted(found, key=lambda record: record.still.first or 0):
+            yield from record.leaks

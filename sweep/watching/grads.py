@@ -24,22 +24,15 @@ def listed_rows(grad: Tensor) -> Tensor:
     """Which rows a sparse grad lists; none of a dense one."""
     if grad.layout is not torch.sparse_coo:
         return torch.zeros(_one(grad).shape[:1], dtype=torch.bool, device=grad.device)
-    indices, _ = parts(grad)
-    return _marked(indices[0], grad)
-
-
-def dense(grad: Tensor) -> Tensor:
-    """``grad`` as a dense tensor of what this process holds of it."""
-    return grad.detach().to_dense() if grad.layout is torch.sparse_coo else _one(grad)
+    return _marked(parts(grad)[0][0], grad)
 
 
 def has_nonzero(grad: Tensor | None, where: Tensor | None = None) -> bool:
     """Whether ``grad`` has an element that is not zero, or has one where ``where`` is true."""
     if grad is None:
         return False
-    if where is None:
-        return bool(dense(grad).count_nonzero())
-    return bool(dense(grad)[where].count_nonzero())
+    here = grad.detach().to_dense() if grad.layout is torch.sparse_coo else _one(grad)
+    return bool((here if where is None else here[where]).count_nonzero())
 
 
 def zeroed(grad: Tensor, where: Tensor | None = None) -> Tensor:
@@ -50,12 +43,9 @@ def zeroed(grad: Tensor, where: Tensor | None = None) -> Tensor:
     if where is None:
         return torch.zeros_like(grad)
     if grad.layout is not torch.sparse_coo:
-        copy = grad.detach().clone()
-        copy[where] = 0
-        return copy
+        return grad.detach().index_put((where,), grad.new_zeros(()))
     indices, values = parts(grad)
-    values = values.clone()
-    values[where[indices[0]]] = 0
+    values = values.index_put((where[indices[0]],), values.new_zeros(()))
     return torch.sparse_coo_tensor(indices, values, grad.shape, is_coalesced=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,29 +42,25 @@ def by_likeness(
     among: Iterable[Entry],
     *,
     by: Callable[[Entry], Hashable] = lambda _: None,
-    most: int = MOST,
 ) -> list[NamedTogether]:
-    """The entries as at most ``most`` groups of like names, where that is possible.
+    """The entries as at most `MOST` groups of like names, where that is possible.
 
     Those of one group agree in ``by``. ``among`` is everything that a name with ``*`` could
     mean. In the order of the first of each.
     """
-    deepest = max((entry.parameter.count(".") for entry in entries), default=0) + 1
-    names = [entry.parameter for entry in among]
-    shapes: list[Callable[[str], str]] = [str, _numberless, _module]
-    shapes += [partial(_module, depth=depth) for depth in range(deepest - 1, 0, -1)]
+    deepest = max((entry.parameter.count(".") for entry in entries), default=0)
+    levels = [partial(_module, depth=depth) for depth in range(deepest, 0, -1)]
+    shapes: list[Callable[[str], str]] = [str, _numberless, *levels]
     for shape in shapes:
         found: dict[tuple[str, Hashable], list[Entry]] = {}
         for entry in entries:
             found.setdefault((shape(entry.parameter), by(entry)), []).append(entry)
-        if len(found) <= most:
+        if len(found) <= MOST:
             break
-    matching: dict[str, int] = {}
-    for name in dict.fromkeys(names):
-        matching[shape(name)] = matching.get(shape(name), 0) + 1
+    matching = Counter(map(shape, {entry.parameter for entry in among}))
     return [
         NamedTogether(
-            name if len(held) > 1 else held[0].parameter, tuple(held), matching.get(name, len(held))
+            name if len(held) > 1 else held[0].parameter, tuple(held), matching[name] or len(held)
         )
         for (name, _), held in found.items()
     ]
@@ -78,14 +75,13 @@ def _numberless(name: str) -> str:
     return ".".join("*" if piece.isdigit() else piece for piece in name.split("."))
 
 
-def _module(name: str, depth: int | None = None) -> str:
-    """The module that has the parameter, or the one so many levels down, numbers as ``*``.
+def _module(name: str, depth: int) -> str:
+    """The module that has the parameter, at most so many levels down, numbers as ``*``.
 
-    >>> _module("blocks.3.attn.q.weight")
+    >>> _module("blocks.3.attn.q.weight", depth=9)
     'blocks.*.attn.q'
     >>> _module("blocks.3.attn.q.weight", depth=2)
     'blocks.*'
     """
     pieces = _numberless(name).split(".")
-    kept = pieces[:-1] if depth is None else pieces[: min(depth, len(pieces) - 1)]
-    return ".".join(kept) or name
+    return ".".join(pieces[: min(depth, len(pieces) - 1)]) or "".join(pieces)

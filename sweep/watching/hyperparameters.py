@@ -38,22 +38,29 @@ class Facts:
 
 
 def facts_about(optimizer: Optimizer, parameter: Tensor) -> Facts:
-    """The facts now."""
-    entry, group = _entry_of(optimizer), _group_of(optimizer, parameter)
-    momentum = "momentum" if "momentum" in group else "betas[0]"
-    addresses = ("lr", "weight_decay", momentum)
+    """The facts now; of a parameter that has left the optimizer there are no settings."""
+    entry = _entry_of(optimizer)
+    holding = [g for g in optimizer.param_groups if any(p is parameter for p in g["params"])]
+    group = holding[0] if holding else {}
+    addresses = ("lr", "weight_decay", "momentum" if "momentum" in group else "betas[0]")
     if entry is not None:
         addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
-    lr, weight_decay, momentum_value = (_number(group, address) for address in addresses)
+    lr, weight_decay, momentum = (_number(group, address) for address in addresses)
     return Facts(
         optimizer=class_address(optimizer),
         package=_package(entry),
         lr=lr,
         weight_decay=weight_decay,
-        momentum=momentum_value,
+        momentum=momentum,
         device=parameter.device.type,
         finite=all(bool(part.isfinite().all()) for part in values_of(parameter)),
     )
+
+
+def class_address(optimizer: Optimizer) -> str:
+    """The registry's name of its class, or ``package.module:Class``."""
+    entry, kind = _entry_of(optimizer), type(optimizer)
+    return f"{kind.__module__}:{kind.__qualname__}" if entry is None else entry.name
 
 
 def _number(group: Mapping[str, Any], address: str) -> float | None:
@@ -63,20 +70,6 @@ def _number(group: Mapping[str, Any], address: str) -> float | None:
     if value is None or (index is not None and not isinstance(value, tuple | list)):
         return None
     return float(value if index is None else value[index])
-
-
-def _group_of(optimizer: Optimizer, parameter: Tensor) -> Mapping[str, Any]:
-    """The parameter's group; empty where it has left the optimizer."""
-    for group in optimizer.param_groups:
-        if any(parameter is held for held in group["params"]):
-            return dict(group)
-    return {}
-
-
-def class_address(optimizer: Optimizer) -> str:
-    """The registry's name of its class, or ``package.module:Class``."""
-    entry, kind = _entry_of(optimizer), type(optimizer)
-    return f"{kind.__module__}:{kind.__qualname__}" if entry is None else entry.name
 
 
 def _entry_of(optimizer: Optimizer) -> OptimizerEntry | None:

@@ -7,36 +7,27 @@ or where the caller does not trust that counter: many optimizers write past it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sweep.watching.alike import Layout, LikeTensors, layout_of, sorted_out
-from sweep.watching.digests import checksums, row_checksums, sample_checksums
+from sweep.watching.digests import (
+    Layout,
+    LikeTensors,
+    checksums,
+    layout_of,
+    row_checksums,
+    sample_checksums,
+    sorted_out,
+)
 from sweep.watching.parts import parts, version
 
-BYTES = 16
-"""What a mark holds of a parameter: two checksums, or one and a version counter."""
-
-
-@dataclass(slots=True)
-class Mark:
-    """A parameter as it was when last looked at.
-
-    Attributes:
-        layout: the shape, type and device of each part.
-        version: how often each part had been written to.
-        sample: the checksum of a few hundred elements; of all of a small one.
-        whole: the checksum of all of it; None while it is not known.
-    """
-
-    layout: Layout
-    version: tuple[int, ...]
-    sample: int
-    whole: int | None = None
+_MARK = np.dtype([("whole", np.int64), ("sample", np.int32), ("version", np.int16), ("kind", "u2")])
+"""A parameter as it was when last looked at: the checksum of all of it, the lower bits of that of
+a sample (0 for a small one) and of how often it had been written to, and which layout it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,56 +51,38 @@ class Moves:
         )
 
 
-@dataclass(slots=True)
-class _Together:
-    """The marks of tensors that are alike, in their order: checksums and version counters."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a list of tensors is looked at: those that are alike, with their places, and others."""
 
-    alike: LikeTensors
-    sums: np.ndarray
-    versions: np.ndarray
-
-    def update(self, sums: np.ndarray, *, anew: bool) -> Moves:
-        """As `Marks.update`; ``sums`` are those of now."""
-        versions = self.alike.versions()
-        differ = sums != self.sums
-        unseen = differ & (versions == self.versions)
-        if anew:
-            self.sums, self.versions = sums, versions
-        moved, missed = (frozenset(self.alike.keys[each].tolist()) for each in (differ, unseen))
-        return Moves(moved, missed)
-
-    def apart(self) -> Iterator[tuple[int, Mark]]:
-        """The marks one by one, by identity."""
-        keys, sums, versions = self.alike.keys.tolist(), self.sums.tolist(), self.versions.tolist()
-        for key, sum_, times in zip(keys, sums, versions, strict=True):
-            yield key, Mark(self.alike.layout, (times,), sum_, sum_)
+    alike: list[tuple[LikeTensors, np.ndarray]]
+    others: list[Tensor]
 
 
 class Marks:
-    """The marks of some parameters, by the identity of the tensor.
-
-    Those of tensors that are looked at in the same list again and again are kept together.
-    """
+    """The marks of some parameters, by the identity of the tensor."""
 
     def __init__(self) -> None:
-        self._of: dict[int, Mark] = {}
-        self._plans: dict[tuple[int, ...], tuple[list[_Together], list[Tensor]]] = {}
+        self.forget_all()
+
+    def forget_all(self) -> None:
+        """Lets go of every mark."""
+        self._marks = np.zeros(0, _MARK)
+        self._place_of: dict[int, int] = {}  # in the marks
+        self._kinds: dict[Layout | None, int] = {None: 0}  # 0 is that of a tensor without a mark
+        self._plans: dict[tuple[int, ...], _Plan] = {}
 
     @property
     def held_bytes(self) -> int:
-        """The size of what is held."""
-        together = sum(len(each.sums) for kinds, _ in self._plans.values() for each in kinds)
-        return BYTES * (len(self._of) + together)
+        """The size of the marks."""
+        return self._marks.nbytes
 
     def forget(self, tensors: Iterable[int]) -> None:
         """Lets go of the marks of those tensors."""
         gone = set(tensors)
-        self._take_apart(gone)
-        self._of = {key: mark for key, mark in self._of.items() if key not in gone}
-
-    def forget_all(self) -> None:
-        """Lets go of every mark."""
-        self._of.clear()
+        kept = {key: place for key, place in self._place_of.items() if key not in gone}
+        self._marks = self._marks[list(kept.values())]
+        self._place_of = dict(zip(kept, range(len(kept)), strict=True))
         self._plans.clear()
 
     def update(self, tensors: Sequence[Tensor], *, trusted: bool, anew: bool = True) -> Moves:
@@ -120,74 +93,73 @@ class Marks:
         """
         with torch.no_grad():
             keys = tuple(map(id, tensors))
-            kinds, others = self._plans.get(keys, ([], tensors))
-            sums = _sums([each.alike for each in kinds])
-            if not kinds or sums is None:
-                self._take_apart(set(keys))
-                moves = self._one_by_one(tensors, trusted=trusted, anew=anew)
-                if anew:
-                    self._put_together(keys, tensors)
-                return moves
-            moves = self._one_by_one(others, trusted=trusted, anew=anew)
-            for kind, now in zip(kinds, sums, strict=True):
-                moves = moves.joined(kind.update(now, anew=anew))
+            plan = self._plans.get(keys) or self._planned(keys, tensors)
+            sums = _sums([alike for alike, _ in plan.alike])
+            if sums is None:  # some are not alike any more
+                plan = self._planned(keys, tensors)
+                sums = _sums([alike for alike, _ in plan.alike]) or []
+            moves = self._update_others(plan.others, trusted=trusted, anew=anew)
+            for (alike, places), whole in zip(plan.alike, sums, strict=True):
+                now = np.zeros(len(places), _MARK)
+                now["whole"], now["version"] = whole, alike.versions()
+                now["kind"] = self._kind(alike.layout)
+                moves = moves.joined(self._compared(alike.keys, places, now, anew=anew))
             return moves
 
-    def _put_together(self, keys: tuple[int, ...], tensors: Sequence[Tensor]) -> None:
-        kinds, others = sorted_out(dict(zip(keys, tensors, strict=True)).values())
-        together = []
-        for alike in kinds:
-            marks = [self._of.pop(key) for key in alike.keys.tolist()]
-            sums = np.array([mark.whole for mark in marks], np.int64)
-            together.append(_Together(alike, sums, alike.versions()))
-        if together:
-            self._plans[keys] = together, others
+    def _planned(self, keys: tuple[int, ...], tensors: Sequence[Tensor]) -> _Plan:
+        """A plan for the list, in place of those for others that have some of its tensors."""
+        self._plans = {k: plan for k, plan in self._plans.items() if set(k).isdisjoint(keys)}
+        alike, others = sorted_out(dict(zip(keys, tensors, strict=True)).values())
+        plan = self._plans[keys] = _Plan(
+            [(each, self._places(each.keys)) for each in alike], others
+        )
+        return plan
 
-    def _take_apart(self, tensors: set[int]) -> None:
-        """Keeps one by one what was kept together with some of those tensors."""
-        for keys in [keys for keys in self._plans if not tensors.isdisjoint(keys)]:
-            for each in self._plans.pop(keys)[0]:
-                self._of |= each.apart()
+    def _places(self, keys: np.ndarray) -> np.ndarray:
+        """Where the marks of those tensors are, or will be."""
+        places = [self._place_of.setdefault(key, len(self._place_of)) for key in keys.tolist()]
+        if len(self._place_of) > len(self._marks):
+            room = np.zeros(len(self._place_of) - len(self._marks), _MARK)
+            self._marks = np.concatenate([self._marks, room])
+        return np.array(places, np.int64)
 
-    def _one_by_one(self, tensors: Sequence[Tensor], *, trusted: bool, anew: bool) -> Moves:
-        held = {id(tensor): parts(tensor) for tensor in tensors}
-        samples = _joined(sample_checksums, held)
-        now = {
-            id(tensor): Mark(layout_of(*held[id(tensor)]), version(tensor), samples[id(tensor)])
-            for tensor in tensors
-        }
-        wanted = [key for key, mark in now.items() if self._needs_whole(key, mark, trusted)]
-        wholes = _joined(checksums, {key: held[key] for key in wanted})
-        moved, unseen, remade = set(), set(), set()
-        for key, new in now.items():
-            old = self._of.get(key)
-            new.whole = wholes.get(key, None if old is None else old.whole)
-            if anew or old is None:
-                self._of[key] = new
-            if old is None:
-                continue
-            if old.layout != new.layout:
-                remade.add(key)
-            elif (old.whole, old.sample) != (new.whole, new.sample):
-                moved.add(key)
-                if old.version == new.version:
-                    unseen.add(key)
-        return Moves(frozenset(moved), frozenset(unseen), frozenset(remade))
+    def _kind(self, layout: Layout) -> int:
+        return self._kinds.setdefault(layout, len(self._kinds))
 
-    def _needs_whole(self, key: int, now: Mark, trusted: bool) -> bool:
-        old = self._of.get(key)
-        if old is None or not trusted or -1 in now.version:
-            return True
-        return (old.layout, old.version, old.sample) != (now.layout, now.version, now.sample)
+    def _compared(
+        self, keys: np.ndarray, places: np.ndarray, now: np.ndarray, *, anew: bool
+    ) -> Moves:
+        """How the marks differ from ``now``, which they become where there is none, or ``anew``."""
+        before = self._marks[places]
+        known, same = before["kind"] != 0, before["kind"] == now["kind"]
+        moved = same & (before["whole"] != now["whole"])
+        unseen = moved & (before["version"] == now["version"])
+        self._marks[places] = now if anew else np.where(known, before, now)
+        return Moves(*(frozenset(keys[each].tolist()) for each in (moved, unseen, known & ~same)))
+
+    def _update_others(self, tensors: Sequence[Tensor], *, trusted: bool, anew: bool) -> Moves:
+        held, keys = [parts(each) for each in tensors], np.array(list(map(id, tensors)), np.int64)
+        versions, places = [version(each) for each in tensors], self._places(keys)
+        before, now = self._marks[places], np.zeros(len(places), _MARK)
+        now["sample"] = np.array(_joined(sample_checksums, held), np.int64).astype(np.int32)
+        now["version"] = np.array(list(map(sum, versions)), np.int64).astype(np.int16)
+        now["kind"] = [self._kind(layout_of(*each)) for each in held]
+        now["whole"] = before["whole"]
+        still = np.array([trusted and -1 not in each for each in versions], bool)
+        for name in ("sample", "version", "kind"):
+            still &= before[name] == now[name]
+        (wanted,) = np.nonzero(~still)
+        now["whole"][wanted] = _joined(checksums, [held[index] for index in wanted])
+        return self._compared(keys, places, now, anew=anew)
 
 
 def _joined(
-    sums: Callable[[Sequence[Tensor]], list[int]], held: Mapping[int, tuple[Tensor, ...]]
-) -> dict[int, int]:
-    """A number for each key, of the ``sums`` of its parts."""
-    found = iter(sums([part for each in held.values() for part in each]))
-    own = {key: [next(found) for _ in each] for key, each in held.items()}
-    return {key: each[0] if len(each) == 1 else hash(tuple(each)) for key, each in own.items()}
+    sums: Callable[[Sequence[Tensor]], list[int]], held: Sequence[tuple[Tensor, ...]]
+) -> list[int]:
+    """A number for each tensor, of the ``sums`` of its parts."""
+    found = iter(sums([part for each in held for part in each]))
+    own = [[next(found) for _ in each] for each in held]
+    return [each[0] if len(each) == 1 else hash(tuple(each)) for each in own]
 
 
 def _sums(kinds: Sequence[LikeTensors]) -> list[np.ndarray] | None:
@@ -195,10 +167,12 @@ def _sums(kinds: Sequence[LikeTensors]) -> list[np.ndarray] | None:
 
     Waits once for each accelerator.
     """
-    stacks = [kind.stacked() for kind in kinds]
-    found = [row_checksums(each.reshape(len(each), -1)) for each in stacks if each is not None]
-    if len(found) < len(kinds):
-        return None
+    found = []
+    for kind in kinds:
+        stack = kind.stacked()
+        if stack is None:
+            return None
+        found.append(row_checksums(stack))
     by_device: dict[torch.device, list[Tensor]] = {}
     for each in found:
         by_device.setdefault(each.device, []).append(each)

@@ -6,8 +6,6 @@ let go of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from torch.optim import Optimizer
@@ -23,8 +21,7 @@ from sweep.watching.findings import Findings
 from sweep.watching.guard import Guard
 from sweep.watching.hyperparameters import Facts, class_address, facts_about
 from sweep.watching.ledger import Ledger
-from sweep.watching.marks import Marks
-from sweep.watching.roster import Roster, Subject
+from sweep.watching.roster import Roster
 from sweep.watching.stepping import Shared, Stepping
 
 
@@ -47,10 +44,12 @@ class Observation:
         self._roster = roster
         self._families = families
         self._guard = Guard(roster)
-        self._marks = Marks()
         self._arrivals = Arrivals(rows=question.rows, safely=self._guard.one)
-        self._elsewhere = Elsewhere(roster, self._marks, self._guard, question.frozen)
+        self._shared = Shared(
+            roster, self._arrivals, self._guard, question, self.findings, self._look_around
+        )
         self._steppings: list[Stepping] = []
+        self._elsewhere = Elsewhere(self._shared, self._steppings)
         self._closed: tuple[Account, dict[tuple[int, str], Facts]] | None = None
 
     @property
@@ -61,27 +60,17 @@ class Observation:
     @property
     def held_bytes(self) -> int:
         """The size of what is held of parameters now."""
-        copies = sum(stepping.held_bytes for stepping in self._steppings)
-        return copies + self._marks.held_bytes
+        copies = sum(stepping.copies.held_bytes for stepping in self._steppings)
+        return copies + self._guard.marks.held_bytes
 
     def begin(self) -> None:
         """Puts the hooks on."""
-        shared = Shared(
-            self._roster,
-            self._arrivals,
-            self._marks,
-            self._guard,
-            self.question,
-            self.findings,
-            self._look_around,
-        )
         self._listen()
         for index, family in enumerate(self._families):
-            stepping = Stepping(index, family, shared)
-            self._steppings.append(stepping)
-            family.listen(stepping)
-        self._elsewhere.listen(self._is_watched, self._moved_outside)
-        self._look_elsewhere()
+            self._steppings.append(Stepping(index, family, self._shared))
+            family.listen(self._steppings[-1])
+        self._elsewhere.listen()
+        self._elsewhere.look()
 
     def end(self) -> None:
         """Takes the hooks off, and lets go of all but what was found."""
@@ -93,9 +82,10 @@ class Observation:
             self._closed = self.account(), self.facts()
         for stepping in self._steppings:
             stepping.let_go()
-        self._marks.forget_all()
+        self._guard.marks.forget_all()
         self._roster.let_go()
-        self._families, self._steppings = [], []
+        self._families.clear()
+        self._steppings.clear()
 
     def settle(self) -> None:
         """Judges a step that raised, which no hook tells of."""
@@ -107,12 +97,7 @@ class Observation:
         if self._closed is not None:
             return self._closed[0]
         self.settle()
-        frozen, trainable = self.question.frozen, self.question.trainable
-        ledger = Ledger(self._roster, self._families, self.findings, frozen, trainable, self.loop)
-        names = [family.name for family in self._families]
-        steps = self.findings.steps or [0] * len(names)
-        entries = ledger.entries(self._arrivals, self._elsewhere)
-        return Account(entries, tuple(zip(names, steps, strict=True)), self.loop)
+        return Ledger(self._shared, self._families, self._elsewhere, self.loop).account()
 
     def facts(self) -> dict[tuple[int, str], Facts]:
         """What is recorded of the optimizers' settings, by optimizer and parameter."""
@@ -129,53 +114,29 @@ class Observation:
         """Reads the model again where it has changed; then looks at what no optimizer holds."""
         renamed = self._roster.refresh()
         if renamed is not None:
-            self._rename(renamed)
+            held = [{id(parameter) for parameter in family.parameters} for family in self._families]
+            for index, own in enumerate(held):
+                # What an optimizer holds no longer leaves its record to what replaced it.
+                names = {n: s.name for n, s in renamed.items() if id(s.parameter) in own}
+                self.findings.rename(index, names)
             for wish in (self.question.frozen, self.question.trainable):
                 wish.refresh(self._roster)
-            self._let_go_of_what_left()
+            self._let_go_of_what_left(set().union(*held))
             self._listen()
             for stepping in self._steppings:
                 stepping.model_changed()
             self._elsewhere.refresh()
-        self._look_elsewhere()
+        self._elsewhere.look()
 
-    def _rename(self, renamed: Mapping[str, Subject]) -> None:
-        """Keeps what an optimizer holds by the name that it has now.
-
-        What an optimizer holds no longer leaves its record to what replaced it.
-        """
-        for index, family in enumerate(self._families):
-            held = {id(parameter) for parameter in family.parameters}
-            names = {n: s.name for n, s in renamed.items() if id(s.parameter) in held}
-            self.findings.rename(index, names)
-
-    def _look_elsewhere(self) -> None:
-        held = [subject for stepping in self._steppings for subject in stepping.held]
-        self._elsewhere.look(held)
-
-    def _let_go_of_what_left(self) -> None:
-        held = {id(p) for family in self._families for p in family.parameters}
+    def _let_go_of_what_left(self, held: set[int]) -> None:
         for subject in list(self._roster):
             if not subject.in_model and id(subject.parameter) not in held:
                 self._roster.forget(subject)
                 self._arrivals.forget(subject.parameter)
-                self._marks.forget([id(subject.parameter)])
+                self._guard.marks.forget([id(subject.parameter)])
 
     def _listen(self) -> None:
-        for subject in self._roster:
-            listen = partial(self._arrivals.listen, subject.parameter)
-            self._guard.one(subject.parameter, listen)
-
-    def _is_watched(self, optimizer: Optimizer) -> bool:
-        """Whether it is a watched one, or steps inside the step of one."""
-        if any(optimizer is member for member in self.members):
-            return True
-        return any(family.is_stepping for family in self._families)
-
-    def _moved_outside(self, moved: Iterable[int]) -> None:
-        keys = set(moved)
-        for stepping in self._steppings:
-            stepping.note_outside(keys)
+        self._guard.each(self._roster, lambda subject: self._arrivals.listen(subject.parameter))
 
 
 def families_of(optimizers: tuple[Any, ...], roster: Roster) -> list[Family]:

@@ -17,11 +17,11 @@ from sweep.errors import SweepMismatchError
 from sweep.store.store import Store
 from sweep.trial.machine import environment
 from sweep.trial.tally import null_if_nan
-from sweep.values.outcome import Environment, Outcome, StepRecord
+from sweep.values.outcome import Measurement, Outcome, StepRecord
 from sweep.values.setting import PlannedTrial, Setting, canonical_json
 from sweep.values.words import OWN_LOOP, Freeze, GradState, Verdict, ZeroGrad
 from sweep.watching.account import rows_of
-from sweep.watching.findings import Record
+from sweep.watching.findings import Fared, Record
 from sweep.watching.hyperparameters import Facts
 from sweep.watching.observation import Observation
 
@@ -39,21 +39,16 @@ def save(url: str, name: str, observed: Observation, *, seconds: float) -> None:
     """Records what was found as the sweep ``name``; see `sweep.watching.session.Watch.save`."""
     observed.settle()
     findings, now = observed.findings, datetime.now(UTC)
-    outcomes = [
-        _outcome(
-            PlannedTrial(
-                setting=_setting(facts, findings.records[index, parameter]),
-                workload=WORKLOAD,
-                steps=findings.steps[index],
-                options=canonical_json({"optimizer": index, "parameter": parameter}),
-            ),
-            findings.records[index, parameter],
-            facts,
-            seconds,
-            now,
+    outcomes = []
+    for (index, parameter), facts in observed.facts().items():
+        record = findings.records[index, parameter]
+        planned = PlannedTrial(
+            setting=_setting(facts, record),
+            workload=WORKLOAD,
+            steps=findings.steps[index],
+            options=canonical_json({"optimizer": index, "parameter": parameter}),
         )
-        for (index, parameter), facts in observed.facts().items()
-    ]
+        outcomes.append(_outcome(planned, record, facts, seconds, now))
     spec = canonical_json(_spec(name, observed))
     with Store.open(url) as store:
         if store.sweep(name) is not None:
@@ -68,41 +63,39 @@ def _outcome(
     cause = record.explanation if record.still.moved else None
     return Outcome(
         planned=planned,
-        environment=_environment(facts.device),
+        environment=replace(environment(facts.device), threads=torch.get_num_threads()),
         optimizer_package=facts.package,
         verdict=Verdict.LEAKS if record.still.moved else Verdict.HOLDS,
-        measurement=record.measurement(finite=facts.finite),
+        measurement=_measurement(record.still, finite=facts.finite),
         causes=None if cause is None else cause.causes,
         unexplained=None if cause is None else cause.unexplained,
         sideways=None,
         train_seconds=seconds,
         error=None,
         finished_at=now,
-        steps=_steps(record),
+        steps=tuple(
+            StepRecord(leak.step, True, None, leak.grad, True, null_if_nan(leak.max_change))
+            for leak in record.leaks
+        ),
     )
 
 
-def _spec(name: str, observed: Observation) -> dict[str, Any]:
-    question = observed.question
-    frozen, trainable = question.frozen.now, question.trainable.now
-    return {
-        "kind": WORKLOAD,
-        "name": name,
-        "optimizers": observed.names,
-        "steps": observed.findings.steps,
-        "frozen": sorted(frozen.parameters),
-        "partly_frozen": sorted(frozen.masks),
-        "trainable": sorted(trainable.parameters),
-        "zeros_count": question.zeros_count,
-        "granularity": "row" if question.rows else "parameter",
-        "account": [_without_nan(row) for row in rows_of(observed.account().entries)],
-    }
-
-
-def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: ``largest_change`` is then the text ``NaN``."""
-    value = row["largest_change"]
-    return row | {"largest_change": "NaN" if value is not None and value != value else value}
+def _measurement(still: Fared, *, finite: bool) -> Measurement:
+    """The sums as the database keeps them; steps with a gradient were not measured."""
+    is_measured = still.measured == still.moved
+    only_nan = still.became_nan and still.largest == 0.0
+    return Measurement(
+        frozen_steps=still.steps,
+        leaked_steps=still.moved,
+        first_leak_step=still.first,
+        max_drift=still.largest if is_measured and not only_nan else None,
+        total_drift=null_if_nan(still.total) if is_measured else None,
+        attached_motion=None,
+        drift_ratio=None,
+        initial_loss=None,
+        final_loss=None,
+        diverged=not finite,
+    )
 
 
 def _setting(facts: Facts, record: Record) -> Setting:
@@ -119,12 +112,22 @@ def _setting(facts: Facts, record: Record) -> Setting:
     )
 
 
-def _steps(record: Record) -> tuple[StepRecord, ...]:
-    return tuple(
-        StepRecord(leak.step, True, None, leak.grad, True, null_if_nan(leak.max_change))
-        for leak in record.leaks
-    )
-
-
-def _environment(device: str) -> Environment:
-    return replace(environment(device), threads=torch.get_num_threads())
+def _spec(name: str, observed: Observation) -> dict[str, Any]:
+    question = observed.question
+    frozen, trainable = question.frozen.now, question.trainable.now
+    account = rows_of(observed.account().entries)
+    for row in account:
+        if row["largest_change"] != row["largest_change"]:
+            row["largest_change"] = "NaN"  # which JSON does not have
+    return {
+        "kind": WORKLOAD,
+        "name": name,
+        "optimizers": observed.names,
+        "steps": observed.findings.steps,
+        "frozen": sorted(frozen.parameters),
+        "partly_frozen": sorted(frozen.masks),
+        "trainable": sorted(trainable.parameters),
+        "zeros_count": question.zeros_count,
+        "granularity": "row" if question.rows else "parameter",
+        "account": account,
+    }

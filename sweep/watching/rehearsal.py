@@ -9,30 +9,39 @@ from a rehearsal unless the real step then gives the very same bits.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer, optimizer
 
-from sweep.trial.causes import Movements, Parameters, Sources, UnexplainedError, movements, tried
+from sweep.trial.causes import (
+    Movements,
+    Parameters,
+    Sources,
+    UnexplainedError,
+    difference,
+    movements,
+    tried,
+)
 from sweep.trial.outside import surroundings_now
-from sweep.trial.probe import Change, change_between
 from sweep.trial.replay import NO_SWITCH, NOTHING_OFF
 from sweep.values.words import Source
 from sweep.watching.digests import checksums
 from sweep.watching.families import Call
 from sweep.watching.findings import Cause, Remedy
-from sweep.watching.grads import has_nonzero, zeroed
+from sweep.watching.grads import has_nonzero
 from sweep.watching.understudy import (
-    Double,
+    Wanted,
     built_anew,
     clear_state,
+    double_of,
     hand_over_state,
     has_decay,
-    local_part,
     refuse_what_acts_on_the_original,
     stand_in,
     turn_decay_off,
@@ -41,39 +50,8 @@ from sweep.watching.understudy import (
 from sweep.workloads.seeding import generators_now
 
 NOT_FAITHFUL = "the optimizer, built anew and given its state, takes another step"
+DECAY_OFF: Sources = frozenset({Source.DECAY})
 _NAME = "parameter"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A parameter whose movement is in question.
-
-    Attributes:
-        parameter: the tensor itself.
-        where: which of it, boolean of shape ``(rows,)`` or its own; None for all.
-        rows: the numbers of the rows to rehearse; None for all.
-    """
-
-    parameter: Tensor
-    where: Tensor | None = None
-    rows: Tensor | None = None
-
-    def part(self, tensor: Tensor) -> Tensor:
-        """What is in question of a tensor of the parameter's shape, of those rows."""
-        local = local_part(tensor)
-        return self.part_of_rows(local if self.rows is None else local[self.rows])
-
-    def part_of_rows(self, tensor: Tensor) -> Tensor:
-        """The same of a tensor that has those rows alone."""
-        where = self.where_in_rows
-        return tensor if where is None else tensor[where]
-
-    @property
-    def where_in_rows(self) -> Tensor | None:
-        """``where``, of those rows alone."""
-        if self.where is None or self.rows is None:
-            return self.where
-        return self.where[self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +84,23 @@ def rehearse(
     generators. The second value is why there is nothing where it could not be rehearsed.
     """
     with _undisturbed(*map(type, with_inner(of))) as put_back:
-        found, reason = tried(lambda: _rehearsed(Stage(of, call, wanted, others, put_back)))
+        stage = Stage(of, call, wanted, list(map(Wanted, others)), put_back)
+        found, reason = tried(lambda: _rehearsed(stage))
     return found or [], reason
 
 
 def _rehearsed(stage: Stage) -> list[Rehearsed]:
-    endings = checksums([role.without(NOTHING_OFF)[_NAME] for role in stage.roles])
-    found = []
-    for role, ending in zip(stage.roles, endings, strict=True):
-        moves = change_between(role.before()[_NAME], role.without(NOTHING_OFF)[_NAME]).moved
-        explanation = role.explanation() if moves else None
-        found.append(Rehearsed(role.wanted, moves, ending, explanation))
+    refuse_what_acts_on_the_original(stage.optimizer)
+    after, found = stage.run(), []
+    for index, (wanted, ending) in enumerate(zip(stage.wanted, checksums(after), strict=True)):
+        role = Role(stage, index, wanted)
+        moves = difference(role.before(), role.without(NOTHING_OFF)).moved
+        found.append(Rehearsed(wanted, moves, ending, role.explanation() if moves else None))
     return found
 
 
 @contextmanager
-def _undisturbed(*kinds: type) -> Iterator[Any]:
+def _undisturbed(*kinds: type) -> Iterator[Callable[[], None]]:
     """Puts back what a step of those classes changes around it; everybody's hooks stay out of it.
 
     Gives what puts it back before each run.
@@ -149,104 +128,72 @@ def _undisturbed(*kinds: type) -> Iterator[Any]:
         put_back()
 
 
+class By(Enum):
+    """Which optimizer takes a step, where its history is not switched off, and how."""
+
+    ITS_COPY = auto()
+    ITS_COPY_WITHOUT_GRAD = auto()  # the grads of what is wanted are None
+    ITS_COPY_CLEARED = auto()  # it keeps zeros for what is wanted
+    A_NEW_ONE = auto()  # built anew, and given the state
+
+
+@dataclass(frozen=True)
 class Stage:
     """One step, as often as asked, for several parameters at once. Each run is made once."""
 
-    def __init__(
-        self,
-        of: Optimizer,
-        call: Call,
-        wanted: Sequence[Wanted],
-        others: Sequence[Tensor],
-        put_back: Any,
-    ) -> None:
-        self.optimizer = of
-        self.roles = [Role(self, index, each) for index, each in enumerate(wanted)]
-        self._call = call
-        self._wanted = list(wanted)
-        self._others = others
-        self._put_back = put_back
-        self._runs: dict[object, list[Tensor]] = {}
-        refuse_what_acts_on_the_original(of)
+    optimizer: Optimizer
+    call: Call
+    wanted: Sequence[Wanted]
+    others: Sequence[Wanted]
+    put_back: Callable[[], None]
+    _runs: dict[tuple[Sources, By], list[Tensor]] = field(default_factory=dict)
 
-    def run(self, off: Sources) -> list[Tensor]:
+    def run(self, off: Sources = NOTHING_OFF, by: By = By.ITS_COPY) -> list[Tensor]:
         """What each wanted parameter comes to without the sources ``off``."""
-        return self._once(off, lambda: self._taken(off))
+        if (off, by) not in self._runs:
+            self._runs[off, by] = self._taken(off, by)
+        return self._runs[off, by]
 
-    def run_without_grad(self) -> list[Tensor]:
-        """The same of the step as it is, but with their grads set to None."""
-        return self._once("none", lambda: self._taken(NOTHING_OFF, without_grad=True))
-
-    def run_cleared(self, *, decay: bool) -> list[Tensor]:
-        """The same with their state cleared, and without weight decay unless ``decay``."""
-        return self._once(("cleared", decay), lambda: self._cleared(decay=decay))
-
-    def run_rebuilt(self, *, decay: bool) -> list[Tensor]:
-        """The same of an optimizer built anew that is given the state."""
-        return self._once(("rebuilt", decay), lambda: self._rebuilt(decay=decay))
-
-    def _once(self, key: object, run: Any) -> list[Tensor]:
-        if key not in self._runs:
-            self._runs[key] = run()
-        return self._runs[key]
-
-    def _taken(self, off: Sources, *, without_grad: bool = False) -> list[Tensor]:
-        doubles = self._doubles(off)
-        if without_grad:
-            for double in doubles[: len(self._wanted)]:
-                double.copy.grad = None
+    def _taken(self, off: Sources, by: By) -> list[Tensor]:
+        gradient, decay = Source.GRADIENT not in off, Source.DECAY not in off
+        doubles = {each: double_of(each, gradient=gradient) for each in self.wanted}
+        for copy in doubles.values() if by is By.ITS_COPY_WITHOUT_GRAD else ():
+            copy.grad = None
+        doubles |= {each: double_of(each, gradient=True) for each in self.others}
         if Source.HISTORY in off:
-            new = built_anew(self.optimizer, doubles, decay=Source.DECAY not in off)
-            return self._stepped(new, doubles)
-        kept = stand_in(self.optimizer, doubles)
-        if Source.DECAY in off:
-            turn_decay_off(kept)
-        return self._stepped(kept, doubles)
-
-    def _cleared(self, *, decay: bool) -> list[Tensor]:
-        doubles = self._doubles(NOTHING_OFF)
-        kept = stand_in(self.optimizer, doubles)
-        for wanted, double in zip(self._wanted, doubles, strict=False):
-            clear_state(kept, double.copy, wanted.where_in_rows)
-        if not decay:
-            turn_decay_off(kept)
-        return self._stepped(kept, doubles)
-
-    def _rebuilt(self, *, decay: bool) -> list[Tensor]:
-        doubles = self._doubles(NOTHING_OFF)
-        kept = stand_in(self.optimizer, doubles)
-        new = built_anew(self.optimizer, doubles, decay=decay)
-        hand_over_state(new, kept, decay=decay)
-        return self._stepped(new, doubles)
-
-    def _doubles(self, off: Sources) -> list[Double]:
-        wanted = [_double(each, Source.GRADIENT in off) for each in self._wanted]
-        return wanted + [_double(Wanted(other), gradient_off=False) for other in self._others]
-
-    def _stepped(self, by: Optimizer, doubles: Sequence[Double]) -> list[Tensor]:
-        self._put_back()
-        step: Any = type(by).step
+            takes = built_anew(self.optimizer, doubles, decay=decay)
+        else:
+            takes = stand_in(self.optimizer, doubles)
+            for each in self.wanted if by is By.ITS_COPY_CLEARED else ():
+                clear_state(takes, doubles[each], each.where_in_rows)
+            if by is By.A_NEW_ONE:
+                new = built_anew(self.optimizer, doubles, decay=decay)
+                hand_over_state(new, takes, decay=decay)
+                takes = new
+            elif not decay:
+                turn_decay_off(takes)
+        self.put_back()
+        step: Any = type(takes).step
         if getattr(step, "hooked", False):
             step = step.__wrapped__
-        step(by, *self._call[0], **self._call[1])
-        parts = zip(self._wanted, doubles, strict=False)
-        return [wanted.part_of_rows(double.copy.detach()) for wanted, double in parts]
+        step(takes, *self.call[0], **self.call[1])
+        return [each.part_of_rows(doubles[each].detach()) for each in self.wanted]
 
 
+@dataclass(frozen=True, slots=True)
 class Role:
     """One wanted parameter of a stage; a `sweep.trial.causes.Replayable`."""
 
-    def __init__(self, stage: Stage, index: int, wanted: Wanted) -> None:
-        self.wanted = wanted
-        self._stage = stage
-        self._index = index
+    stage: Stage
+    index: int
+    wanted: Wanted
 
     def there(self) -> Sources:
         """The sources that the step has for it."""
         found = {Source.HISTORY}
         if has_nonzero(self.wanted.parameter.grad, self.wanted.where):
             found.add(Source.GRADIENT)
-        if has_decay(self._stage.optimizer, self.wanted.parameter):
+        if has_decay(self.stage.optimizer, self.wanted.parameter):
             found.add(Source.DECAY)
         return frozenset(found)
 
@@ -256,15 +203,13 @@ class Role:
 
     def without(self, off: Sources) -> Parameters:
         """The same after the step, run without the sources ``off``."""
-        if Source.DECAY in off and Source.HISTORY not in off:
-            switched = self._stage.run(frozenset({Source.DECAY}))
-            if self._moves_between(switched, self._stage.run_rebuilt(decay=False)):
-                raise UnexplainedError(NO_SWITCH)
-        return self._of(self._stage.run(off))
+        if Source.DECAY in off and Source.HISTORY not in off and not self._is_rebuilt(DECAY_OFF):
+            raise UnexplainedError(NO_SWITCH)
+        return self._after(off)
 
     def without_grad(self) -> Parameters:
         """The same after the step, run as it is but with the grad set to None."""
-        return self._of(self._stage.run_without_grad())
+        return self._after(by=By.ITS_COPY_WITHOUT_GRAD)
 
     def explanation(self) -> Cause:
         """Why the step moves it, and what would keep it still. Raises nothing."""
@@ -274,54 +219,37 @@ class Role:
         return Cause(found.causes, shares=_shares(found), remedies=self._remedies(found))
 
     def _movements(self) -> Movements:
-        as_it_is = self._stage.run(NOTHING_OFF)
-        if self._moves_between(as_it_is, self._stage.run_rebuilt(decay=True)):
+        if not self._is_rebuilt(NOTHING_OFF):
             raise UnexplainedError(NOT_FAITHFUL)
         return movements(self)
 
     def _remedies(self, found: Movements) -> tuple[Remedy, ...]:
         """Those that were rehearsed and keep it still."""
-        has_decay = Source.DECAY in found.alone
-        still = {Remedy.NONE: not found.without_grad.moved}
-        runs = {Remedy.CLEAR_STATE: lambda: self._stage.run_cleared(decay=True)}
-        if has_decay:
-            runs[Remedy.NO_DECAY] = lambda: self._stage.run(frozenset({Source.DECAY}))
-            runs[Remedy.CLEAR_STATE_NO_DECAY] = lambda: self._stage.run_cleared(decay=False)
-        for remedy, run in runs.items():
-            after, _ = tried(run)
-            still[remedy] = after is not None and not self._moved(after)
-        if self.wanted.where is not None:
-            still[Remedy.NONE] = False  # a part of a grad cannot be None
-        return tuple(remedy for remedy in Remedy if still.get(remedy))
+        runs = {Remedy.CLEAR_STATE: (NOTHING_OFF, By.ITS_COPY_CLEARED)}
+        if Source.DECAY in found.alone:
+            runs[Remedy.NO_DECAY] = DECAY_OFF, By.ITS_COPY
+            runs[Remedy.CLEAR_STATE_NO_DECAY] = DECAY_OFF, By.ITS_COPY_CLEARED
+        if self.wanted.where is None:  # a part of a grad cannot be None
+            runs[Remedy.NONE] = NOTHING_OFF, By.ITS_COPY_WITHOUT_GRAD
+        after = {remedy: tried(partial(self._after, *run))[0] for remedy, run in runs.items()}
+        before = self.before()
+        return tuple(
+            remedy
+            for remedy in Remedy
+            if (ended := after.get(remedy)) and not difference(before, ended).moved
+        )
 
-    def _moved(self, after: Sequence[Tensor]) -> bool:
-        return change_between(self.before()[_NAME], after[self._index]).moved
+    def _is_rebuilt(self, off: Sources) -> bool:
+        """Whether an optimizer that is built anew, and given the state, takes the same step."""
+        return not difference(self._after(off), self._after(off, By.A_NEW_ONE)).moved
 
-    def _moves_between(self, one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
-        return change_between(one[self._index], other[self._index]).moved
-
-    def _of(self, run: Sequence[Tensor]) -> Parameters:
-        return {_NAME: run[self._index]}
-
-
-def _double(wanted: Wanted, gradient_off: bool) -> Double:
-    """A copy of the parameter, with its attributes and its grad, or zeros in place of that."""
-    original, local = wanted.parameter, local_part(wanted.parameter)
-    value = local.clone() if wanted.rows is None else local[wanted.rows]
-    double = nn.Parameter(value, original.requires_grad)
-    own = {k: v for k, v in vars(original).items() if not isinstance(v, Tensor) and k != "_spec"}
-    vars(double).update(own)  # some optimizers read what others wrote there
-    made = Double(original, double, wanted.rows)
-    if original.grad is not None:
-        grad = made.cut(original.grad)
-        double.grad = zeroed(grad, wanted.where_in_rows) if gradient_off else grad
-    return made
+    def _after(self, off: Sources = NOTHING_OFF, by: By = By.ITS_COPY) -> Parameters:
+        return {_NAME: self.stage.run(off, by)[self.index]}
 
 
 def _shares(found: Movements) -> Mapping[str, float]:
     """By source or set of sources: its own movement over the whole one."""
-    changes: dict[str, Change] = {str(source): change for source, change in found.alone.items()}
-    if found.intrinsic.moved:
-        changes["intrinsic"] = found.intrinsic
+    changes = {str(source): change for source, change in found.alone.items()}
+    changes |= {"intrinsic": found.intrinsic}
     whole = found.whole.l2
     return {name: change.l2 / whole for name, change in changes.items() if change.moved and whole}

@@ -8,6 +8,7 @@ bits than the rehearsal, and the next one is rehearsed with all of its rows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,8 @@ from sweep.watching.digests import have_nonzero
 from sweep.watching.families import Call
 from sweep.watching.findings import Cause
 from sweep.watching.parts import one_part, parts
-from sweep.watching.rehearsal import Rehearsed, Wanted, rehearse
+from sweep.watching.rehearsal import Rehearsed, rehearse
+from sweep.watching.understudy import Wanted
 
 WHOLE_ELEMENTS, WHOLE_TENSORS = 1 << 16, 32
 """Up to so many elements and tensors an optimizer is rehearsed whole."""
@@ -59,31 +61,30 @@ class Rehearsals:
         self._kind_of: dict[int, _Kind] = {}
         self._predicted: dict[_Kind, bool] = {}
         self._known: dict[_Kind, Cause] = {}
-        self._failed: dict[_Kind, int] = {}
+        self._failed: Counter[_Kind] = Counter()
         self._reason: str | None = None
 
     def rehearse(self, optimizer: Optimizer, call: Call, doubtful: Sequence[Case]) -> None:
         """Rehearses the step as far as that may tell something that is not known."""
-        self._of, self._kind_of, self._predicted, self._reason = {}, {}, {}, None
-        if not doubtful:
-            return
-        kinds = _kinds(optimizer, doubtful)
-        self._kind_of = {id(each.parameter): kinds[id(each.parameter)] for each in doubtful}
+        self._of, self._predicted, self._reason = {}, {}, None
+        self._kind_of = kinds = _kinds(optimizer, doubtful)
         unknown = [each for each in doubtful if self._is_unknown(kinds[id(each.parameter)])]
         if not unknown:
             return
         held = [p for group in optimizer.param_groups for p in group["params"]]
-        wanted, others = self._representatives(unknown, kinds), list[Tensor]()
-        if _is_small(held):
+        others: list[Tensor] = []
+        if len(held) <= WHOLE_TENSORS and sum(p.numel() for p in held) <= WHOLE_ELEMENTS:
             wanted = [Wanted(each.parameter, each.where) for each in unknown]
-            others = _others(held, wanted)
+            known = {id(each.parameter) for each in unknown}
+            others = [parameter for parameter in held if id(parameter) not in known]
+        else:
+            wanted = self._representatives(unknown)
         found, reason = rehearse(optimizer, call, wanted, others)
-        self._reason = reason or self._reason
         if reason is not None:
-            self._fail({kinds[id(each.parameter)] for each in unknown})
+            self._reason = reason
+            self._failed.update({kinds[id(each.parameter)] for each in unknown})
         self._of = {id(each.wanted.parameter): each for each in found}
-        for key, each in self._of.items():
-            self._predicted[kinds[key]] = each.moves
+        self._predicted = {kinds[key]: each.moves for key, each in self._of.items()}
 
     def forget(self) -> None:
         """Lets go of what was rehearsed of the step at hand, tensors and all."""
@@ -98,11 +99,10 @@ class Rehearsals:
 
     def moves(self, parameter: Tensor) -> bool | None:
         """Whether the step will move the parameter; None where nothing is known of it."""
-        own = self._of.get(id(parameter))
-        if own is not None:
-            return own.moves
-        kind = self._kind_of.get(id(parameter))
-        return None if kind is None else self._predicted.get(kind, kind in self._known or None)
+        own, kind = self._of.get(id(parameter)), self._kind_of.get(id(parameter))
+        if own is not None or kind is None:
+            return None if own is None else own.moves
+        return self._predicted.get(kind, kind in self._known or None)
 
     def explain(self, parameter: Tensor) -> Cause:
         """Why the step moved the parameter: as rehearsed, if it went so, or as others of its kind.
@@ -113,32 +113,24 @@ class Rehearsals:
         if own is None or kind is None:
             known = None if kind is None else self._known.get(kind)
             return known or Cause(None, self._reason or NOT_REHEARSED)
-        if own.explanation is None or not own.came_true():
-            self._fail({kind})
-            return Cause(None, OTHERWISE)
-        if own.explanation.causes is not None:
-            self._known[kind] = own.explanation
+        found = own.explanation if own.came_true() else None
+        if found is not None and found.causes is not None:
+            self._known[kind] = found
         else:
-            self._fail({kind})
-        return own.explanation
-
-    def _fail(self, kinds: set[_Kind]) -> None:
-        for kind in kinds:
-            self._failed[kind] = self._failed.get(kind, 0) + 1
+            self._failed[kind] += 1
+        return found or Cause(None, OTHERWISE)
 
     def _is_unknown(self, kind: _Kind) -> bool:
-        return kind not in self._known and self._failed.get(kind, 0) < ATTEMPTS
+        return kind not in self._known and self._failed[kind] < ATTEMPTS
 
-    def _representatives(
-        self, doubtful: Sequence[Case], kinds: Mapping[int, _Kind]
-    ) -> list[Wanted]:
+    def _representatives(self, doubtful: Sequence[Case]) -> list[Wanted]:
         """One of each kind, the smallest, cut to some of its rows where it is large."""
         chosen: dict[_Kind, Case] = {}
         for each in sorted(doubtful, key=lambda one: one.parameter.numel()):
-            chosen.setdefault(kinds[id(each.parameter)], each)
+            chosen.setdefault(self._kind_of[id(each.parameter)], each)
         found = []
         for kind, each in chosen.items():
-            rows = None if self._failed.get(kind) else _excerpt(each)
+            rows = None if self._failed[kind] else _excerpt(each)
             if rows is not None or each.parameter.numel() <= MOST_ELEMENTS:
                 found.append(Wanted(each.parameter, each.where, rows))
             else:
@@ -148,18 +140,18 @@ class Rehearsals:
 
 def _kinds(optimizer: Optimizer, doubtful: Sequence[Case]) -> dict[int, _Kind]:
     """The kind of each; looks at the content of parameters and of what is kept for them."""
-    values = [parts(each.parameter) for each in doubtful]
-    nonzero = iter(have_nonzero([part for each in values for part in each]))
-    kept = [_kept(optimizer.state.get(each.parameter)) for each in doubtful]
-    history = iter(have_nonzero([part for each in kept for part in each]))
+    held = [
+        (parts(each.parameter), _kept(optimizer.state.get(each.parameter))) for each in doubtful
+    ]
+    flags = iter(have_nonzero([part for own, state in held for part in (*own, *state)]))
     return {
         id(each.parameter): _Kind(
             circumstances=each.circumstances,
-            is_nonzero=True in [next(nonzero) for _ in own],
-            has_history=True in [next(history) for _ in state],
+            is_nonzero=True in [next(flags) for _ in own],
+            has_history=True in [next(flags) for _ in state],
             of_rows=each.where is not None,
         )
-        for each, own, state in zip(doubtful, values, kept, strict=True)
+        for each, (own, state) in zip(doubtful, held, strict=True)
     }
 
 
@@ -170,21 +162,11 @@ def _kept(state: Any) -> list[Tensor]:
     return [part for tensor in tensors for part in parts(tensor)]
 
 
-def _is_small(held: Sequence[Tensor]) -> bool:
-    return len(held) <= WHOLE_TENSORS and sum(p.numel() for p in held) <= WHOLE_ELEMENTS
-
-
-def _others(held: Sequence[Tensor], wanted: Sequence[Wanted]) -> list[Tensor]:
-    known = {id(each.parameter) for each in wanted}
-    return [parameter for parameter in held if id(parameter) not in known]
-
-
 def _excerpt(doubtful: Case) -> Tensor | None:
     """The numbers of some rows, of those in question; None where it is small or has one row."""
-    part = one_part(doubtful.parameter)
+    part, grad = one_part(doubtful.parameter), doubtful.parameter.grad
     if part is None or part.dim() == 0 or part.numel() <= EXCERPT_ELEMENTS:
         return None
-    grad = doubtful.parameter.grad
     if grad is not None and grad.layout is not torch.strided:
         return None
     most = max(1, EXCERPT_ELEMENTS * len(part) // part.numel())

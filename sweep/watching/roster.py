@@ -24,7 +24,7 @@ LEFT = " (left the model)"
 """Behind the name of a parameter that an optimizer holds and the model has no longer."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Subject:
     """One parameter under watch.
 
@@ -32,23 +32,27 @@ class Subject:
         name: the first of its names in the model; with `LEFT` once it has left.
         parameter: the tensor itself.
         in_model: whether the model has it now.
-        from_start: whether it had it as the watch was made.
         not_judged: why it is judged no longer; None as long as it is.
     """
 
     name: str
     parameter: Tensor
     in_model: bool = True
-    from_start: bool = True
     not_judged: str | None = None
 
 
 class Roster:
-    """The parameters under watch. A tied one goes by the first of its names."""
+    """The parameters under watch. A tied one goes by the first of its names.
+
+    Attributes:
+        model: the model without what wraps it; None where parameters were picked by name.
+        aliases: by each name of a parameter, the first of them.
+        buffers: the model's, by name.
+    """
 
     def __init__(self, watched: Watchable) -> None:
         """Raises MisuseError for what has no names, or keeps parameters in flat shards."""
-        self._model = _unwrapped(watched) if isinstance(watched, nn.Module) else None
+        self.model = _unwrapped(watched) if isinstance(watched, nn.Module) else None
         self._named = [] if isinstance(watched, nn.Module) else _named(watched)
         self._raw_names = _raw_names(watched)
         self._subjects: dict[int, Subject] = {}
@@ -57,17 +61,7 @@ class Roster:
         self._modules_of: list[Mapping[str, Any]] = []
         self.aliases: dict[str, str] = {}
         self.buffers: dict[str, Tensor] = {}
-        self._read(from_start=True)
-
-    @property
-    def is_model(self) -> bool:
-        """Whether a whole model is watched, and not parameters picked by name."""
-        return self._model is not None
-
-    @property
-    def model(self) -> nn.Module | None:
-        """The model without what wraps it."""
-        return self._model
+        self._read()
 
     def __iter__(self) -> Iterator[Subject]:
         """The model's parameters now, and those that have left it and are still remembered."""
@@ -87,10 +81,10 @@ class Roster:
 
         Returns what has another name now, or has left the model, by its name before.
         """
-        if self._model is None or self._signature == self._signed():
+        if self.model is None or self._signature == self._signed():
             return None
         before = {subject: subject.name for subject in self}
-        self._read(from_start=False)
+        self._read()
         return {name: subject for subject, name in before.items() if subject.name != name}
 
     def forget(self, subject: Subject) -> None:
@@ -99,20 +93,17 @@ class Roster:
 
     def let_go(self) -> None:
         """Lets go of every tensor and module; the names stay."""
-        self._model, self._named = None, []
+        self.model, self._named = None, []
         self._parameters_of, self._modules_of = [], []
         self._subjects, self.buffers = {}, {}
 
-    def _read(self, *, from_start: bool) -> None:
+    def _read(self) -> None:
         self.aliases = {}
         present: dict[int, str] = {}
         for alias, parameter in self._pairs():
             name = present.setdefault(id(parameter), alias)
             self.aliases[alias] = name
-            subject = self._subjects.get(id(parameter))
-            if subject is None:
-                subject = Subject(name, parameter, from_start=from_start)
-                self._subjects[id(parameter)] = subject
+            subject = self._subjects.setdefault(id(parameter), Subject(name, parameter))
             subject.name, subject.in_model = name if name == alias else subject.name, True
         for key, subject in self._subjects.items():
             if key not in present and subject.in_model:
@@ -122,9 +113,9 @@ class Roster:
             for raw, clean in self._raw_names.items()
             if clean in self.aliases
         } | self.aliases
-        if self._model is not None:
-            self.buffers = {clean(n): b for n, b in self._model.named_buffers()}
-            modules = list(self._model.modules())
+        if self.model is not None:
+            self.buffers = {clean(n): b for n, b in self.model.named_buffers()}
+            modules = list(self.model.modules())
             self._parameters_of = [module._parameters for module in modules]
             self._modules_of = [module._modules for module in modules]
             self._signature = self._signed()
@@ -142,10 +133,10 @@ class Roster:
         return parameters, [id(each) for held in self._modules_of for each in held.values()]
 
     def _pairs(self) -> Iterator[tuple[str, Tensor]]:
-        if self._model is None:
+        if self.model is None:
             yield from self._named
             return
-        for name, parameter in self._model.named_parameters(remove_duplicate=False):
+        for name, parameter in self.model.named_parameters(remove_duplicate=False):
             yield clean(name), parameter
 
 

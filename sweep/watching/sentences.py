@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from sweep.watching.account import Account, Entry, Place, largest
+from sweep.watching.account import Account, Entry, Place
 from sweep.watching.advice import WHERE
-from sweep.watching.findings import UNKNOWN, Fared
+from sweep.watching.findings import UNKNOWN, Fared, Record
 from sweep.watching.grouping import NamedTogether, by_likeness
 from sweep.watching.states import State
 
@@ -17,6 +16,9 @@ _LINES = 20
 
 _OPTIMIZERS = 4
 """Optimizers up to which each is told by itself."""
+
+_LISTED = 5
+"""Rows, or shapes, that are listed."""
 
 _FOUND = {
     State.NONE: "none",
@@ -41,48 +43,50 @@ _BUILD_ANEW = (
 
 def summary(account: Account) -> str:
     """What was found, a screen at most: what went wrong comes first."""
-    parts = (_head(account), _nothing_leaked(account), _as_meant(account), _more(account))
-    return "\n".join([line for part in parts for line in part])
+    if sum(taken for _, taken in account.optimizers):
+        parts = (_wrong(account), _nothing_leaked(account), _as_meant(account), _more(account))
+        return "\n".join(line for part in parts for line in part)
+    watched = f"{_parameters(account.present)} were watched."
+    return "\n".join([f"No step was taken; {watched}", *_more(account)])
 
 
 def failure_message(account: Account) -> str:
     """The message of a LeakError: what moved and why, what did not train and why, what to do."""
     lines = []
     if leaking := account.leaking:
-        number = len({entry.parameter for entry in leaking})
-        lines = [f"step() moved {_count(number, 'parameter')} that should have kept still:"]
-        lines += _told(leaking, account, lambda entry: entry.still)
+        lines = [f"step() moved {_parameters(leaking)} that should have kept still:"]
+        lines += _told(leaking, account, _still)
     return "\n".join([*lines, *_untrained(account)])
 
 
-def _head(account: Account) -> Iterator[str]:
-    watched = len({entry.parameter for entry in account.present})
-    steps = _steps(account)
-    if not sum(taken for _, taken in account.optimizers):
-        yield f"No step was taken; {_count(watched, 'parameter')} were watched."
-        return
-    leaking, zeros = account.leaking, [e for e in account.entries if e.zeros.moved]
+def _still(record: Record) -> Fared:
+    return record.still
+
+
+def _zeros(record: Record) -> Fared:
+    return record.zeros
+
+
+def _wrong(account: Account) -> Iterator[str]:
+    watched, steps = account.present, f"({_steps(account)})"
+    leaking, zeros = account.leaking, [e for e in account.entries if e.record.zeros.moved]
     if leaking:
-        number = len({entry.parameter for entry in leaking})
-        yield (
-            f"{number} of {_count(watched, 'parameter')} moved when they should have kept still "
-            f"({steps}):"
-        )
-        yield from _told(leaking, account, lambda entry: entry.still)
+        of_all = f"{_number(leaking)} of {_parameters(watched)}"
+        yield f"{of_all} moved when they should have kept still {steps}:"
+        yield from _told(leaking, account, _still)
         yield from _words(leaking)
     if zeros:
-        number = len({entry.parameter for entry in zeros})
-        moved = "moved" if leaking else f"of {watched} moved"
+        of_all = "moved" if leaking else f"of {_number(watched)} moved"
         yield (
-            f"{_count(number, 'parameter')} {moved} on gradients of zeros that autograd brought"
-            f"{'' if leaking else f' ({steps})'}; zeros_count=False calls that a leak:"
+            f"{_parameters(zeros)} {of_all} on gradients of zeros that autograd brought"
+            f"{'' if leaking else f' {steps}'}; zeros_count=False calls that a leak:"
         )
-        yield from _told(zeros, account, lambda entry: entry.zeros, advises=False)
+        yield from _told(zeros, account, _zeros, advises=False)
         yield f"    -> if they stand for no gradient: .grad = None {WHERE[account.loop]}"
     yield from _untrained(account)
 
 
-def _words(leaking: Sequence[Entry]) -> Iterator[str]:
+def _words(leaking: Iterable[Entry]) -> Iterator[str]:
     """What the causes that are named mean."""
     named = {word for entry in leaking for word in re.findall(r"\w+", entry.causes or "")}
     meanings = "; ".join(f"{word}: {said}" for word, said in _MEANINGS.items() if word in named)
@@ -91,19 +95,17 @@ def _words(leaking: Sequence[Entry]) -> Iterator[str]:
 
 
 def _nothing_leaked(account: Account) -> Iterator[str]:
-    """That nothing leaked, in a sentence; nothing where something did, or no step was taken."""
-    no_step = not sum(taken for _, taken in account.optimizers)
-    if no_step or any(entry.told.moved for entry in account.entries):
+    """That nothing leaked, in a sentence; nothing where something did."""
+    records = [entry.record for entry in account.entries]
+    if any(record.told.moved for record in records):
         return
-    quiet = [entry for entry in account.entries if entry.still.steps]
-    number = len({entry.parameter for entry in quiet})
-    of_all = f"({len({e.parameter for e in account.present})} watched, {_steps(account)})"
-    if any(entry.in_part or entry.meant == "frozen" for entry in quiet):
-        yield f"No leak: what was to keep still did, in {_count(number, 'parameter')} {of_all}."
+    quiet = [entry for entry in account.entries if entry.record.still.steps]
+    of_all = f"({_number(account.present)} watched, {_steps(account)})"
+    if any(entry.record.in_part or entry.meant == "frozen" for entry in quiet):
+        yield f"No leak: what was to keep still did, in {_parameters(quiet)} {of_all}."
     elif quiet:
-        said = f"No leak: {_count(number, 'parameter')} kept still on steps without a gradient"
-        yield f"{said} {of_all}."
-    elif all(e.total_steps and e.reached == e.total_steps for e in account.entries):
+        yield f"No leak: {_parameters(quiet)} kept still on steps without a gradient {of_all}."
+    elif all(record.states and set(record.states) == {State.FRESH} for record in records):
         yield f"A gradient reached {_all(account.present)} before {_each_of(account)}."
     elif any(entry.meant == "frozen" for entry in account.present):
         yield f"No leak: step() moved nothing that was to keep still {of_all}."
@@ -113,11 +115,9 @@ def _nothing_leaked(account: Account) -> Iterator[str]:
 
 def _as_meant(account: Account) -> Iterator[str]:
     """What the user named and finds so."""
-    if not sum(taken for _, taken in account.optimizers):
-        return
     still = [entry for entry in account.present if _kept_still(entry)]
-    wanted = [entry for entry in account.present if entry.meant == "trainable"]
     untrained = {entry.parameter for entry in account.untrained}
+    wanted = [entry for entry in account.present if entry.meant == "trainable"]
     trained = [entry for entry in wanted if entry.parameter not in untrained]
     yield from _listed(still, account, "{} that should keep still did")
     yield from _listed(trained, account, "{} that should train did")
@@ -125,24 +125,31 @@ def _as_meant(account: Account) -> Iterator[str]:
 
 def _kept_still(entry: Entry) -> bool:
     """Whether it was named as frozen, was judged, and nothing moved it that anybody saw."""
-    moved = entry.moved_steps or entry.outside or entry.by_others
+    moved = entry.record.moves or entry.outside or entry.by_others
     return entry.meant == "frozen" and not moved and entry.not_judged is None
 
 
 def _told(
     entries: Sequence[Entry],
     account: Account,
-    fared: Callable[[Entry], Fared],
+    fared: Callable[[Record], Fared],
     *,
     advises: bool = True,
 ) -> Iterator[str]:
     """A line for each parameter or group, those of one remedy under it, if it ``advises``."""
+
+    def how(entry: Entry) -> tuple[object, ...]:
+        found = frozenset(fared(entry.record).found)
+        return entry.optimizer, found, entry.causes, entry.unexplained, entry.remedy
+
     by_remedy: dict[str, list[str]] = {}
-    groups = by_likeness(entries, account.present, by=partial(_how, fared))
-    several = len(account.optimizers) > 1
+    groups = by_likeness(entries, account.present, by=how)
     for group in groups[:_LINES]:
-        line = f"  {_line(group, fared, names_optimizer=several)}"
-        by_remedy.setdefault(group.entries[0].remedy, []).append(line)
+        first = group.entries[0]
+        by = f"; moved by {first.optimizer_name} (optimizer {first.optimizer})"
+        line = f"  {_line(group, [fared(entry.record) for entry in group.entries])}"
+        line += by if len(account.optimizers) > 1 else ""
+        by_remedy.setdefault(first.remedy, []).append(line)
     for remedy, lines in by_remedy.items():
         yield from lines
         if remedy and advises:
@@ -152,24 +159,14 @@ def _told(
         yield f"  and {_count(rest, 'parameter')} more"
 
 
-def _how(fared: Callable[[Entry], Fared], entry: Entry) -> tuple[object, ...]:
-    found = frozenset(fared(entry).found)
-    return entry.optimizer, found, entry.causes, entry.unexplained, entry.remedy
-
-
-def _line(group: NamedTogether, fared: Callable[[Entry], Fared], *, names_optimizer: bool) -> str:
-    first = group.entries[0]
-    all_fared = [fared(entry) for entry in group.entries]
-    found = " or ".join(_FOUND[state] for state in State if state in all_fared[0].found)
-    steps = min(each.first or 0 for each in all_fared)
-    cause = f"cause: {_cause(first)}"
-    if len(all_fared[0].found) > 1 and len(group.entries) == 1:
-        cause = f"cause at step {first.explained_step}: {_cause(first)}"
-    by = f"; moved by {first.optimizer_name} (optimizer {first.optimizer})"
-    separator = ": " if len(group.entries) == 1 else ", "
+def _line(group: NamedTogether, fared: Sequence[Fared]) -> str:
+    alone, first = len(group.entries) == 1, group.entries[0]
+    found = " or ".join(_FOUND[state] for state in State if state in fared[0].found)
+    steps = min(each.first or 0 for each in fared)
+    at = f" at step {first.record.explained_step}" if len(fared[0].found) > 1 and alone else ""
     return (
-        f"{group.label}{_rows(group)}{separator}{_how_often(all_fared)}, first at step {steps}, "
-        f"{_how_far(all_fared)}, grad {found}; {cause}{by if names_optimizer else ''}"
+        f"{group.label}{f'{_rows(first)}:' if alone else ','} {_how_often(fared)}, first at step "
+        f"{steps}, {_how_far(fared)}, grad {found}; cause{at}: {_cause(first)}"
     )
 
 
@@ -184,7 +181,7 @@ def _how_often(fared: Sequence[Fared]) -> str:
 def _how_far(fared: Sequence[Fared]) -> str:
     if any(each.became_nan for each in fared):
         return "and became NaN"
-    changes = [change for each in fared if (change := largest(each)) is not None]
+    changes = [each.largest for each in fared if each.measured]
     return f"by up to {max(changes):.3g}" if changes else "how far was not measured"
 
 
@@ -199,13 +196,9 @@ def _percent(share: float) -> str:
     return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
-def _rows(group: NamedTogether) -> str:
-    if len(group.entries) > 1 or group.entries[0].rows is None:
-        return ""
-    entry = group.entries[0]
-    listed = ", ".join(map(str, entry.first_rows))
-    more = (entry.rows or 0) - len(entry.first_rows)
-    return f" [rows {listed}{f' and {more} more' if more > 0 else ''}]"
+def _rows(entry: Entry) -> str:
+    rows = entry.record.moved_rows
+    return "" if rows is None else f" [rows {_first_of(rows.numbers())}]"
 
 
 def _more(account: Account) -> Iterator[str]:
@@ -219,53 +212,51 @@ def _more(account: Account) -> Iterator[str]:
         chosen = [entry for entry in moved if (entry.meant == "frozen") is frozen]
         yield from _listed(chosen, account, f"{what} {between}")
     buffers = [e for e in account.entries if e.place is Place.BUFFER]
-    yield from _listed(
-        buffers,
-        account,
-        "{} of frozen modules changed; in training mode forward() moves them, eval() keeps them",
-        word="buffer",
-    )
+    moves = "in training mode forward() moves them, eval() keeps them"
+    what = f"{{}} of frozen modules changed; {moves}"
+    yield from _listed(buffers, account, what, word="buffer")
     blind = [e for e in account.present if e.not_judged]
-    for reason in dict.fromkeys(entry.not_judged for entry in blind):
-        of_it = [entry for entry in blind if entry.not_judged == reason]
-        yield from _listed(of_it, account, f"{{}} {{are}} not judged ({reason})")
+    yield from _by_what(blind, account, lambda e: f"{{}} {{are}} not judged ({e.not_judged})")
 
 
 def _untrained(account: Account) -> Iterator[str]:
-    untrained = account.untrained
-    for reason in dict.fromkeys(map(_why_untrained, untrained)):
-        of_it = [entry for entry in untrained if _why_untrained(entry) == reason]
+    for reason in dict.fromkeys(map(_why_untrained, account.untrained)):
+        of_it = [entry for entry in account.untrained if _why_untrained(entry) == reason]
         yield from _listed(of_it, account, f"{{}} should train and did not, {reason}")
         if any(entry.place is Place.NOWHERE for entry in of_it):
             yield _BUILD_ANEW
 
 
 def _why_untrained(entry: Entry) -> str:
+    states, reached = entry.record.states, entry.record.states[State.FRESH]
     if entry.place is Place.NOWHERE:
         return "being in no optimizer under watch"
     if entry.is_empty:
         return "as this process holds no element of {them}"
-    if not entry.total_steps:
+    if not states:
         return "as no step was taken"
-    if not entry.reached:
+    if not reached:
         off = "" if entry.requires_grad else ": requires_grad is False"
-        only = "but zeros " if entry.steps.get(State.ZEROS_CAME) else ""
+        only = "but zeros " if states[State.ZEROS_CAME] else ""
         return f"as no gradient {only}reached {{them}} on any step{off}"
-    if entry.at_rate_zero == entry.reached:
+    if entry.record.at_rate_zero == reached:
         return "as the lr is 0"
-    return f"though gradients came on {entry.reached} steps: no update was large enough for a bit"
+    return f"though gradients came on {reached} steps: no update was large enough for a bit"
 
 
 def _of_no_optimizer(account: Account) -> Iterator[str]:
-    told = {id(e) for e in account.present if _kept_still(e)} | {id(e) for e in account.untrained}
-    loose = [e for e in account.present if e.place is Place.NOWHERE and id(e) not in told]
-    for what, chosen in (
-        ("{are} in no optimizer under watch, with requires_grad=False", _is_frozen),
-        ("{are} in no optimizer under watch, though gradients reach {them}", _is_forgotten),
-        ("{are} in no optimizer under watch, and no gradient reached {them}", _is_unused),
+    loose = [e for e in _not_told(account) if e.place is Place.NOWHERE and not e.by_others]
+    forgotten = [e for e in loose if e.requires_grad and e.gradients]
+    frozen = [e for e in loose if not e.requires_grad]
+    unused = [e for e in loose if e.requires_grad and not e.gradients]
+    for chosen, so in (
+        (frozen, "with requires_grad=False"),
+        (forgotten, "though gradients reach {them}"),
+        (unused, "and no gradient reached {them}"),
     ):
-        yield from _listed([e for e in loose if chosen(e)], account, "{} " + what)
-    if any(map(_is_forgotten, loose)) and any(map(_has_left, account.entries)):
+        yield from _listed(chosen, account, f"{{}} {{are}} in no optimizer under watch, {so}")
+    left = any(entry.place in (Place.LEFT, Place.STRANGER) for entry in account.entries)
+    if forgotten and left:
         yield _BUILD_ANEW
     for name in dict.fromkeys(name for entry in account.present for name in entry.by_others):
         moved = [entry for entry in account.present if name in entry.by_others]
@@ -274,82 +265,68 @@ def _of_no_optimizer(account: Account) -> Iterator[str]:
         yield from _listed(moved, account, what)
 
 
-def _is_frozen(entry: Entry) -> bool:
-    return not entry.by_others and not entry.requires_grad
-
-
-def _is_forgotten(entry: Entry) -> bool:
-    return not entry.by_others and entry.requires_grad and entry.gradients > 0
-
-
-def _has_left(entry: Entry) -> bool:
-    return entry.place in (Place.LEFT, Place.STRANGER)
-
-
-def _is_unused(entry: Entry) -> bool:
-    return not entry.by_others and entry.requires_grad and not entry.gradients
-
-
 def _of_no_model(account: Account) -> Iterator[str]:
     left = [entry for entry in account.entries if entry.place is Place.LEFT]
-    for name in dict.fromkeys(entry.optimizer_name for entry in left):
-        of_it = [entry for entry in left if entry.optimizer_name == name]
-        what = f"{{}} that {name} holds or held {{are}} no longer in the model"
-        yield from _listed(of_it, account, what)
+    what = "{{}} that {} holds or held {{are}} no longer in the model"
+    yield from _by_what(left, account, lambda entry: what.format(entry.optimizer_name))
     strange = [entry for entry in account.entries if entry.place is Place.STRANGER]
     for name in dict.fromkeys(entry.optimizer_name for entry in strange):
-        of_it = [entry for entry in strange if entry.optimizer_name == name]
-        shapes = ", ".join(str(entry.shape) for entry in of_it[:5])
-        more = "" if len(of_it) <= 5 else f" and {len(of_it) - 5} more"
-        tensors = _count(len(of_it), "tensor")
-        yield f"{name} holds {tensors} that the model does not have, of shape {shapes}{more}."
+        shapes = [entry.shape for entry in strange if entry.optimizer_name == name]
+        tensors = f"{_count(len(shapes), 'tensor')} that the model does not have"
+        yield f"{name} holds {tensors}, of shape {_first_of(shapes)}."
 
 
 def _never_reached(account: Account) -> Iterator[str]:
-    told = {id(entry) for entry in account.untrained}
-    told |= {id(entry) for entry in account.present if _kept_still(entry)}
-    held = [e for e in account.present if e.place is Place.HELD and id(e) not in told]
-    reached = {e.parameter for e in account.entries if e.reached}
-    empty = [e for e in held if e.steps.get(State.NONE) and e.parameter not in reached]
-    empty = [e for e in empty if e.steps[State.NONE] == e.total_steps]
-    cleared = [e for e in empty if e.gradients]
-    empty = [e for e in empty if not e.gradients]
-    yield from _listed(
-        cleared, account, "{} had no gradient at any step, though autograd brought {them} some"
-    )
-    yield from _listed([e for e in empty if e.requires_grad], account, "{} never got a gradient")
-    yield from _listed(
-        [e for e in empty if not e.requires_grad],
-        account,
-        "{} never got a gradient (requires_grad=False)",
-    )
-    stuck = [e for e in held if e.reached and not e.moved.get(State.FRESH)]
-    yield from _listed(
-        [e for e in stuck if e.at_rate_zero == e.reached],
-        account,
-        "{} got gradients and never moved on one, as the lr is 0",
-    )
-    yield from _listed(
-        [e for e in stuck if e.at_rate_zero != e.reached],
-        account,
-        "{} got gradients and never moved on one",
-    )
+    reached = {e.parameter for e in account.entries if e.record.states[State.FRESH]}
+    held = [entry for entry in _not_told(account) if entry.place is Place.HELD]
+    empty = [e for e in held if set(e.record.states) == {State.NONE} and e.parameter not in reached]
+    stuck = [e for e in held if e.record.states[State.FRESH] and not e.record.moves[State.FRESH]]
+    off = [e for e in stuck if e.record.at_rate_zero == e.record.states[State.FRESH]]
+    never, stopped = "{} never got a gradient", "{} got gradients and never moved on one"
+    for chosen, what in (
+        (
+            [e for e in empty if e.gradients],
+            "{} had no gradient at any step, though autograd brought {them} some",
+        ),
+        ([e for e in empty if not e.gradients and e.requires_grad], never),
+        (
+            [e for e in empty if not e.gradients and not e.requires_grad],
+            f"{never} (requires_grad=False)",
+        ),
+        (off, f"{stopped}, as the lr is 0"),
+        ([e for e in stuck if e not in off], stopped),
+    ):
+        yield from _listed(chosen, account, what)
+
+
+def _not_told(account: Account) -> list[Entry]:
+    """The model's parameters of which it is not said already whether they are as was meant."""
+    untrained = set(account.untrained)
+    return [e for e in account.present if not _kept_still(e) and e not in untrained]
+
+
+def _by_what(
+    entries: Sequence[Entry], account: Account, what: Callable[[Entry], str]
+) -> Iterator[str]:
+    """A sentence for each thing that is said of some of them."""
+    for said in dict.fromkeys(map(what, entries)):
+        yield from _listed([entry for entry in entries if what(entry) == said], account, said)
 
 
 def _listed(
-    entries: Sequence[Entry], account: Account, what: str, *, word: str = "parameter"
+    entries: Iterable[Entry], account: Account, what: str, *, word: str = "parameter"
 ) -> Iterator[str]:
     """A sentence about some rows, with their names; nothing if there are none."""
-    if not entries:
+    found = list(entries)
+    if not found:
         return
-    number = len({entry.parameter for entry in entries})
-    among = entries if word == "buffer" else account.present
-    groups = by_likeness(entries, among)
+    groups = by_likeness(found, account.present)
     names = ", ".join(
         group.name if len(group.entries) == 1 else f"{group.name} ({len(group.entries)})"
         for group in groups[:_LINES]
     )
     more = f" and {len(groups) - _LINES} more" if len(groups) > _LINES else ""
+    number = _number(found)
     are, them = ("is", "it") if number == 1 else ("are", "them")
     said = what.replace("{}", _count(number, word)).replace("{are}", are).replace("{them}", them)
     yield f"{said}: {names}{more}."
@@ -376,9 +353,22 @@ def _each_of(account: Account) -> str:
 
 
 def _all(entries: Sequence[Entry]) -> str:
-    number = len({entry.parameter for entry in entries})
+    number = _number(entries)
     return "the only parameter" if number == 1 else f"all {number} parameters"
+
+
+def _parameters(entries: Iterable[Entry]) -> str:
+    return _count(_number(entries), "parameter")
+
+
+def _number(entries: Iterable[Entry]) -> int:
+    return len({entry.parameter for entry in entries})
 
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _first_of(listed: Sequence[object]) -> str:
+    more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    return ", ".join(map(str, listed[:_LISTED])) + more

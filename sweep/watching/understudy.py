@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sweep.trial.causes import UnexplainedError
 from sweep.watching.families import INNER
+from sweep.watching.grads import zeroed
 
 DECAY = "weight_decay"
 _ABSENT = nn.Parameter(torch.empty(0, device="meta"))
@@ -31,84 +32,105 @@ _DEEPEST = 4
 """Levels of dicts and lists that are searched for tensors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Double:
-    """A parameter and the copy that stands in for it.
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """A parameter that takes part in a step, or some of it.
 
-    ``rows`` are the numbers of the rows that the copy has; None means all of them.
+    Attributes:
+        parameter: the tensor itself.
+        where: which of it is in question, boolean of shape ``(rows,)`` or its own; None for all.
+        rows: the numbers of the rows that take part; None for all.
     """
 
-    original: Tensor
-    copy: nn.Parameter
+    parameter: Tensor
+    where: Tensor | None = None
     rows: Tensor | None = None
 
+    def part(self, tensor: Tensor) -> Tensor:
+        """What is in question of a tensor of the parameter's shape, of those rows."""
+        local = _local(tensor)
+        return self.part_of_rows(local if self.rows is None else local[self.rows])
+
+    def part_of_rows(self, tensor: Tensor) -> Tensor:
+        """The same of a tensor that has those rows alone."""
+        where = self.where_in_rows
+        return tensor if where is None else tensor[where]
+
+    @property
+    def where_in_rows(self) -> Tensor | None:
+        """``where``, of those rows alone."""
+        if self.where is None or self.rows is None:
+            return self.where
+        return self.where[self.rows]
+
     def cut(self, tensor: Tensor) -> Tensor:
-        """A copy of what a process holds of ``tensor``, of these rows if it has the same shape."""
-        local = local_part(tensor)
-        same = local.shape == local_part(self.original).shape
+        """A copy of what a process holds of ``tensor``, of those rows if it has the same shape."""
+        local = _local(tensor)
+        same = local.shape == _local(self.parameter).shape
         return local[self.rows] if self.rows is not None and same else _clone(local)
 
 
-def local_part(tensor: Tensor) -> Tensor:
-    """The local shard of a DTensor, so that no copy asks another process; else the tensor."""
-    return getattr(tensor, "_local_tensor", tensor).detach()
+Doubles = Mapping[Wanted, nn.Parameter]
+"""The copies that stand in for parameters."""
 
 
-def _clone(tensor: Tensor) -> Tensor:
-    """A copy, of its parts where it keeps its values in others and may not know how to copy."""
-    if not is_traceable_wrapper_subclass(tensor):
-        return tensor.clone()
-    names, context = tensor.__tensor_flatten__()
-    held = {name: _clone(getattr(tensor, name)) for name in names}
-    found: Tensor = type(tensor).__tensor_unflatten__(held, context, tensor.shape, tensor.stride())
-    return found
+def double_of(wanted: Wanted, *, gradient: bool) -> nn.Parameter:
+    """A copy of the parameter with its attributes, and its ``gradient`` or else zeros."""
+    original = wanted.parameter
+    made = nn.Parameter(wanted.cut(original), original.requires_grad)
+    own = {k: v for k, v in vars(original).items() if not isinstance(v, Tensor) and k != "_spec"}
+    vars(made).update(own)  # some optimizers read what others wrote there
+    if original.grad is not None:
+        grad = wanted.cut(original.grad)
+        made.grad = grad if gradient else zeroed(grad, wanted.where_in_rows)
+    return made
 
 
-def stand_in(original: Optimizer, doubles: Sequence[Double]) -> Optimizer:
-    """A copy with the state it has, for the doubles alone. Raises what cannot be stand_in."""
+def stand_in(original: Optimizer, doubles: Doubles) -> Optimizer:
+    """A copy with the state it has, for the doubles alone. Raises what cannot be copied."""
     memo: dict[int, Any] = {}
     for optimizer in with_inner(original):
-        for parameter in _parameters(optimizer):
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             memo[id(parameter)] = _ABSENT
             memo[id(optimizer.state.get(parameter))] = {}
     memo[id(None)] = None
-    for double in doubles:
-        memo[id(double.original)] = double.copy
+    memo |= {id(wanted.parameter): double for wanted, double in doubles.items()}
+    for wanted in doubles:
         for optimizer in with_inner(original):
-            state = optimizer.state.get(double.original)
+            state = optimizer.state.get(wanted.parameter)
             if isinstance(state, Mapping):
-                memo[id(state)] = {key: _of_state(v, double, memo) for key, v in state.items()}
+                memo[id(state)] = {
+                    key: wanted.cut(v) if isinstance(v, Tensor) else copy.deepcopy(v, memo)
+                    for key, v in state.items()
+                }
     return _copied(original, memo)
 
 
-def built_anew(original: Optimizer, doubles: Sequence[Double], *, decay: bool) -> Optimizer:
+def built_anew(original: Optimizer, doubles: Doubles, *, decay: bool) -> Optimizer:
     """A new one of the same class and hyperparameters, without any state.
 
     ``decay`` is whether it has the weight decay of the old one, or none. Raises
     UnexplainedError where its constructor needs what is not known.
     """
-    kind = type(original)
+    kind, of = type(original), {id(each.parameter): double for each, double in doubles.items()}
     takes = _takes(kind)
-    of = {id(double.original): double.copy for double in doubles}
-    groups = []
-    for group in original.param_groups:
-        held = [of[id(parameter)] for parameter in group["params"] if id(parameter) in of]
-        settings = {key: copy.deepcopy(group[key]) for key in takes if key in group}
-        if not decay and DECAY in settings:
-            settings[DECAY] = 0.0
-        if held:
-            groups.append({"params": held, **settings})
+
+    def as_wanted(settings: dict[str, Any]) -> dict[str, Any]:
+        return settings if decay or DECAY not in settings else settings | {DECAY: 0.0}
+
     known, memo = {**vars(original), **original.defaults}, dict[int, Any](of)
-    arguments = {key: copy.deepcopy(known[key], memo) for key in takes if _is_plain(known.get(key))}
-    if not decay and DECAY in arguments:
-        arguments[DECAY] = 0.0
-    inner = next(
-        (i for name in INNER if isinstance(i := vars(original).get(name), Optimizer)), None
-    )
-    first: Any = groups if inner is None else built_anew(inner, doubles, decay=decay)
+    plain = {key: known[key] for key in takes if _is_plain(known.get(key))}
+    arguments = as_wanted({key: copy.deepcopy(value, memo) for key, value in plain.items()})
     missing = [key for key, needed in takes.items() if needed and key not in arguments]
     if missing:
         raise UnexplainedError(f"the constructor of {kind.__name__} needs {', '.join(missing)}")
+    first: Any = [
+        {"params": held} | as_wanted({k: copy.deepcopy(group[k]) for k in takes if k in group})
+        for group in original.param_groups
+        if (held := [of[id(p)] for p in group["params"] if id(p) in of])
+    ]
+    for inner in list(with_inner(original))[1:2]:
+        first = built_anew(inner, doubles, decay=decay)
     new: Optimizer = kind(first, **arguments)
     _train_like(original, new)
     return new
@@ -123,8 +145,7 @@ def hand_over_state(new: Optimizer, old: Optimizer, *, decay: bool) -> None:
         if "state" in vars(other):
             one.state = other.state
         for group, held in zip(one.param_groups, other.param_groups, strict=True):
-            gathered = {key: value for key, value in held.items() if decay or key != DECAY}
-            group.update(gathered)
+            group.update({key: value for key, value in held.items() if decay or key != DECAY})
         for name, value in vars(other).items():
             gathers = isinstance(value, torch.Generator) or _has_tensors(value)
             if gathers and name not in ("state", "param_groups", "defaults", *INNER):
@@ -143,13 +164,12 @@ def turn_decay_off(optimizer: Optimizer) -> None:
 
 def has_decay(optimizer: Optimizer, parameter: Tensor) -> bool:
     """Whether there is weight decay to switch off for ``parameter``."""
-    groups = [group for each in with_inner(optimizer) for group in each.param_groups]
-    in_groups = [g.get(DECAY) for g in groups if any(p is parameter for p in g["params"])]
-    of_its_own = [vars(each).get(DECAY) for each in with_inner(optimizer)]
-    return any(
-        isinstance(value, float | int | Tensor) and bool(value != 0)
-        for value in (*in_groups, *of_its_own)
-    )
+    for each in with_inner(optimizer):
+        holding = [g for g in each.param_groups if any(p is parameter for p in g["params"])]
+        for value in [vars(each).get(DECAY), *(group.get(DECAY) for group in holding)]:
+            if isinstance(value, float | int | Tensor) and bool(value != 0):
+                return True
+    return False
 
 
 def clear_state(optimizer: Optimizer, parameter: Tensor, where: Tensor | None) -> None:
@@ -157,11 +177,10 @@ def clear_state(optimizer: Optimizer, parameter: Tensor, where: Tensor | None) -
     for each in with_inner(optimizer):
         for value in (each.state.get(parameter) or {}).values():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                value.zero_() if where is None else value.masked_fill_(_like(where, value), 0)
-
-
-def _like(where: Tensor, value: Tensor) -> Tensor:
-    return where.reshape(-1, *[1] * (value.dim() - 1)) if where.dim() == 1 else where
+                if where is None:
+                    value.zero_()
+                else:
+                    value[where] = 0
 
 
 def with_inner(optimizer: Optimizer) -> Iterator[Optimizer]:
@@ -173,13 +192,13 @@ def with_inner(optimizer: Optimizer) -> Iterator[Optimizer]:
             yield from with_inner(inner)
 
 
-def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
-    for group in optimizer.param_groups:
-        yield from group["params"]
-
-
-def _of_state(value: Any, double: Double, memo: dict[int, Any]) -> Any:
-    return double.cut(value) if isinstance(value, Tensor) else copy.deepcopy(value, memo)
+def refuse_what_acts_on_the_original(optimizer: Optimizer) -> None:
+    """Raises UnexplainedError where a copy would keep a function that acts on the real tensors."""
+    acting = Tensor | nn.Module | Optimizer
+    for each in with_inner(optimizer):
+        for name, value in vars(each).items():
+            if not _is_patch(each, name) and any(isinstance(v, acting) for v in _within(value)):
+                raise UnexplainedError(f"a rehearsal would act on what its {name} refers to")
 
 
 def _copied(original: Optimizer, memo: dict[int, Any]) -> Optimizer:
@@ -196,19 +215,26 @@ def _copied(original: Optimizer, memo: dict[int, Any]) -> Optimizer:
             vars(new)[name] = copy.deepcopy(value, memo)
     if "state" in vars(new):
         new.state.pop(_ABSENT, None)
-    for group in vars(new).get("param_groups", ()):
-        group["params"] = [held for held in group["params"] if held is not _ABSENT]
     if "param_groups" in vars(new):
+        for group in new.param_groups:
+            group["params"] = [held for held in group["params"] if held is not _ABSENT]
         new.param_groups = [group for group in new.param_groups if group["params"]]
     return new
 
 
-def refuse_what_acts_on_the_original(optimizer: Optimizer) -> None:
-    """Raises UnexplainedError where a copy would keep a function that acts on the real tensors."""
-    for each in with_inner(optimizer):
-        for name, value in vars(each).items():
-            if not _is_patch(each, name) and any(map(_is_acted_on, _within(value))):
-                raise UnexplainedError(f"a rehearsal would act on what its {name} refers to")
+def _local(tensor: Tensor) -> Tensor:
+    """The local shard of a DTensor, so that no copy asks another process; else the tensor."""
+    return getattr(tensor, "_local_tensor", tensor).detach()
+
+
+def _clone(tensor: Tensor) -> Tensor:
+    """A copy, of its parts where it keeps its values in others and may not know how to copy."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return tensor.clone()
+    names, context = tensor.__tensor_flatten__()
+    held = {name: _clone(getattr(tensor, name)) for name in names}
+    found: Tensor = type(tensor).__tensor_unflatten__(held, context, tensor.shape, tensor.stride())
+    return found
 
 
 def _is_patch(optimizer: Optimizer, name: str) -> bool:
@@ -228,21 +254,15 @@ def _within(value: Any) -> Iterator[Any]:
         yield from (*used.nonlocals.values(), *used.globals.values())
 
 
-def _is_acted_on(value: Any) -> bool:
-    return isinstance(value, Tensor | nn.Module | Optimizer)
-
-
 def _takes(kind: type) -> dict[str, bool]:
     """What a class's constructor takes after its first argument, and whether it needs it.
 
     Where it passes keywords on, what its parent takes as well.
     """
     found: dict[str, bool] = {}
-    for each in kind.__mro__:
-        if "__init__" not in vars(each):
-            continue
+    kinds = inspect.Parameter
+    for each in (each for each in kind.__mro__ if "__init__" in vars(each)):
         listed = list(inspect.signature(each.__init__).parameters.values())[2:]  # type: ignore[misc]
-        kinds = inspect.Parameter
         for one in listed:
             if one.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL):
                 found.setdefault(one.name, one.default is kinds.empty)
@@ -259,13 +279,11 @@ def _is_plain(value: Any) -> bool:
 def _has_tensors(value: Any, *, most: int = 0, depth: int = 0) -> bool:
     if isinstance(value, Tensor):
         return value.numel() > most or isinstance(value, nn.Parameter)
-    if depth == _DEEPEST:
-        return False
     if isinstance(value, Mapping):
-        return any(_has_tensors(v, most=most, depth=depth + 1) for kv in value.items() for v in kv)
-    if isinstance(value, list | tuple | set | frozenset):
-        return any(_has_tensors(v, most=most, depth=depth + 1) for v in value)
-    return False
+        value = (*value.keys(), *value.values())
+    if depth == _DEEPEST or not isinstance(value, list | tuple | set | frozenset):
+        return False
+    return any(_has_tensors(each, most=most, depth=depth + 1) for each in value)
 
 
 def _train_like(original: Optimizer, new: Optimizer) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 import importlib
 import os
-from functools import lru_cache
-from typing import cast
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from sweep.workloads import digits
 from sweep.workloads.importing import look_in_current_directory
 from sweep.workloads.kept import KeptProduct
 from sweep.workloads.seeding import seeded
-from sweep.workloads.sizes import BUILT_IN, WorkloadSize
+from sweep.workloads.sizes import BUILT_IN
 from sweep.workloads.workload import Score, Workload
 
 Examples = tuple[Tensor, Tensor]
@@ -68,18 +67,19 @@ def build_workload(name: str, seed: int, device: str = "cpu") -> Workload:
     Raises WorkloadError for a ``package.module:function`` that cannot be imported or does
     not return a `Workload`.
     """
-    if name in DIGITS:
-        return _build_digits(name, seed, device)
-    if name in BUILT_IN:
-        data, model = _article(BUILT_IN[name], seed, device)
-        return Workload(copy.deepcopy(model), data, _loss, ("layer1.weight",), _detached_loss)
-    with seeded(seed), torch.device(device):
-        return _own_workload(name, seed)
+    if name not in BUILT_IN:
+        with seeded(seed), torch.device(device):
+            return _own_workload(name, seed)
+    data, model = (_digits if name in SCORES else _article)(name, seed, device)
+    return Workload(
+        copy.deepcopy(model), data, _loss, ("layer1.weight",), _detached_loss, SCORES.get(name)
+    )
 
 
 @lru_cache(maxsize=4)  # a replay builds its workload several times over, and data is only read
-def _article(size: WorkloadSize, seed: int, device: str) -> tuple[Examples, ArticleNet]:
+def _article(name: str, seed: int, device: str) -> tuple[Examples, ArticleNet]:
     """Data and initialised model, in this order from the generator seeded with ``seed``."""
+    size = BUILT_IN[name]
     with seeded(seed):
         x = torch.randn(size.examples, size.features)
         y = torch.randint(size.classes, (size.examples,))
@@ -87,52 +87,31 @@ def _article(size: WorkloadSize, seed: int, device: str) -> tuple[Examples, Arti
     return (x.to(device), y.to(device)), model.to(device)
 
 
-def _build_digits(name: str, seed: int, device: str) -> Workload:
-    data, model, score = digits.split(seed, device), _digits_model(name, seed, device), DIGITS[name]
-    return Workload(
-        copy.deepcopy(model), data, _digits_loss, ("layer1.weight",), _detached_digits_loss, score
-    )
-
-
 @lru_cache(maxsize=32)  # `digits-pretrained` trains for a quarter of a second beforehand
-def _digits_model(name: str, seed: int, device: str) -> ArticleNet:
-    """The net of ``seed``; of `digits-pretrained` with a first layer that knows the old classes."""
-    size = BUILT_IN[name]
+def _digits(name: str, seed: int, device: str) -> tuple[digits.Digits, ArticleNet]:
+    """Data and net; the first layer of `digits-pretrained` knows the old classes."""
+    size, data = BUILT_IN[name], digits.split(seed, device)
     with seeded(seed):
         model = ArticleNet(size.features, size.hidden, size.classes).to(device)
     if name == "digits-pretrained":
         teacher = copy.deepcopy(model)
-        digits.pretrain(teacher, digits.split(seed, device))
+        digits.pretrain(teacher, data)
         model.layer1.load_state_dict(teacher.layer1.state_dict())
-    return model
+    return data, model
 
 
-def _kept_accuracy(model: nn.Module, data: digits.Digits) -> float:
-    return digits.kept_accuracy(cast("ArticleNet", model).layer1.weight, data)
+SCORES: dict[str, Score] = {"digits": digits.accuracy, "digits-pretrained": digits.kept_accuracy}
+"""The score of each workload on digits; the others have none."""
 
 
-DIGITS: dict[str, Score] = {"digits": digits.accuracy, "digits-pretrained": _kept_accuracy}
-"""The score of each workload on digits."""
+def _loss(
+    model: nn.Module, data: Examples | digits.Digits, step: int, *, detach_layer1: bool = False
+) -> Tensor:
+    x, y = data.batch(step) if isinstance(data, digits.Digits) else data
+    return functional.cross_entropy(model(x, detach_layer1=detach_layer1), y)
 
 
-def _digits_loss(model: nn.Module, data: digits.Digits, step: int) -> Tensor:
-    x, y = data.batch(step)
-    return functional.cross_entropy(model(x), y)
-
-
-def _detached_digits_loss(model: nn.Module, data: digits.Digits, step: int) -> Tensor:
-    x, y = data.batch(step)
-    return functional.cross_entropy(model(x, detach_layer1=True), y)
-
-
-def _loss(model: nn.Module, data: Examples, step: int) -> Tensor:
-    x, y = data
-    return functional.cross_entropy(model(x), y)
-
-
-def _detached_loss(model: nn.Module, data: Examples, step: int) -> Tensor:
-    x, y = data
-    return functional.cross_entropy(model(x, detach_layer1=True), y)
+_detached_loss = partial(_loss, detach_layer1=True)
 
 
 def check_workload(name: str, seed: int) -> None:

@@ -80,13 +80,14 @@ def accuracy(model: nn.Module, data: Digits) -> float:
     return float(right.double().mean())
 
 
-def kept_accuracy(layer1: Tensor, data: Digits) -> float:
+def kept_accuracy(model: nn.Module, data: Digits) -> float:
     """How well the features still tell the old classes apart: a linear probe's accuracy, 0 to 1.
 
     The probe is a ridge regression on the classes, fitted on the features
     ``relu(x @ layer1.T)`` of the old classes' digits that are trained on, and scored on those
     held out. NaN where a feature is not finite, for then there is nothing to fit.
     """
+    layer1 = model.get_parameter("layer1.weight")
     fitted_x, fitted_y = _old(data.x, data.y)
     scored_x, scored_y = _old(data.held_out_x, data.held_out_y)
     features, scored = _features(fitted_x, layer1), _features(scored_x, layer1)

@@ -13,7 +13,7 @@ from sweep.errors import DatabaseError, SweepMismatchError
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml
 from sweep.running.runner import Runner
-from sweep.store.presence import is_running
+from sweep.store.activity import is_running
 from sweep.store.store import Store
 from sweep.store.url import parse_url
 from sweep.values.outcome import Environment, Measurement, Outcome

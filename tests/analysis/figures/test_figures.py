@@ -9,15 +9,14 @@ import pytest
 import vl_convert
 
 from analysis.exceptions import NothingToDrawError, NoTrialsError, SweepMissingError
-from analysis.figures import FIGURES, DrawnFrom, draw, drift_ratios, heatmap, trace
+from analysis.figures import FIGURES, draw, drift_ratios, heatmap, trace
 from analysis.figures.axis_changes import leak_rate_by_axis
 from analysis.figures.drawn_files import export_figures
 from analysis.figures.drift_ratios import drift_ratio_by_cause
-from analysis.figures.look import CHOSEN, inline
+from analysis.figures.look import CHOSEN, OTHERS, inline
 from analysis.figures.remedy_matrix import remedies_matrix
 from analysis.folded import FOLDABLE, load_folded
-from analysis.load import load_trials
-from analysis.runs import load_steps
+from analysis.load import load_steps, load_trials
 from analysis.tables.axis_shares import importance
 from sweep.store.store import Store
 from sweep.values.outcome import StepRecord
@@ -86,10 +85,10 @@ def test_the_list_of_figures_is_by_their_functions_names():
 @pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
 def test_a_figure_reads_no_column_beyond_those_it_names_and_is_valid(figure, trials, steps):
     frames = {
-        DrawnFrom.TRIALS: trials(*ROWS),
-        DrawnFrom.STEPS: steps(none=[1.0, 0.0], zero=[1.0, 0.5]),
+        False: trials(*ROWS),
+        True: steps(none=[1.0, 0.0], zero=[1.0, 0.5]),
     }
-    chart = figure.make(frames[figure.rows][list(figure.needs)])
+    chart = figure.make(frames[figure.of_steps][list(figure.needs)])
     spec = chart.to_dict()  # against Vega-Lite's schema
     assert spec["params"] == [{"name": CHOSEN, "value": None}]
     assert vl_convert.vegalite_to_png(json.dumps(spec)).startswith(b"\x89PNG")
@@ -97,9 +96,9 @@ def test_a_figure_reads_no_column_beyond_those_it_names_and_is_valid(figure, tri
 
 @pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
 def test_a_figure_of_failures_alone_is_left_out(figure, trials, steps):
-    frames = {DrawnFrom.TRIALS: trials({"verdict": "failed"}), DrawnFrom.STEPS: steps(none=[1.0])}
+    frames = {False: trials({"verdict": "failed"}), True: steps(none=[1.0])}
     with pytest.raises(NothingToDrawError, match=r"^no "):
-        figure.make(frames[figure.rows])
+        figure.make(frames[figure.of_steps])
 
 
 LBFGS, GRAD_ZERO = {"optimizer": "LBFGS"}, {"freeze": "grad_zero"}
@@ -207,7 +206,7 @@ def test_many_settings_are_a_curve_for_each_set_of_causes(trials):
     (data,) = chart.to_dict()["datasets"].values()
     panels = {row["causes"] for row in data}
     assert len(panels) == drift_ratios.MOST_PANELS
-    assert drift_ratios.OTHERS in panels
+    assert OTHERS in panels
     layers = chart.to_dict()["spec"]["layer"]
     assert [layer["encoding"].keys() >= {"x", "y"} for layer in layers] == [False, True, True]
     assert "100%" in svg(chart)
@@ -241,6 +240,8 @@ def test_a_change_of_zero_is_seen_on_the_strip_below_the_log_axis_alone(steps):
     assert changes["condition"]["test"] == "datum.max_change > 0"
     assert still["condition"]["test"] == "datum.max_change === 0"
     assert changes["value"] == still["value"] == 0
+    (data,) = spec["datasets"].values()
+    assert [row["kind"] for row in data[:3]] == ["attached", "frozen", "attached"]
 
 
 @pytest.mark.parametrize(

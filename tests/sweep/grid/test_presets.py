@@ -70,7 +70,7 @@ def test_full_has_every_dense_torch_optimizer_at_every_value_that_applies():
     expected = rest * (with_both * decay * momentum + with_decay_only * decay + with_neither)
     assert grid.size == expected == 3348
     assert grid.counts()[Axis.OPTIMIZER]["SGD"] == rest * decay * momentum == 324
-    assert not grid.omissions
+    assert not grid.plan.omissions
 
 
 @pytest.mark.parametrize("name", ["full", "remedies"])
@@ -89,14 +89,14 @@ def test_remedies_crosses_every_freeze_with_every_zero_grad():
 def test_every_remedy_in_remedies_has_its_match_but_for_the_omitted():
     grid = Grid(load_preset("remedies"))
     counts = grid.counts()[Axis.FREEZE]
-    left_out = sum(omission.settings for omission in grid.omissions)
+    left_out = sum(omission.settings for omission in grid.plan.omissions)
     assert counts[Freeze.LR_ZERO] == counts[Freeze.DETACH] - left_out
     assert len({n for freeze, n in counts.items() if freeze is not Freeze.LR_ZERO}) == 1
 
 
 def test_atlas_has_every_optimizer_that_can_be_built_on_dense_gradients():
     grid = Grid(load_preset("atlas"))
-    left_out = {omission.optimizer for omission in grid.omissions}
+    left_out = {omission.optimizer for omission in grid.plan.omissions}
     assert distinct(grid, Axis.OPTIMIZER) == set(registry.names()) - left_out
     assert "SparseAdam" in left_out
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.errors import SpecError, UnknownNameError
-from sweep.grid import presets
+from sweep.grid import complaint, presets, spec
 from sweep.grid.spec import Spec
 from sweep.grid.spec_file import from_toml, load_preset, load_spec, with_overrides
 from sweep.optimizers import registry
@@ -421,3 +421,9 @@ def test_what_is_set_for_every_grid_is_complained_of_once():
         with_overrides(load_preset("article"), set=["optimizer=Adm"])
     assert str(told.value).count("Unknown optimizer 'Adm'") == 1
     assert "grid[" not in str(told.value)
+
+
+def test_the_keys_that_complaints_know_are_those_of_a_spec_in_their_order():
+    known = [field.alias or name for name, field in Spec.model_fields.items()]
+    assert list(complaint._OF_SPEC) == known
+    assert list(complaint._OF_GRID) == list(spec._Grid.model_fields)

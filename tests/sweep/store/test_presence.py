@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import MisuseError
-from sweep.store.presence import is_running
+from sweep.store.activity import is_running
 from sweep.store.store import Store
 from sweep.store.url import parse_url
 
@@ -71,13 +71,13 @@ def test_in_one_process_it_ends_with_its_body_and_leaves_no_file(sqlite_url):
 def test_where_no_file_can_be_made_a_sweep_runs_all_the_same(sqlite_url, monkeypatch):
     with Store.open(sqlite_url) as store:
         sweep = store.record_sweep("mine", "{}", 1)
-        monkeypatch.setattr("sweep.store.presence._lock_of", lambda *_: Path("/proc/none/x"))
+        monkeypatch.setattr("sweep.store.activity._lock_of", lambda *_: Path("/proc/none/x"))
         with store.running(sweep.id):
             assert not is_running(parse_url(sqlite_url), sweep.id)
 
 
 def test_where_the_system_has_no_such_locks_nobody_can_tell(sqlite_url, monkeypatch):
-    monkeypatch.setattr("sweep.store.presence.fcntl", None)
+    monkeypatch.setattr("sweep.store.activity.fcntl", None)
     with Store.open(sqlite_url) as store:
         sweep = store.record_sweep("mine", "{}", 1)
         with store.running(sweep.id):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from sweep.workloads import digits
-from sweep.workloads.built_in import DIGITS, build_workload
+from sweep.workloads.built_in import SCORES, build_workload
 
 
 def trained(workload, steps=150):
@@ -22,7 +22,7 @@ def score(workload):
     return workload.score(workload.model, workload.data)
 
 
-@pytest.mark.parametrize("name", DIGITS)
+@pytest.mark.parametrize("name", SCORES)
 def test_a_seed_decides_split_batches_and_model(name):
     one, same, other = (build_workload(name, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(one.data.batch(7)[0], same.data.batch(7)[0])
