@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from sweep.explain.variants import Variant, neighbours
 from sweep.trial.causes import INTRINSIC, Movements, difference, movements, name_of, tried
 from sweep.trial.diary import Witness
-from sweep.trial.modes import fresh_modes
 from sweep.trial.moment import copies
-from sweep.trial.outside import undisturbed
+from sweep.trial.outside import fresh_modes, undisturbed
 from sweep.trial.probe import Change
 from sweep.trial.reach import Reach
 from sweep.trial.replay import Replay, Reruns, fill

@@ -1,8 +1,9 @@
-"""What the code of an optimizer's class keeps outside of its instances, and how it is put back.
+"""What a trial finds of the process it runs in: torch's modes, and what optimizers leave behind.
 
-A step may count in an attribute of its class, fill a list of its module, or draw from a generator
-of the user's own. Each training of a trial finds what the first found, so that a new optimizer
-has no history there either; a rehearsal leaves no trace.
+Whatever ran before it, the modes are those of a new process. And as a step may count in an
+attribute of its class, fill a list of its module, or draw from a generator of the user's own, each
+training of a trial finds of these what the first found, so that a new optimizer has no history
+there either; a rehearsal leaves no trace.
 """
 
 from __future__ import annotations
@@ -33,6 +34,38 @@ LARGEST_KEPT = 4096
 """Elements of the largest tensor that is kept in a copy."""
 
 PutBack = Callable[[], object]
+
+_MODES: tuple[tuple[Callable[[], Any], Callable[[Any], object], Any], ...] = (
+    (torch.get_num_threads, torch.set_num_threads, 1),  # another number sums in another order
+    (torch.is_grad_enabled, torch.set_grad_enabled, True),
+    (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+    (torch.get_default_device, torch.set_default_device, torch.device("cpu")),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode, 0),
+    *(
+        (partial(torch.is_autocast_enabled, kind), partial(torch.set_autocast_enabled, kind), False)
+        for kind in ("cpu", "cuda")
+    ),
+)
+"""States of the whole process: how each is asked for, how it is set, and what it is in trials."""
+
+
+@contextmanager
+def fresh_modes() -> Iterator[None]:
+    """Runs its body with one torch thread and torch's own modes; puts back what was there.
+
+    A mode that an earlier trial or a library left behind would make another trial of it.
+    """
+    found = [get() for get, _, _ in _MODES]
+    try:
+        for get, bring, in_trials in _MODES:
+            if get() != in_trials:  # setting some of them costs every later call
+                bring(in_trials)
+        yield
+    finally:
+        for (get, bring, _), value in zip(_MODES, found, strict=True):
+            if get() != value:
+                bring(value)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The probe: which parameters did one ``step()`` change, and by how much?
 
-It compares bits, not values. The same probe serves the sweep's trial and a user's own
-loop, so it knows nothing of schedules, optimizers or verdicts.
+It compares bits, not values. The sweep's trial and a user's own loop compare by the same
+functions, which know nothing of schedules, optimizers or verdicts.
 """
 
 from __future__ import annotations
@@ -39,96 +39,37 @@ STILL = Change(moved=False, max_change=0.0, l2=0.0)
 class Probe:
     """The bits of some parameters just before a step, held against those just after it.
 
-    Holds one copy of what the latest `before_step` was about: whole parameters, or some of
-    their rows. A row is an index along the first dimension.
+    Attributes:
+        before: the copies of the latest `before_step`, by name; the next one overwrites them.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor]) -> None:
         """Watches ``parameters``, by name; only reads them."""
-        self._parameters = dict(parameters)
-        self._before: dict[str, Tensor] = {}
-        self._rows: dict[str, Tensor] = {}
+        self._parameters = parameters
+        self.before: dict[str, Tensor] = {}
 
-    @property
-    def before(self) -> Mapping[str, Tensor]:
-        """The copies of the latest `before_step`, by name; the next one overwrites them."""
-        return self._before
-
-    @property
-    def held_bytes(self) -> int:
-        """The size of the copies that are held now."""
-        return sum(copy.nbytes for copy in self._before.values())
-
-    def add(self, name: str, parameter: Tensor) -> None:
-        """Watches one more parameter from now on."""
-        self._parameters[name] = parameter
-
-    def before_step(self, only: Mapping[str, Tensor | None] | None = None) -> None:
-        """Copies the bits of every parameter, or ``only`` of some, and lets go of the others'.
-
-        ``only`` says for each name which rows are meant, as a boolean tensor of shape
-        ``(rows,)``, or None for the whole parameter.
-        """
-        about = dict.fromkeys(self._parameters) if only is None else only
-        held = self._before if not self._rows else {}
-        self._rows = {name: rows for name, rows in about.items() if rows is not None}
-        self._before = {name: self._copy(name, held.get(name)) for name in about}
-
-    def narrow(self, name: str, rows: Tensor) -> None:
-        """Keeps of a whole parameter's copy only ``rows``."""
-        self._before[name], self._rows[name] = self._before[name][rows], rows
-
-    def drop(self, name: str) -> None:
-        """Lets go of a parameter's copy."""
-        del self._before[name]
+    def before_step(self) -> None:
+        """Copies the bits of every parameter."""
+        for name, parameter in self._parameters.items():
+            if name in self.before:
+                self.before[name].copy_(parameter.detach())
+            else:
+                self.before[name] = parameter.detach().clone()
 
     def after_step(self) -> dict[str, Change]:
-        """What changed since `before_step`, by name, of what it was about."""
-        still = self._still_elsewhere()
+        """What changed since `before_step`, by name."""
         return {
-            name: STILL if name in still else change_between(before, self._now(name))
-            for name, before in self._before.items()
+            name: change_between(before, self._parameters[name].detach())
+            for name, before in self.before.items()
         }
 
     def changes_of_each(self, replicates: int) -> list[Change]:
         """What changed since `before_step` of each trial, all parameters taken as one."""
         if replicates == 1:
             return [together(self.after_step().values())]
-        each = [changes_along(copy, self._now(name)) for name, copy in self._before.items()]
+        now = {name: parameter.detach() for name, parameter in self._parameters.items()}
+        each = [changes_along(before, now[name]) for name, before in self.before.items()]
         return [together(changes) for changes in zip(*each, strict=True)]
-
-    def moved_rows(self, name: str) -> list[int]:
-        """The rows of a parameter that have moved since `before_step`, of those it was about."""
-        moved = moved_elements(self._before[name], self._now(name))
-        moved = moved.reshape(moved.shape[0] if moved.dim() else 1, -1).any(dim=1).cpu()
-        rows = self._rows.get(name)
-        numbers = torch.arange(len(moved)) if rows is None else rows.cpu().nonzero().flatten()
-        return [int(row) for row in numbers[moved]]
-
-    def _copy(self, name: str, held: Tensor | None) -> Tensor:
-        if name in self._rows or held is None:
-            return self._now(name).clone()
-        return held.copy_(self._now(name))
-
-    def _now(self, name: str) -> Tensor:
-        parameter, rows = self._parameters[name].detach(), self._rows.get(name)
-        return parameter if rows is None else parameter[rows]
-
-    def _still_elsewhere(self) -> set[str]:
-        """The names on accelerators whose bits are the same.
-
-        Each answer from an accelerator is a wait, so each device is asked once, about all.
-        """
-        differ: dict[torch.device, dict[str, Tensor]] = {}
-        for name, before in self._before.items():
-            if before.device.type != "cpu":
-                moved = (bits(before) != bits(self._now(name))).any()
-                differ.setdefault(before.device, {})[name] = moved
-        still: set[str] = set()
-        for flags in differ.values():
-            answers = torch.stack(list(flags.values())).tolist()
-            still |= {name for name, moved in zip(flags, answers, strict=True) if not moved}
-        return still
 
 
 def change_between(before: Tensor, after: Tensor) -> Change:

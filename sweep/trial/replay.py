@@ -92,26 +92,23 @@ class Reruns:
 
     def without(self, off: Sources) -> Parameters:
         """After the step without the sources ``off``."""
-        if off in self._done:
-            return self._done[off]
-        after = self._run(off)
-        if off == NOTHING_OFF or Source.HISTORY in off or len(self.witness.grads) > 1:
-            self._done[off] = after  # of one trial alone, the others are asked for once
-        return after
+        if off and Source.HISTORY not in off and len(self.witness.grads) == 1:
+            return self._run(off)  # of one trial alone, these are asked for once
+        return self._once(off, lambda: self._run(off))
 
     def without_grad(self) -> Parameters:
         """After the step as it was, but with the grads set to None."""
-        if drop not in self._done:
-            self._done[drop] = self._after(self._kept(), drop)
-        return self._done[drop]
+        return self._once(drop, lambda: self._after(self._kept(), drop))
 
     def with_decay_switched_off(self, off: Sources) -> Parameters:
         """After the step by a new optimizer, built with decay, which is switched off in it."""
-        if (key := (switch_decay_off, off)) not in self._done:
+
+        def run() -> Parameters:
             training = self._new(decay=True)
             switch_decay_off(training)
-            self._done[key] = self._after(training, _to_grads(off))
-        return self._done[key]
+            return self._after(training, _to_grads(off))
+
+        return self._once((switch_decay_off, off), run)
 
     def end(self) -> tuple[bytes, ...]:
         """A hash of every parameter after the step as it was, for each trial."""
@@ -132,6 +129,11 @@ class Reruns:
             training.run(self.witness.step)
             self._ends[switched] = training.digests()
         return self._ends[switched]
+
+    def _once(self, key: object, run: Callable[[], Parameters]) -> Parameters:
+        if key not in self._done:
+            self._done[key] = run()
+        return self._done[key]
 
     def _run(self, off: Sources) -> Parameters:
         if off == NOTHING_OFF:
@@ -217,7 +219,8 @@ class Replay:
 
     def there(self) -> Sources:
         """The sources that the step had. Raises `UnexplainedError` if it is not repeated."""
-        if self._supposed is None and not self._repeats():
+        number, witness = self._number, self._witness
+        if self._supposed is None and self._reruns.end()[number] != witness.after[number]:
             raise UnexplainedError(NOT_REPEATED)
         found = {Source.HISTORY}
         if self._grad is GradState.NONZERO:
@@ -240,9 +243,6 @@ class Replay:
     def without_grad(self) -> Parameters:
         """Those just after it, run as it was but with their grads set to None."""
         return self._own(self._reruns.without_grad())
-
-    def _repeats(self) -> bool:
-        return self._reruns.end()[self._number] == self._witness.after[self._number]
 
     def _decay_acts(self) -> bool:
         """Whether weight decay changes anything: of a new optimizer's step, or up to this one."""

@@ -22,7 +22,6 @@ class Tally:
     frozen_steps: int = 0
     leaked_steps: int = 0
     first_leak_step: int | None = None
-    first_grad_step: int | None = None  # the first frozen step that met a grad that is not None
     attached_steps: int = 0
     attached_moves: int = 0
     drifts: list[float] = field(default_factory=list)
@@ -52,7 +51,7 @@ class Tally:
             self.initial_loss = losses[0] if self.initial_loss is None else self.initial_loss
             self.finite = self.finite and all(map(math.isfinite, losses))
         if frozen:
-            self._add_frozen(step, grad, change)
+            self._add_frozen(step, change)
         else:
             self.attached_steps += 1
             self.attached_moves += change.moved
@@ -69,10 +68,8 @@ class Tally:
             )
             self.steps.append(record)
 
-    def _add_frozen(self, step: int, grad: GradState, change: Change) -> None:
+    def _add_frozen(self, step: int, change: Change) -> None:
         self.frozen_steps += 1
-        if grad is not GradState.NONE and self.first_grad_step is None:
-            self.first_grad_step = step
         if not change.moved:
             return
         self.leaked_steps += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -245,11 +245,9 @@ def begin(
     return Training(planned, at, **settled)
 
 
-class Start(Protocol):
-    """What begins a training anew: `Training` itself, or `begin` with the rest settled."""
-
-    def __call__(self, planned: PlannedTrial, at: Moment | None = None, /) -> Training:
-        """A training of ``planned`` from its start, or with a new optimizer from a moment on."""
+Start = Callable[..., Training]
+"""What begins a training of a trial, from its start or with a new optimizer from a moment on:
+`Training` itself, or `begin` with the rest settled."""
 
 
 def grad_states(parameters: Iterable[nn.Parameter], replicates: int = 1) -> tuple[GradState, ...]:

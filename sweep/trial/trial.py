@@ -16,8 +16,7 @@ from sweep.optimizers import registry
 from sweep.trial.diary import Diary
 from sweep.trial.hindsight import hindsight
 from sweep.trial.machine import environment
-from sweep.trial.modes import fresh_modes
-from sweep.trial.outside import PutBack, undisturbed
+from sweep.trial.outside import PutBack, fresh_modes, undisturbed
 from sweep.trial.probe import Probe
 from sweep.trial.reach import Reach
 from sweep.trial.scoring import is_scored

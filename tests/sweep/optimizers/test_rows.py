@@ -15,7 +15,7 @@ from torch.nn import functional
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
 from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
-from sweep.trial.modes import fresh_modes
+from sweep.trial.outside import fresh_modes
 from sweep.values.setting import Setting
 
 STEPS = 20

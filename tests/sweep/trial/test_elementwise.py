@@ -8,7 +8,7 @@ from torch import nn
 
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
-from sweep.trial.modes import fresh_modes
+from sweep.trial.outside import fresh_modes
 from sweep.trial.probe import bits
 from sweep.values.setting import Setting
 

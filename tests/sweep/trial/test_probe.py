@@ -114,28 +114,3 @@ def test_it_agrees_with_python_on_any_floats(before, after):
         for a, b in zip(one.tolist(), other.tolist(), strict=True)
     ]
     assert change_between(one, other).moved is any(expected)
-
-
-def test_the_probe_can_be_about_some_parameters_and_some_rows():
-    whole, rows = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(4, 3))
-    probe = Probe({"whole": whole})
-    probe.add("rows", rows)
-    probe.before_step({"rows": torch.tensor([True, False, True, True])})
-    assert probe.held_bytes == 3 * 3 * 4
-    with torch.no_grad():
-        whole += 1
-        rows[1:3] += 0.5
-    assert probe.after_step() == {"rows": Change(True, 0.5, pytest.approx(0.5 * math.sqrt(3)))}
-    assert probe.moved_rows("rows") == [2]
-
-
-def test_the_probe_can_narrow_and_drop_what_it_is_about():
-    one, two = torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2))
-    probe = Probe({"one": one, "two": two})
-    probe.before_step()
-    with torch.no_grad():
-        one += 1
-    probe.narrow("one", torch.tensor([False, True, False]))
-    probe.drop("two")
-    assert probe.after_step() == {"one": Change(True, 1.0, 1.0)}
-    assert probe.moved_rows("one") == [1]

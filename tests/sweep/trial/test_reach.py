@@ -6,9 +6,8 @@ import torch
 from sweep.optimizers import registry
 from sweep.trial.causes import UnexplainedError
 from sweep.trial.diary import Witness
-from sweep.trial.modes import fresh_modes
 from sweep.trial.moment import copies
-from sweep.trial.outside import undisturbed
+from sweep.trial.outside import fresh_modes, undisturbed
 from sweep.trial.reach import Reach, Snapshot, copied
 from sweep.trial.replay import Replay, Reruns
 from sweep.trial.stack import digests

@@ -6,8 +6,8 @@ import pytest
 
 from sweep.trial.causes import UnexplainedError
 from sweep.trial.diary import Witness
-from sweep.trial.modes import fresh_modes
 from sweep.trial.moment import copies
+from sweep.trial.outside import fresh_modes
 from sweep.trial.probe import change_between
 from sweep.trial.reach import Reach
 from sweep.trial.replay import NOTHING_OFF, Replay, Reruns

@@ -63,12 +63,6 @@ def test_a_loss_that_is_not_finite_is_divergence(loss):
     assert found.initial_loss == found.final_loss == 1.0  # the first forward pass of the step
 
 
-def test_the_first_frozen_step_that_meets_a_grad_is_remembered():
-    tally = tally_of((False, MOVE), (True, STILL), (True, STILL))
-    assert tally.first_grad_step == 1
-    assert tally_of((True, STILL), grad=GradState.NONE).first_grad_step is None
-
-
 def test_steps_are_kept_only_when_tracing():
     assert tally_of((True, MOVE)).steps == []
     (record,) = tally_of((True, MOVE), losses=(math.nan,), trace=True).steps

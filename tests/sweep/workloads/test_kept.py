@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sweep.trial.modes import fresh_modes
+from sweep.trial.outside import fresh_modes
 from sweep.workloads.kept import KeptProduct, product
 from sweep.workloads.sizes import BUILT_IN
 
