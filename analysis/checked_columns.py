@@ -60,37 +60,24 @@ def column_of(name: str, kind: Kind, values: Sequence[Any]) -> pd.Series:
     allowed = {*_TYPES[kind], *(() if name in NEVER_NULL else (NoneType,))}
     if not allowed.issuperset(map(type, values)):
         raise _wrong(name, next(value for value in values if type(value) not in allowed))
-    if kind is Kind.WORD:
-        found = pd.Series(pd.Categorical(list(values)))
-        _check_words(name, found.cat.categories)
-        return found
     if kind is Kind.TIME:
         if "" in values:  # which pandas takes for none
             raise _wrong(name, "")
         return pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
-    found = pd.Series(pd.array(values, dtype=kind.value))
-    if kind in (Kind.REAL, Kind.INT):
-        _check_bounds(name, found)
+    if kind is Kind.WORD:
+        found = pd.Series(pd.Categorical(list(values)))
+        known = WORDS_OF_COLUMNS.get(name, found.cat.categories)
+        wrong = [word for word in found.cat.categories if word not in known]
+        if name == "causes":
+            wrong = [word for word in found.cat.categories if not CAUSE_SETS.fullmatch(word)]
+    else:
+        found = pd.Series(pd.array(values, dtype=kind.value))
+        wrong = found[(found < 0).fillna(False)].tolist() if name in UNSIGNED_COLUMNS else []
+        if name in FINITE_COLUMNS:
+            wrong += found[np.isinf(found)].tolist()
+    if wrong:
+        raise _wrong(name, wrong[0])
     return found
-
-
-def _check_words(name: str, words: pd.Index) -> None:
-    known = WORDS_OF_COLUMNS.get(name)
-    for word in words:
-        if (known is not None and word not in known) or (
-            name == "causes" and not CAUSE_SETS.fullmatch(word)
-        ):
-            raise _wrong(name, word)
-
-
-def _check_bounds(name: str, numbers: pd.Series) -> None:
-    wrong = pd.Series(False, index=numbers.index)
-    if name in UNSIGNED_COLUMNS:
-        wrong |= (numbers < 0).fillna(False)
-    if name in FINITE_COLUMNS:
-        wrong |= np.isinf(numbers)
-    if wrong.any():
-        raise _wrong(name, numbers[wrong].iloc[0])
 
 
 def _wrong(name: str, value: Any) -> ValueError:

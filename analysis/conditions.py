@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 
 import pandas as pd
 
@@ -36,13 +37,13 @@ class OneOf:
         >>> str(OneOf("freeze", ("detach", "no_grad"))), str(OneOf("freeze", ("detach",)))
         ('freeze in {detach, no_grad}', 'freeze = detach')
         """
-        if 0 < len(self.others) < len(self.values) - 1:
-            if len(self.others) == 1:
-                return f"{self.axis} is not {self.others[0]}"
-            return f"{self.axis} not in {{{', '.join(self.others)}}}"
-        if len(self.values) == 1:
-            return f"{self.axis} = {self.values[0]}"
-        return f"{self.axis} in {{{', '.join(self.values)}}}"
+        few = 0 < len(self.others) < len(self.values) - 1
+        words, is_one, is_in = (
+            (self.others, "is not", "not in") if few else (self.values, "=", "in")
+        )
+        if len(words) == 1:
+            return f"{self.axis} {is_one} {words[0]}"
+        return f"{self.axis} {is_in} {{{', '.join(words)}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,8 @@ class Between:
     def evaluate(self, frame: pd.DataFrame) -> pd.Series:
         """Which rows are inside, as booleans."""
         numbers = frame[self.axis].fillna(NULL)
-        inside = pd.Series(True, index=frame.index)
-        if self.above is not None:
-            inside &= numbers > self.above
-        if self.upto is not None:
-            inside &= numbers <= self.upto
-        return inside
+        inside = numbers <= (math.inf if self.upto is None else self.upto)
+        return inside if self.above is None else inside & (numbers > self.above)
 
     def __str__(self) -> str:
         """The literal in words; no axis has negative numbers, so at most 0 is 0.
@@ -72,11 +69,9 @@ class Between:
         >>> str(Between("momentum", 0.0, None)), str(Between("lr", None, 0.01))
         ('momentum > 0', 'lr <= 0.01')
         """
-        if NULL in (self.above, self.upto):
-            if self.upto is None or self.upto == NULL:
-                return f"{self.axis} is {'not ' if self.upto is None else ''}null"
-            return f"{self.axis} {'=' if self.upto == 0 else '<='} {self.upto:.12g}"
-        if self.above is None:
+        if self.upto == NULL or (self.upto is None and self.above == NULL):
+            return f"{self.axis} is {'not ' if self.upto is None else ''}null"
+        if self.above in (None, NULL):
             return f"{self.axis} {'=' if self.upto == 0 else '<='} {self.upto:.12g}"
         if self.upto is None:
             return f"{self.axis} > {self.above:.12g}"
@@ -132,8 +127,9 @@ def _any_of(terms: Sequence[Term]) -> str:
     pieces = []
     left = list(terms)
     while left:
-        shared = _most_shared(left)
-        alike = [term for term in left if shared in term and shared in left[0]]
+        counts = Counter(literal for term in left for literal in term)
+        shared, uses = counts.most_common(1)[0]
+        alike = [term for term in left if uses > 1 and shared in term and shared in left[0]]
         if not alike:
             pieces.append(" and ".join(map(str, left.pop(0))))
             continue
@@ -145,8 +141,17 @@ def _any_of(terms: Sequence[Term]) -> str:
     return joint.join(pieces)
 
 
-def _most_shared(terms: Sequence[Term]) -> Literal | None:
-    """The literal that most terms have; None if each is in one term alone."""
-    counts = Counter(literal for term in terms for literal in term)
-    literal, uses = counts.most_common(1)[0]
-    return literal if uses > 1 else None
+def fewest_digits(low: float, high: float) -> float:
+    """The number of the fewest digits that is at least ``low`` and below ``high``.
+
+    >>> fewest_digits(0.0123, 0.0201), fewest_digits(-1.0, 0.5)
+    (0.02, -inf)
+    """
+    if low < 0:
+        return NULL
+    for digits in range(1, 18):
+        up = Context(prec=digits, rounding=ROUND_CEILING)
+        value = float(up.create_decimal_from_float(low))
+        if low <= value < high:
+            return value
+    return low

@@ -9,11 +9,12 @@ drifts of leaking trials in the same order, as a text would cost them their last
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, Text, cast, func, select
 
 from analysis.connection import connected
 from analysis.load import TRIALS, load_trials, read_rows, trial_column
@@ -54,42 +55,43 @@ def load_folded(
         SweepMissingError, DatabaseMissingError, UnreadableDatabaseError, MissingLibraryError:
             as `analysis.load.load_trials` does.
     """
-    shared = [name for name in columns if name in SHARED]
-    through = SHARED[: max(map(SHARED.index, [*shared, "verdict"])) + 1]
+    last = max(SHARED.index(name) for name in (*columns, "verdict") if name in SHARED)
+    alike = [TRIALS.c.sweep_id, *(TRIALS.c[name] for name in SHARED[: last + 1])]
     drifts = [name for name in columns if name in OF_LEAKS]
-    lists = [SEEDS] if "seed" in columns else []
-    names = list(dict.fromkeys(["sweep", *(n for n in columns if n in FOLDABLE), "verdict"]))
-    names = [name for name in names if name not in ("seed", *OF_LEAKS)]
+    names = [name for name in columns if name not in ("seed", *OF_LEAKS)]
+    names = list(dict.fromkeys(["sweep", *names, "verdict"]))
+    counted: list[ColumnElement[Any]] = [func.count()]
+    listed = [COUNT]
+    if "seed" in columns:
+        counted.append(func.aggregate_strings(cast(TRIALS.c.seed, Text), ","))
+        listed.append(SEEDS)
+    query = select(*map(trial_column, names), *counted).group_by(*alike).order_by(*alike)
     with connected(database) as connection:
-        query = _folding(names, through, lists)
-        rows = read_rows(connection, query, [*names, COUNT, *lists], sweep, kinds)
+        rows = read_rows(connection, query, [*names, *listed], sweep, kinds)
         rows[COUNT] = rows[COUNT].astype("int64")
-        if lists:
+        if "seed" in columns:
             _check_seeds(rows)
         if drifts:
-            values = read_rows(connection, _of_leaks(drifts, through), drifts, sweep, kinds)
-            rows = _apart(rows, values)
+            # As a range: SQLite leaves what is constant out of the order, and would sort again.
+            leaking = TRIALS.c.verdict.between("leaks", "leaks")
+            query = select(*map(trial_column, drifts)).where(leaking).order_by(*alike)
+            rows = _apart(rows, read_rows(connection, query, drifts, sweep, kinds))
     return rows[[*(SEEDS if name == "seed" else name for name in columns), COUNT]]
 
 
-class Reads(Protocol):
-    """What is made from trials: the columns it needs, and of which trials."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reads:
+    """What is made from trials, and from which.
 
-    @property
-    def needs(self) -> Sequence[str]:
-        """Columns of `analysis.schema.READABLE`."""
+    Attributes:
+        needs: the columns of the trials that it reads, of `analysis.schema.READABLE`.
+        only: the word of `analysis.load.ONLY` for the trials that it is about; None for all.
+        kinds: the kinds of sweep that it says something of.
+    """
 
-    @property
-    def only(self) -> str | None:
-        """The one verdict that it is about; None for all."""
-
-    @property
-    def scored(self) -> bool:
-        """Whether it is about trials that have a score alone."""
-
-    @property
-    def kinds(self) -> frozenset[SweepKind]:
-        """The kinds of sweep that it is about."""
+    needs: tuple[str, ...]
+    only: str | None = None
+    kinds: frozenset[SweepKind] = frozenset(SweepKind)
 
 
 class Readings:
@@ -114,40 +116,18 @@ class Readings:
         Raises as `analysis.load.load_trials` does.
         """
         if not FOLDABLE.issuperset(want.needs):
-            return load_trials(
-                *self._place,
-                columns=want.needs,
-                verdict=want.only,
-                scored=want.scored,
-                kinds=want.kinds,
-            )
-        reading = (_has_drifts(want), want.kinds)
+            return load_trials(*self._place, columns=want.needs, only=want.only, kinds=want.kinds)
+        reading = _reading(want)
         if reading not in self._folded:
-            alike = [w for w in (*self._wants, want) if (_has_drifts(w), w.kinds) == reading]
+            alike = [each for each in (*self._wants, want) if _reading(each) == reading]
             names = list(dict.fromkeys(name for each in alike for name in each.needs))
             self._folded[reading] = load_folded(*self._place, columns=names, kinds=want.kinds)
         return self._folded[reading]
 
 
-def _has_drifts(want: Reads) -> bool:
-    return any(name in OF_LEAKS for name in want.needs)
-
-
-def _folding(names: Sequence[str], through: Sequence[str], lists: Sequence[str]) -> Select[Any]:
-    """The statement that counts the trials that agree in all of ``through``, and lists seeds."""
-    alike = [TRIALS.c.sweep_id, *(TRIALS.c[name] for name in through)]
-    listed = [func.aggregate_strings(cast(TRIALS.c.seed, Text), ",")] if lists else []
-    return (
-        select(*map(trial_column, names), func.count(), *listed).group_by(*alike).order_by(*alike)
-    )
-
-
-def _of_leaks(own: Sequence[str], through: Sequence[str]) -> Select[Any]:
-    """The statement that yields ``own`` of the leaking trials, in the order of `_folding`."""
-    alike = [TRIALS.c.sweep_id, *(TRIALS.c[name] for name in through)]
-    # As a range: SQLite leaves what is constant out of the order, and would then sort again.
-    leaking = TRIALS.c.verdict.between("leaks", "leaks")
-    return select(*(TRIALS.c[name] for name in own)).where(leaking).order_by(*alike)
+def _reading(want: Reads) -> tuple[bool, frozenset[SweepKind]]:
+    """Of what sweeps it is about, and whether it needs a row for each leaking trial."""
+    return any(name in OF_LEAKS for name in want.needs), want.kinds
 
 
 def _check_seeds(rows: pd.DataFrame) -> None:

@@ -46,6 +46,12 @@ class Lattice:
         """The box of everything."""
         return tuple((1 << len(words)) - 1 for words in self.words)
 
+    def price(self, box: Masks) -> int:
+        """What it takes to write a box: a term, its literals, then the words that they name."""
+        axes = zip(box, self.whole, self.words, self.ordered, strict=True)
+        narrow = [(mask, words, ordered) for mask, full, words, ordered in axes if mask != full]
+        return _A_TERM + _A_LITERAL * len(narrow) + sum(_named(*each) for each in narrow)
+
 
 @dataclass(frozen=True, slots=True)
 class Cover:
@@ -59,7 +65,7 @@ class Cover:
 
     def price(self, lattice: Lattice) -> int:
         """What it takes to write them: fewer boxes first, then literals, then words named."""
-        return sum(_price(box, lattice) for box in self.boxes)
+        return sum(map(lattice.price, self.boxes))
 
 
 def cover(leaks: Sequence[Point], holds: Sequence[Point], lattice: Lattice) -> Cover:
@@ -72,16 +78,16 @@ def cover(leaks: Sequence[Point], holds: Sequence[Point], lattice: Lattice) -> C
         return Cover((), minimal=True)
     points = sorted(leaks) + sorted(holds)
     tried = list(islice(_boxes(points, len(leaks), lattice), MOST_BOXES + 1))
-    complete = len(tried) <= MOST_BOXES and all(
-        map(_is_every_set_tried, lattice.words, lattice.ordered)
-    )
+    axes = zip(lattice.words, lattice.ordered, strict=True)
+    is_every_set_tried = all(ordered or len(words) <= MOST_SETS for words, ordered in axes)
+    complete = len(tried) <= MOST_BOXES and is_every_set_tried
     clear = [(box, held) for box, held in tried if held >> len(leaks) == 0]
     if not complete:  # each leak alone, so that there is a cover whatever was not tried
         alone = (tuple(1 << value for value in point) for point in points[: len(leaks)])
         clear += [(box, 1 << number) for number, box in enumerate(alone)]
     cheapest: dict[int, _Column] = {}
     for box, held in clear:
-        column = (_price(box, lattice), box)
+        column = (lattice.price(box), box)
         cheapest[held] = min(column, cheapest.get(held, column))
     chosen, proved = _cheapest(cheapest, len(leaks))
     boxes = sorted(chosen, key=lambda box: _reading_order(box, lattice))
@@ -114,10 +120,6 @@ def _boxes(points: Sequence[Point], leaks: int, lattice: Lattice) -> Iterator[tu
     return narrowed(0, (), (1 << len(points)) - 1)
 
 
-def _is_every_set_tried(words: tuple[int, ...], ordered: bool) -> bool:
-    return ordered or len(words) <= MOST_SETS
-
-
 @cache
 def _masks(size: int, ordered: bool) -> tuple[int, ...]:
     """The sets of values that a box may allow on one axis, the whole first.
@@ -144,25 +146,17 @@ def _cheapest(columns: dict[int, _Column], leaks: int) -> tuple[list[Masks], boo
     held = sorted(columns)
     holds = np.array([[each >> place & 1 for each in held] for place in range(leaks)], float)
     prices = np.array([columns[each][0] for each in held], float)
-    options = {"node_limit": MOST_NODES, "mip_rel_gap": 0.0}
     found = milp(
         prices,
         integrality=np.ones(len(held)),
         bounds=(0, 1),
         constraints=LinearConstraint(holds, lb=1),
-        options=options,
+        options={"node_limit": MOST_NODES, "mip_rel_gap": 0.0},
     )
     if found.x is None:
         return [box for _, box in columns.values()], False
     chosen = [columns[each][1] for each, taken in zip(held, found.x, strict=True) if taken > 0.5]
     return chosen, bool(found.status == 0)
-
-
-def _price(box: Masks, lattice: Lattice) -> int:
-    """What it takes to write a box: a term, its literals, then the words that they name."""
-    axes = zip(box, lattice.whole, lattice.words, lattice.ordered, strict=True)
-    narrow = [(mask, words, ordered) for mask, full, words, ordered in axes if mask != full]
-    return _A_TERM + _A_LITERAL * len(narrow) + sum(_named(*each) for each in narrow)
 
 
 def _named(mask: int, words: tuple[int, ...], ordered: bool) -> int:

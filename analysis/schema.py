@@ -82,6 +82,29 @@ ENVIRONMENT_COLUMNS = MappingProxyType(
 )
 """The columns of ``environment``, joined to each trial where they are asked for."""
 
+SWEEP_COLUMNS = MappingProxyType(
+    {
+        "id": Kind.INT,
+        "name": Kind.TEXT,
+        "spec": Kind.TEXT,
+        "planned": Kind.INT,
+        "created_at": Kind.TIME,
+    }
+)
+"""The columns of ``sweep``."""
+STEP_COLUMNS = MappingProxyType(
+    {
+        "step": Kind.INT,
+        "frozen": Kind.FLAG,
+        "loss": Kind.REAL,
+        "grad": Kind.WORD,
+        "moved": Kind.FLAG,
+        "max_change": Kind.REAL,
+        "score": Kind.REAL,
+    }
+)
+"""The columns of ``step`` but the trial's id."""
+
 READABLE = MappingProxyType(
     {"sweep": Kind.WORD, "sweep_kind": Kind.WORD, **TRIAL_COLUMNS, **ENVIRONMENT_COLUMNS}
 )

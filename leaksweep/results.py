@@ -54,7 +54,6 @@ def run(
         LeaksweepError: a spec that does not hold together, a name that is not known, a
             database that cannot be used; the message says what would be right.
     """
-    from sweep.cli.options import trials_at_once
     from sweep.cli.run import DEFAULT_PRESET, grid_run
     from sweep.grid import Grid
     from sweep.grid.spec_file import chosen_spec, with_overrides
@@ -72,7 +71,7 @@ def run(
         name=name,
         trace=trace or None,
     )
-    runner = Runner(trials_at_once(jobs), trace=chosen.trace)
+    runner = Runner(jobs, trace=chosen.trace)
     grid, url = Grid(chosen), _url(db)
     again = "the same call"
     with grid_run(grid, url, runner, retry_failed=retry_failed, shown=progress, again=again):

@@ -7,7 +7,7 @@ is a function and a row here. A figure shows one sweep. Its title states what it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import altair as alt
@@ -20,8 +20,8 @@ from analysis.figures.drift_ratios import drift_ratio_by_cause
 from analysis.figures.heatmap import leak_rate_heatmap
 from analysis.figures.remedy_matrix import remedies_matrix
 from analysis.figures.trace import article_trace
-from analysis.folded import Readings
-from analysis.runs import load_steps
+from analysis.folded import Readings, Reads
+from analysis.load import load_steps
 from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
 from analysis.tables.cause_counts import CAUSED
 from analysis.tables.cost_pairs import COSTED
@@ -29,26 +29,21 @@ from analysis.tables.rates import MEASURED
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure.
+class Figure(Reads):
+    """One figure, made from the columns ``needs`` of its frame.
 
     Attributes:
         name: its name, and that of its files.
         make: the chart, from a frame of one sweep; raises NothingToDrawError.
-        needs: the columns of the frame that it reads.
         caption: what is drawn and how to read it, in a sentence or two.
         of_steps: whether the frame has a row a step, not a trial.
-        scored: whether it is about the trials that have a score alone.
     """
 
     name: str
     make: Callable[[pd.DataFrame], alt.TopLevelMixin]
-    needs: tuple[str, ...]
     caption: str
     of_steps: bool = False
-    only: None = None
-    kinds: frozenset[SweepKind] = frozenset({SweepKind.GRID})
-    scored: bool = False
+    kinds: frozenset[SweepKind] = field(default=frozenset({SweepKind.GRID}), kw_only=True)
 
     def chart(
         self, database: str, sweep: str, readings: Readings | None = None
@@ -76,47 +71,50 @@ _ALL = (
     Figure(
         "leak_rate_heatmap",
         leak_rate_heatmap,
-        ("sweep", "sweep_kind", *SETTING_AXES, *MEASURED),
         "Percent of trials in which the frozen layer moved, by optimizer and by how gradients "
         "are cleared, for each schedule and way of freezing.",
+        needs=("sweep", "sweep_kind", *SETTING_AXES, *MEASURED),
     ),
     Figure(
         "leak_rate_by_axis",
         leak_rate_by_axis,
-        ("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
         "For each change of one axis, the leak rate before it (hollow) and after it (filled), "
         "over pairs of settings that agree in everything else. The title's percents are of the "
         "variance of whether a setting leaks, as the table importance has them.",
+        needs=("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
     ),
     Figure(
         "drift_ratio_by_cause",
         drift_ratio_by_cause,
-        ("sweep", *SETTING_KEYS, "verdict", "drift_ratio", *CAUSED),
         "The share of leaking settings up to each drift_ratio, by what moves the layer at the "
         "first leak. At the dashed line it moves as far on frozen steps as on attached ones.",
+        needs=("sweep", *SETTING_KEYS, "verdict", "drift_ratio", *CAUSED),
     ),
     Figure(
         "remedies_matrix",
         remedies_matrix,
-        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
         "Percent of leaks that a remedy stops, and how many of how many. A remedy changes one "
         "axis of a leaking trial; all remedies of a panel are tried on leaks of a layer frozen "
         "as the panel says. No cell where it was not tried.",
+        needs=("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
     ),
     Figure(
         "cost_by_drift",
         cost_by_drift,
-        COSTED,
         "What leaks cost, each leaking setting beside its remedied twin, against how far they move "
         "the layer, by what moves it. The dashed line is no change of score.",
-        scored=True,
+        needs=COSTED,
+        only="scored",
     ),
     Figure(
         "article_trace",
         article_trace,
-        ("id", "sweep", *SETTING_AXES, "seed", "step", "frozen", "loss", "moved", "max_change"),
         "The loss before each step, and the largest change of any element of the layer by it. "
         "Triangles are steps on which the layer was frozen; on the strip below, it did not move.",
+        needs=(
+            *("id", "sweep", *SETTING_AXES, "seed"),
+            *("step", "frozen", "loss", "moved", "max_change"),
+        ),
         of_steps=True,
     ),
 )

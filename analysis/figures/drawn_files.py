@@ -15,7 +15,7 @@ import vl_convert
 from analysis.exceptions import NoTrialsError
 from analysis.figures import draw
 from analysis.folded import load_folded
-from analysis.sweeps import load_sweeps
+from analysis.load import load_sweeps
 from analysis.whole_file import whole_file
 
 _LONGEST = 100  # characters of a sweep's name in that of a file

@@ -8,15 +8,15 @@ a row here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pandas as pd
 
 from analysis.exceptions import UnknownChoiceError
-from analysis.folded import Readings
+from analysis.folded import Readings, Reads
+from analysis.load import load_sweeps
 from analysis.schema import SETTING_AXES, SETTING_KEYS, SweepKind
-from analysis.sweeps import load_sweeps
 from analysis.tables import rates
 from analysis.tables.axis_shares import importance
 from analysis.tables.cause_counts import CAUSED, causes
@@ -32,26 +32,19 @@ _SETTINGS = frozenset({SweepKind.GRID, SweepKind.SEARCH})
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Reads):
     """One summary table.
 
     Attributes:
         name: its name, and that of its files.
         make: the table as a frame, from a frame of trials.
-        needs: the columns of the trials that it reads.
         caption: what it shows, as one sentence.
-        only: the one verdict whose trials it is about; None where it is about all.
-        scored: whether it is about the trials that have a score alone.
-        kinds: the kinds of sweep that it says something of.
     """
 
     name: str
     make: Callable[[pd.DataFrame], pd.DataFrame]
-    needs: tuple[str, ...]
     caption: str
-    only: str | None = None
-    kinds: frozenset[SweepKind] = _SETTINGS
-    scored: bool = False
+    kinds: frozenset[SweepKind] = field(default=_SETTINGS, kw_only=True)
 
     def table(self, database: str, sweep: str | None = None) -> pd.DataFrame:
         """The table, of one sweep or of all; raises as `analysis.load.load_trials` does."""
@@ -77,93 +70,79 @@ def summary_of(name: str, database: str, sweep: str | None = None) -> Summary:
     return WATCHED_TABLE if is_watch else SUMMARIES[name]
 
 
-_POOLED = "over the trials that leak or hold; the column pools names what else differs among them"
-_RATED = ("sweep", "sweep_kind", *SETTING_AXES, *rates.MEASURED)
+_DECIDED = ("sweep", "sweep_kind", *SETTING_AXES, "verdict")
+
+
+def _rated(name: str, by: str) -> Summary:
+    return Summary(
+        name,
+        getattr(rates, name),
+        f"Leak rate {by}, over the trials that leak or hold; the column pools names what else "
+        f"differs among them.",
+        needs=("sweep", "sweep_kind", *SETTING_AXES, *rates.MEASURED),
+    )
+
+
 _ALL = (
     Summary(
         "results",
         results,
-        ("sweep", "sweep_kind", *SETTING_AXES, "verdict"),
         "Did the frozen layer move? What every trial of a row did, by how gradients are cleared.",
+        needs=_DECIDED,
     ),
-    Summary("by_optimizer", rates.by_optimizer, _RATED, f"Leak rate by optimizer, {_POOLED}."),
-    Summary(
-        "by_zero_grad",
-        rates.by_zero_grad,
-        _RATED,
-        f"Leak rate by how gradients are cleared, {_POOLED}.",
-    ),
-    Summary(
-        "by_weight_decay",
-        rates.by_weight_decay,
-        _RATED,
-        f"Leak rate by weight decay, empty where the optimizer has none, {_POOLED}.",
-    ),
-    Summary(
-        "by_momentum",
-        rates.by_momentum,
-        _RATED,
-        f"Leak rate by first-moment coefficient, empty where the optimizer has none, {_POOLED}.",
-    ),
-    Summary(
-        "by_schedule",
-        rates.by_schedule,
-        _RATED,
-        f"Leak rate by when the layer is frozen, {_POOLED}.",
-    ),
-    Summary("by_freeze", rates.by_freeze, _RATED, f"Leak rate by the way of freezing, {_POOLED}."),
+    _rated("by_optimizer", "by optimizer"),
+    _rated("by_zero_grad", "by how gradients are cleared"),
+    _rated("by_weight_decay", "by weight decay, empty where the optimizer has none"),
+    _rated("by_momentum", "by first-moment coefficient, empty where the optimizer has none"),
+    _rated("by_schedule", "by when the layer is frozen"),
+    _rated("by_freeze", "by the way of freezing"),
     Summary(
         "by_setting",
         rates.by_setting,
-        ("sweep", *SETTING_KEYS, *rates.MEASURED, "drift_ratio"),
         "Leak rate by setting, seeds folded.",
+        needs=("sweep", *SETTING_KEYS, *rates.MEASURED, "drift_ratio"),
     ),
-    Summary(
-        "optimizer_by_zero_grad",
-        rates.optimizer_by_zero_grad,
-        _RATED,
-        f"Leak rate of each optimizer by how gradients are cleared, {_POOLED}.",
-    ),
+    _rated("optimizer_by_zero_grad", "of each optimizer by how gradients are cleared"),
     Summary(
         "causes",
         causes,
-        ("sweep", "optimizer", "zero_grad", "verdict", *CAUSED, "sideways"),
         "What moved the layer at the first leak: leaks by the smallest sets of sources that move "
         "it, a source alone or several together.",
+        needs=("sweep", "optimizer", "zero_grad", "verdict", *CAUSED, "sideways"),
     ),
     Summary(
         "remedies",
         remedies,
-        ("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
         "Leaks that a change of one axis stops and leaves, in pairs of trials that differ in it "
         "alone; each remedy is tried on leaks of a layer frozen as the column frozen_by says.",
+        needs=("sweep", *SETTING_KEYS, "seed", "verdict", *CAUSED),
     ),
     Summary(
         "rules",
         rules,
-        ("sweep", "sweep_kind", *SETTING_AXES, "verdict"),
         "The smallest rule over the axes that decides which trials of an optimizer leak.",
+        needs=_DECIDED,
     ),
     Summary(
         "importance",
         importance,
-        ("sweep", "sweep_kind", *SETTING_AXES, "verdict", "drift_ratio"),
         "How much each axis matters for whether the layer leaks and for the worst drift.",
+        needs=(*_DECIDED, "drift_ratio"),
     ),
     Summary(
         "cost",
         cost,
-        COSTED,
         "What a leak costs: leaking settings beside their twins that hold, by seed. A change of "
         "score below 0 is a cost; intervals are 95%, and the finding is corrected for as many "
         "comparisons as the column of that name says.",
-        scored=True,
+        needs=COSTED,
+        only="scored",
     ),
     Summary(
         "failures",
         failures,
-        ("sweep", "id", *SETTING_AXES, "seed", "verdict", "error"),
         "Failed trials by optimizer and error, with an example of each.",
+        needs=("sweep", "id", *SETTING_AXES, "seed", "verdict", "error"),
         only="failed",
         kinds=frozenset(SweepKind),
     ),
@@ -172,8 +151,8 @@ _ALL = (
 WATCHED_TABLE = Summary(
     "results",
     watched,
-    WATCHED,
     "Did what was to keep still move? What a gradient reached on every step has no row.",
+    needs=WATCHED,
     kinds=frozenset({SweepKind.WATCH}),
 )
 """The results of a watch, which has no others."""

@@ -15,17 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context
-from itertools import combinations, pairwise
+from itertools import combinations
+from operator import itemgetter, ne
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.conditions import NULL, Between, Literal, OneOf, Rule
-from analysis.minimise import Cover, Lattice, Masks, Point, cover
-from analysis.schema import NUMERIC_AXES, counts, in_order
+from analysis.conditions import NULL, Between, Literal, OneOf, Rule, fewest_digits
+from analysis.minimise import Lattice, Point, cover
+from analysis.schema import NUMERIC_AXES, in_order, tallied
 from analysis.tables.spelled import assigned, first_few
 
 RULE_AXES = ("zero_grad", "momentum", "weight_decay", "freeze", "schedule", "lr")
@@ -33,6 +33,13 @@ RULE_AXES = ("zero_grad", "momentum", "weight_decay", "freeze", "schedule", "lr"
 MOST_TERMS = 6  # what anybody would read; the presets' longest rules have 5
 MOST_STEPS = 8  # of a number whose every value may be a threshold
 
+_KINDS = {
+    **dict.fromkeys(("sweep", "optimizer", "rule", "axes"), "string"),
+    "exact": "bool",
+    **dict.fromkeys(("trials", "exceptions"), "int64"),
+    "minimal": "bool",
+    "undecided": "string",
+}
 _Labels = npt.NDArray[np.bool_]
 
 
@@ -78,41 +85,27 @@ def rules(frame: pd.DataFrame) -> pd.DataFrame:
     wrong about), ``minimal`` (proved to be the smallest), ``undecided`` (settings whose seeds
     disagree, null for none).
     """
-    found = find_rules(frame)
     rows = [
-        (
-            *key,
-            str(one),
-            ", ".join(one.rule.axes) or None,
-            one.exact,
-            one.trials,
-            one.exceptions,
-            one.minimal,
-            first_few(one.undecided),
-        )
-        for key, one in found.items()
+        {
+            **dict(zip(("sweep", "optimizer"), key, strict=True)),
+            "rule": str(found),
+            "axes": ", ".join(found.rule.axes) or None,
+            "exact": found.exact,
+            "trials": found.trials,
+            "exceptions": found.exceptions,
+            "minimal": found.minimal,
+            "undecided": first_few(found.undecided),
+        }
+        for key, found in find_rules(frame).items()
     ]
-    kinds = {
-        **dict.fromkeys(("sweep", "optimizer", "rule", "axes"), "string"),
-        "exact": "bool",
-        **dict.fromkeys(("trials", "exceptions"), "int64"),
-        "minimal": "bool",
-        "undecided": "string",
-    }
-    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+    return pd.DataFrame(rows, columns=list(_KINDS)).astype(_KINDS)
 
 
 def find_rules(frame: pd.DataFrame) -> dict[tuple[str, str], FoundRule]:
     """The rule of each (sweep, optimizer) that has a trial that leaks or holds."""
     decided = frame[frame["verdict"].isin(["leaks", "holds"])]
-    keys = ["sweep", "optimizer", *RULE_AXES]
-    trials = counts(decided)
-    marked = decided[keys].assign(
-        leaks=trials.where(decided["verdict"] == "leaks", 0),
-        holds=trials.where(decided["verdict"] == "holds", 0),
-    )
-    folded = marked.groupby(keys, observed=True, dropna=False)[["leaks", "holds"]].sum()
-    groups = folded.reset_index().groupby(["sweep", "optimizer"], observed=True)
+    settings = tallied(decided, ["sweep", "optimizer", *RULE_AXES]).reset_index()
+    groups = settings.groupby(["sweep", "optimizer"], observed=True)
     return {cast("tuple[str, str]", key): find_rule(group) for key, group in groups}
 
 
@@ -133,13 +126,15 @@ def find_rule(settings: pd.DataFrame) -> FoundRule:
         )
 
     axes = [_axis(settings[name]) for name in RULE_AXES]
-    if all(axis.size <= MOST_STEPS for axis in axes if isinstance(axis, _Numbers)):
+    long = [axis.name for axis in axes if axis.ordered and len(axis.steps) > MOST_STEPS]
+    if not long:
         found = told(*_smallest(settings, axes, mostly))
         if found.short:
             return found
     for leaves in (4 * MOST_TERMS, 2 * MOST_TERMS, MOST_TERMS + 1):
         says, cuts = _tree(settings, mostly, leaves)
-        found = told(_smallest(settings, [axis.cut(cuts) for axis in axes], says)[0], False)
+        cut = [cuts[axis.name] if axis.name in long else axis for axis in axes]
+        found = told(_smallest(settings, cut, says)[0], False)
         if len(found.rule.terms) <= MOST_TERMS:
             break
     return found
@@ -149,10 +144,20 @@ def _smallest(settings: pd.DataFrame, axes: Sequence[_Axis], leaks: _Labels) -> 
     """The smallest rule that tells which settings leak, and whether it is proved to be."""
     columns = [axis.places(settings[axis.name]).tolist() for axis in axes]
     axes, points = _merged(axes, dict(zip(zip(*columns, strict=True), leaks.tolist(), strict=True)))
-    covered = [(subset, *_covered(points, axes, subset)) for subset in _deciding(points, axes)]
-    subset, lattice, best = min(covered, key=lambda each: each[2].price(each[1]))
-    terms = tuple(_term(box, [axes[place] for place in subset], lattice) for box in best.boxes)
-    return Rule(terms), all(found.minimal for _, _, found in covered)
+    covered = []
+    for subset, seen in _deciding(points, axes):
+        chosen = [axes[place] for place in subset]
+        words = tuple(tuple(map(len, axis.steps)) for axis in chosen)
+        lattice = Lattice(words, tuple(axis.ordered for axis in chosen))
+        leaking, holding = (
+            [p for p, does in seen.items() if does is side] for side in (True, False)
+        )
+        found = cover(leaking, holding, lattice)
+        narrow = [zip(chosen, box, lattice.whole, strict=True) for box in found.boxes]
+        terms = [tuple(a.literal(mask) for a, mask, full in z if mask != full) for z in narrow]
+        covered.append((found.price(lattice), Rule(tuple(terms)), found.minimal))
+    best = min(covered, key=itemgetter(0))
+    return best[1], all(minimal for _, _, minimal in covered)
 
 
 def _merged(
@@ -161,7 +166,7 @@ def _merged(
     """The axes with steps that do the same wherever they were run put together, and the points."""
     found = list(axes)
     for place, axis in enumerate(axes):
-        does: list[set[tuple[object, ...]]] = [set() for _ in range(axis.size)]
+        does: list[set[tuple[object, ...]]] = [set() for _ in axis.steps]
         for point, label in points.items():
             does[point[place]].add((point[:place], point[place + 1 :], label))
         found[place], new = axis.merged([frozenset(each) for each in does])
@@ -172,15 +177,22 @@ def _merged(
     return found, points
 
 
-def _deciding(points: Mapping[Point, bool], axes: Sequence[_Axis]) -> list[tuple[int, ...]]:
-    """The smallest sets of axes, all of one size, that tell leaking from holding points."""
-    varying = [place for place, axis in enumerate(axes) if axis.size > 1]
-    subsets = (list(combinations(varying, size)) for size in range(len(varying) + 1))
-    deciding = ([s for s in some if _projected(points, s) is not None] for some in subsets)
-    return next(found for found in deciding if found)  # all of the axes always decide
+def _deciding(
+    points: Mapping[Point, bool], axes: Sequence[_Axis]
+) -> list[tuple[tuple[int, ...], dict[Point, bool]]]:
+    """The smallest sets of axes, all of one size, that tell leaking from holding points.
+
+    Each with the points as they are along these axes alone.
+    """
+    varying = [place for place, axis in enumerate(axes) if len(axis.steps) > 1]
+    for size in range(len(varying)):
+        tried = ((some, _projected(points, some)) for some in combinations(varying, size))
+        if found := [(some, seen) for some, seen in tried if seen is not None]:
+            return found
+    return [(tuple(varying), _projected(points, varying) or {})]  # all of them always decide
 
 
-def _projected(points: Mapping[Point, bool], subset: tuple[int, ...]) -> dict[Point, bool] | None:
+def _projected(points: Mapping[Point, bool], subset: Sequence[int]) -> dict[Point, bool] | None:
     """The points seen along ``subset`` alone; None where a leaking meets a holding one."""
     seen: dict[Point, bool] = {}
     for point, leaks in points.items():
@@ -189,119 +201,70 @@ def _projected(points: Mapping[Point, bool], subset: tuple[int, ...]) -> dict[Po
     return seen
 
 
-def _covered(
-    points: Mapping[Point, bool], axes: Sequence[_Axis], subset: tuple[int, ...]
-) -> tuple[Lattice, Cover]:
-    seen = _projected(points, subset) or {}
-    chosen = [axes[place] for place in subset]
-    lattice = Lattice(
-        words=tuple(axis.words for axis in chosen),
-        ordered=tuple(isinstance(axis, _Numbers) for axis in chosen),
-    )
-    leaks = [point for point, label in seen.items() if label]
-    holds = [point for point, label in seen.items() if not label]
-    return lattice, cover(leaks, holds, lattice)
-
-
-def _term(box: Masks, axes: Sequence[_Axis], lattice: Lattice) -> tuple[Literal, ...]:
-    """The literals of a box: one for each axis that it narrows."""
-    triples = zip(box, axes, lattice.whole, strict=True)
-    return tuple(axis.literal(mask) for mask, axis, full in triples if mask != full)
-
-
 @dataclass(frozen=True, slots=True)
-class _Words:
-    """An axis of words: for each step the words that a rule does not tell apart."""
+class _Axis:
+    """An axis, for each step with what a rule does not tell apart.
+
+    Attributes:
+        steps: words; or of numbers, of which null is the lowest, those that it reaches up to.
+    """
 
     name: str
-    steps: tuple[tuple[str, ...], ...]
+    steps: tuple[tuple[Any, ...], ...]
 
     @property
-    def size(self) -> int:
-        return len(self.steps)
-
-    @property
-    def words(self) -> tuple[int, ...]:
-        return tuple(map(len, self.steps))
+    def ordered(self) -> bool:
+        """Whether it is one of numbers, and its steps are in their order."""
+        return self.name in NUMERIC_AXES
 
     def places(self, column: pd.Series) -> npt.NDArray[np.int64]:
+        """The step of each value."""
+        if self.ordered:
+            ends = [step[-1] for step in self.steps]
+            return np.searchsorted(ends, column.fillna(NULL).to_numpy(float)).astype(np.int64)
         place = {word: step for step, words in enumerate(self.steps) for word in words}
-        return np.array([place[word] for word in column.astype(str)], np.int64)
+        return column.astype(str).map(place).to_numpy(np.int64)
 
-    def merged(self, does: Sequence[frozenset[object]]) -> tuple[_Words, list[int]]:
-        """The axis with steps that do the same as one, and where each step went."""
+    def merged(self, does: Sequence[frozenset[object]]) -> tuple[_Axis, list[int]]:
+        """The axis with steps that do the same as one, of numbers neighbours, and their places."""
         kinds = list(dict.fromkeys(does))
         new = [kinds.index(each) for each in does]
-        steps = [
-            [w for s, n in zip(self.steps, new, strict=True) if n == k for w in s]
-            for k in range(len(kinds))
-        ]
-        return _Words(self.name, tuple(map(tuple, steps))), new
+        if self.ordered:
+            new = np.cumsum([False, *map(ne, does, does[1:])]).tolist()
+        steps: list[tuple[Any, ...]] = [()] * (max(new) + 1)
+        for step, place in zip(self.steps, new, strict=True):
+            steps[place] += step
+        return _Axis(self.name, tuple(steps)), new
 
-    def cut(self, cuts: Mapping[str, Sequence[float]]) -> _Words:
-        return self
-
-    def literal(self, mask: int) -> OneOf:
+    def literal(self, mask: int) -> Literal:
+        """What says that a value is in one of the steps of ``mask``."""
+        if self.ordered:
+            first, last = (mask & -mask).bit_length() - 1, mask.bit_length() - 1
+            above = self.steps[first - 1][-1] if first else None
+            upto = self.steps[last][-1] if last < len(self.steps) - 1 else None
+            return Between(self.name, above, upto)
         sides: tuple[list[str], list[str]] = ([], [])
-        for step, words in enumerate(self.steps):
-            sides[not mask >> step & 1].extend(words)
+        for place, words in enumerate(self.steps):
+            sides[not mask >> place & 1].extend(words)
         inside, others = (tuple(in_order(self.name, side)) for side in sides)
         return OneOf(self.name, inside, others)
-
-
-@dataclass(frozen=True, slots=True)
-class _Numbers:
-    """An axis of numbers: for each step the number that it reaches up to; null is the lowest."""
-
-    name: str
-    ends: tuple[float, ...]
-
-    @property
-    def size(self) -> int:
-        return len(self.ends)
-
-    @property
-    def words(self) -> tuple[int, ...]:
-        return (1,) * self.size
-
-    def places(self, column: pd.Series) -> npt.NDArray[np.int64]:
-        return np.searchsorted(self.ends, column.fillna(NULL).to_numpy(float)).astype(np.int64)
-
-    def merged(self, does: Sequence[frozenset[object]]) -> tuple[_Numbers, list[int]]:
-        """The axis with neighbours that do the same as one step, and where each step went."""
-        is_last = [each != after for each, after in zip(does, [*does[1:], None], strict=True)]
-        new = np.cumsum([0, *is_last[:-1]]).tolist()
-        ends = tuple(end for end, last in zip(self.ends, is_last, strict=True) if last)
-        return _Numbers(self.name, ends), new
-
-    def cut(self, cuts: Mapping[str, Sequence[float]]) -> _Numbers:
-        if self.size <= MOST_STEPS:
-            return self
-        return _Numbers(self.name, (*cuts[self.name], np.inf))
-
-    def literal(self, mask: int) -> Between:
-        first, last = (mask & -mask).bit_length() - 1, mask.bit_length() - 1
-        above = self.ends[first - 1] if first else None
-        return Between(self.name, above, self.ends[last] if last < self.size - 1 else None)
-
-
-_Axis = _Words | _Numbers
 
 
 def _axis(column: pd.Series) -> _Axis:
     """The axis with a step for each value that occurs."""
     name = str(column.name)
-    if name in NUMERIC_AXES:
-        values = sorted(column.fillna(NULL).unique().tolist())
-        ends = [_end(low, high) for low, high in pairwise(values)]
-        return _Numbers(name, (*ends, values[-1]))
-    return _Words(name, tuple((word,) for word in in_order(name, column.astype(str).unique())))
+    if name not in NUMERIC_AXES:
+        return _Axis(name, tuple((word,) for word in in_order(name, column.astype(str).unique())))
+    values = sorted(column.fillna(NULL).unique().tolist())
+    return _of_ends(name, [*map(_end, values, values[1:]), values[-1]])
 
 
-def _tree(
-    settings: pd.DataFrame, leaks: _Labels, leaves: int
-) -> tuple[_Labels, dict[str, list[float]]]:
-    """What a decision tree says of each setting, and where it cuts each number.
+def _of_ends(name: str, ends: Sequence[float]) -> _Axis:
+    return _Axis(name, tuple((end,) for end in ends))
+
+
+def _tree(settings: pd.DataFrame, leaks: _Labels, leaves: int) -> tuple[_Labels, dict[str, _Axis]]:
+    """What a decision tree says of each setting, and the axes of numbers as it cuts them.
 
     A leaf has at least a hundredth of the settings, so that none is there for a single one. A
     cut is the shortest number between the two values that it parts.
@@ -317,40 +280,20 @@ def _tree(
         min_samples_leaf=max(1, len(settings) // 100),
         random_state=0,
     ).fit(given, leaks)
-    cuts = {
-        axis: sorted(
-            _shortest(*_beside(given[:, place], cut))
-            for cut in tree.tree_.threshold[tree.tree_.feature == place]
-        )
-        for place, axis in enumerate(NUMERIC_AXES)
-    }
+    cuts = {}
+    for place, axis in enumerate(NUMERIC_AXES):
+        values = given[:, place]
+        at = tree.tree_.threshold[tree.tree_.feature == place]
+        ends = [
+            fewest_digits(values[values <= cut].max(), values[values > cut].min()) for cut in at
+        ]
+        cuts[axis] = _of_ends(axis, [*sorted(ends), np.inf])
     return tree.predict(given).astype(bool), cuts
-
-
-def _beside(values: npt.NDArray[np.float64], cut: float) -> tuple[float, float]:
-    """The values just below and just above a cut."""
-    return float(values[values <= cut].max()), float(values[values > cut].min())
 
 
 def _end(low: float, high: float) -> float:
     """Where the step of the value ``low`` ends: there, unless words would round it."""
-    return low if float(f"{low:.12g}") == low else _shortest(low, high)
-
-
-def _shortest(low: float, high: float) -> float:
-    """The number of the fewest digits that is at least ``low`` and below ``high``.
-
-    >>> _shortest(0.0123, 0.0201), _shortest(-1.0, 0.5)
-    (0.02, -inf)
-    """
-    if low < 0:
-        return NULL
-    for digits in range(1, 18):
-        up = Context(prec=digits, rounding=ROUND_CEILING)
-        value = float(up.create_decimal_from_float(low))
-        if low <= value < high:
-            return value
-    return low
+    return low if float(f"{low:.12g}") == low else fewest_digits(low, high)
 
 
 def _undecided(setting: Mapping[Any, Any]) -> str:

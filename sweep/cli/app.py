@@ -27,8 +27,8 @@ from sweep.cli import (
     verify,
     why,
 )
-from sweep.cli.help import WordedCommand, WordedGroup
-from sweep.cli.screen import on_one_line, say
+from sweep.cli.help import WordedCommand, WordedGroup, flag
+from sweep.cli.screen import say
 from sweep.errors import EXIT_INTERRUPTED, EXIT_MISUSE, LeaksweepError, SystemLimitError
 
 FROM_A_PERSON = (signal.SIGINT, signal.SIGTERM)
@@ -51,7 +51,7 @@ class _Program(WordedGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except (LeaksweepError, AnalysisError) as error:
-            say(on_one_line(str(error)))
+            say(" ".join(str(error).split("\n")))  # one message, whatever it quotes
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interruption:
             say(" ".join(("Interrupted.", *map(str, interruption.args))))
@@ -183,7 +183,7 @@ def _print_no_more() -> None:
 
 @app.callback(invoke_without_command=True)
 def _leaksweep(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, flag("--version", "Print the version and stop.")] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as installed

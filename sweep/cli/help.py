@@ -6,10 +6,11 @@ writes a range as an inequality.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sweep.errors import nearest
@@ -20,7 +21,8 @@ class WordedCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """What follows the command's name: ``[OPTIONS] AXIS [SPEC.toml]``."""
-        return ["[OPTIONS]", *(_in_usage(each) for each in _arguments(self, ctx))]
+        arguments = [(_spelt(each), each.required) for each in _shown(self, ctx, "argument")]
+        return ["[OPTIONS]", *(name if needed else f"[{name}]" for name, needed in arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the arguments and the options, a sentence each."""
@@ -51,6 +53,31 @@ class WordedGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def argument(name: str, sentence: str, *, offers: Callable[..., Any] | None = None) -> Any:
+    """A command's argument: its name in the help, and what a shell ``offers`` for it."""
+    return typer.Argument(metavar=name, help=sentence, autocompletion=offers)
+
+
+def option(
+    value: str, sentence: str, *names: str, offers: Callable[..., Any] | None = None, **more: Any
+) -> Any:
+    """A command's option, with what its ``value`` is called; ``more`` is what typer knows."""
+    return typer.Option(*names, metavar=value, help=sentence, autocompletion=offers, **more)
+
+
+def flag(name: str, sentence: str) -> Any:
+    """A command's option that takes no value."""
+    return typer.Option(name, help=sentence)
+
+
+def group(about: str, *commands: Callable[..., None]) -> typer.Typer:
+    """A group of commands, each named as its function is, an underscore at the end aside."""
+    made = typer.Typer(cls=WordedGroup, help=about, no_args_is_help=True, rich_markup_mode=None)
+    for command in commands:
+        made.command(command.__name__.rstrip("_"), cls=WordedCommand)(command)
+    return made
+
+
 def first_sentence(text: str) -> str:
     """The first sentence of a docstring, on one line.
 
@@ -63,50 +90,33 @@ def first_sentence(text: str) -> str:
 
 
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
-    arguments = [(_name(each), _sentence(each, ctx)) for each in _arguments(command, ctx)]
-    options = [(_spelt(each), _sentence(each, ctx)) for each in _options(command, ctx)]
-    for title, rows in (("Arguments", arguments), ("Options", options)):
-        if rows:
-            with formatter.section(title):
+    for kind in ("argument", "option"):
+        if rows := [(_spelt(each), _sentence(each, ctx)) for each in _shown(command, ctx, kind)]:
+            with formatter.section(f"{kind.capitalize()}s"):
                 formatter.write_dl(rows)
 
 
-def _arguments(command: Any, ctx: Any) -> list[Any]:
-    return [each for each in command.get_params(ctx) if each.param_type_name == "argument"]
+def _shown(command: Any, ctx: Any, kind: str) -> list[Any]:
+    found = (each for each in command.get_params(ctx) if each.param_type_name == kind)
+    return [each for each in found if not each.hidden]
 
 
-def _options(command: Any, ctx: Any) -> list[Any]:
-    shown = (each for each in command.get_params(ctx) if not each.hidden)
-    return [each for each in shown if each.param_type_name == "option"]
-
-
-def _name(argument: Any) -> str:
-    return str(argument.metavar or argument.name.upper())
-
-
-def _in_usage(argument: Any) -> str:
-    name = _name(argument)
-    return name if argument.required else f"[{name}]"
-
-
-def _spelt(option: Any) -> str:
-    """The option as one writes it: ``-h, --help``, ``--jobs N``."""
-    names = ", ".join(sorted(option.opts, key=len))
-    return names if option.is_flag else f"{names} {option.metavar or 'VALUE'}"
+def _spelt(parameter: Any) -> str:
+    """The argument's name, or the option as one writes it: ``-h, --help``, ``--jobs N``."""
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar)
+    names = ", ".join(sorted(parameter.opts, key=len))
+    return names if parameter.is_flag else f"{names} {parameter.metavar}"
 
 
 def _sentence(parameter: Any, ctx: Any) -> str:
     """What it means, and in brackets what it is if left out and where else it may be said."""
-    notes = list(_notes(parameter, ctx))
-    return f"{parameter.help}  [{'; '.join(notes)}]" if notes else str(parameter.help)
-
-
-def _notes(parameter: Any, ctx: Any) -> Iterator[str]:
+    notes, default = [], _default(parameter, ctx)
     if parameter.envvar and getattr(parameter, "show_envvar", False):
-        yield f"or {parameter.envvar} in the environment"
-    default = _default(parameter, ctx)
+        notes.append(f"or {parameter.envvar} in the environment")
     if default:
-        yield default if default.startswith("such as ") else f"default: {default}"
+        notes.append(default if default.startswith("such as ") else f"default: {default}")
+    return f"{parameter.help}  [{'; '.join(notes)}]" if notes else str(parameter.help)
 
 
 def _default(parameter: Any, ctx: Any) -> str:

@@ -7,21 +7,13 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from sweep.cli import completion
+from sweep.cli.help import argument, flag, option
 from sweep.errors import MisuseError
+from sweep.store import query
 from sweep.store.url import DEFAULT_DB as DEFAULT_DB
 from sweep.store.url import parse_url
 from sweep.values.words import Backend
-
-
-def trials_at_once(jobs: int | None) -> int:
-    """``jobs`` where they were given, and otherwise one a core that this process may use."""
-    from sweep.running.cores import cores
-
-    return jobs or cores()
-
 
 _GONE = {"loky": "processes", "threading": "processes, with --jobs 1 for one trial at a time"}
 
@@ -47,11 +39,11 @@ def _checked(given: str) -> str:
 
 BackendOption = Annotated[
     Backend,
-    typer.Option(
+    option(
+        "|".join(Backend),
+        "Processes of this machine, or a Dask cluster.",
         "--backend",
         parser=_backend,
-        metavar="|".join(Backend),
-        help="Processes of this machine, or a Dask cluster.",
     ),
 ]
 
@@ -72,89 +64,60 @@ def check_recorded(db: str) -> None:
 
     NotThereError for one that is not there, DatabaseError for another program's or a newer one.
     """
-    from sweep.store.query import run_query
-
-    run_query(db, "SELECT 1").close()
+    query.run_query(db, "SELECT 1").close()
 
 
 def preset_option(default: str) -> Any:
     """The option that names a preset; ``default`` is what runs where nothing is named."""
-    return typer.Option(
-        metavar="NAME",
-        help="Or a grid that comes with the program.",
+    return option(
+        "NAME",
+        "Or a grid that comes with the program.",
         show_default=default,
-        autocompletion=completion.presets,
+        offers=completion.presets,
     )
 
 
 def name_option(default: str | bool = True) -> Any:
     """The option that names the sweep; ``default`` says what it is called otherwise."""
-    return typer.Option(
-        metavar="NAME", help="The sweep's name in the database.", show_default=default
-    )
+    return option("NAME", "The sweep's name in the database.", show_default=default)
 
 
 Db = Annotated[
     str,
-    typer.Option(
+    option(
+        "DB",
+        "The database: a file, or an SQLAlchemy URL.",
         "--db",
         envvar=DB_VARIABLE,
-        metavar="DB",
-        help="The database: a file, or an SQLAlchemy URL.",
         show_envvar=True,
         callback=_checked,
     ),
 ]
 SweepName = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="SWEEP", help="One sweep; all if left out.", autocompletion=completion.sweeps
-    ),
+    str | None, argument("SWEEP", "One sweep; all if left out.", offers=completion.sweeps)
 ]
-SpecFile = Annotated[
-    Path | None, typer.Argument(metavar="SPEC.toml", help="A grid of your own to begin from.")
-]
+SpecFile = Annotated[Path | None, argument("SPEC.toml", "A grid of your own to begin from.")]
 Replaced = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="AXIS=V1,V2",
-        help="Replace an axis in every grid.",
-        autocompletion=completion.assignments,
-    ),
+    option("AXIS=V1,V2", "Replace an axis in every grid.", "--set", offers=completion.assignments),
 ]
 WorkloadName = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="What is trained: one that is built in, or package.module:function.",
-        autocompletion=completion.workloads,
+    option(
+        "NAME",
+        "What is trained: one that is built in, or package.module:function.",
+        offers=completion.workloads,
     ),
 ]
-Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of each trial.")]
-Jobs = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Trials at once.", show_default="one a core"),
-]
+Steps = Annotated[int | None, option("N", "Steps of each trial.")]
+Jobs = Annotated[int | None, option("N", "Trials at once.", min=1, show_default="one a core")]
 TrialTimeout = Annotated[
     float | None,
-    typer.Option(
-        metavar="SECONDS",
-        help="Stop a trial that takes longer; it has failed.",
-        show_default="no limit",
-    ),
+    option("SECONDS", "Stop a trial that takes longer; it has failed.", show_default="no limit"),
 ]
 TrialMemory = Annotated[
     float | None,
-    typer.Option(
-        metavar="MIB",
-        help="Stop a trial that takes more memory; it has failed.",
-        show_default="no limit",
-    ),
+    option("MIB", "Stop a trial that takes more memory; it has failed.", show_default="no limit"),
 ]
-Raw = Annotated[
-    bool, typer.Option("--raw", help="Leave texts that a spreadsheet would run as formulas.")
-]
-AllowImport = Annotated[
-    bool, typer.Option("--allow-import", help="Import code of your own that a trial names.")
-]
+Raw = Annotated[bool, flag("--raw", "Leave texts that a spreadsheet would run as formulas.")]
+AllowImport = Annotated[bool, flag("--allow-import", "Import code of your own that a trial names.")]

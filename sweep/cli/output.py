@@ -11,9 +11,8 @@ from enum import StrEnum
 from itertools import chain
 from typing import Annotated, Any
 
-import typer
-
 from analysis.formulas import defused
+from sweep.cli.help import option
 from sweep.cli.screen import harmless, print_table
 from sweep.errors import MisuseError
 
@@ -44,8 +43,7 @@ def _printed(format: Format) -> Format:  # noqa: A002
 
 
 PrintedAs = Annotated[
-    Format,
-    typer.Option("--format", metavar="|".join(PRINTED), help="How to print it.", callback=_printed),
+    Format, option("|".join(PRINTED), "How to print it.", "--format", callback=_printed)
 ]
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli import completion
-from sweep.cli.options import DEFAULT_DB, Db, Jobs, trials_at_once
+from sweep.cli.help import argument, option
+from sweep.cli.options import DEFAULT_DB, Db, Jobs
 from sweep.cli.output import cell_text
 from sweep.cli.run import grid_run
 from sweep.cli.screen import print_table, say
@@ -18,15 +19,14 @@ from sweep.store.url import parse_url
 from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
-    from sweep.grid.spec import Spec
-    from sweep.publishing.adopt import Compared, TheirStudy
+    from sweep.publishing.adopt import Compared
 
 Storage = Annotated[
     str,
-    typer.Option(
+    option(
+        "STORAGE",
+        "The Optuna storage: a journal (FILE.log), a database's file, or a URL.",
         "--storage",
-        metavar="STORAGE",
-        help="The Optuna storage: a journal (FILE.log), a database's file, or a URL.",
         show_default=False,
     ),
 ]
@@ -37,17 +37,13 @@ def publish(
     storage: Storage,
     sweep: Annotated[
         str | None,
-        typer.Argument(
-            metavar="SWEEP",
-            help="Its name; needed where there are several.",
-            autocompletion=completion.sweeps,
-        ),
+        argument("SWEEP", "Its name; needed where there are several.", offers=completion.sweeps),
     ] = None,
     objective: Annotated[
         list[Objective] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"What the study's values are, one or several of {', '.join(Objective)}.",
+        option(
+            "NAME",
+            f"What the study's values are, one or several of {', '.join(Objective)}.",
             show_default="drift_ratio",
         ),
     ] = None,
@@ -83,23 +79,17 @@ def _say_how_long(trials: int, at_once: bool) -> None:
 def adopt(
     storage: Storage,
     study: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Which study; needed where there are several."),
+        str | None, option("NAME", "Which study; needed where there are several.")
     ] = None,
     workload: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="What to run the settings of another's study on."),
+        str | None, option("NAME", "What to run the settings of another's study on.")
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Steps of each of those trials.")
-    ] = None,
+    steps: Annotated[int | None, option("N", "Steps of each of those trials.", min=1)] = None,
     optimizer: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The optimizer, of a study that does not say it."),
+        str | None, option("NAME", "The optimizer, of a study that does not say it.")
     ] = None,
     name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The sweep's name.", show_default="the study's"),
+        str | None, option("NAME", "The sweep's name.", show_default="the study's")
     ] = None,
     jobs: Jobs = None,
     db: Db = DEFAULT_DB,
@@ -111,7 +101,9 @@ def adopt(
 
     Example: leaksweep adopt --storage optuna.log --name theirs
     """
-    from sweep.publishing.adopt import planned_spec, read_study
+    from sweep.grid import Grid
+    from sweep.publishing.adopt import adopt_published, compared, planned_spec, read_study
+    from sweep.running.runner import Runner
 
     found = read_study(storage, study)
     if found.mark is not None:
@@ -120,28 +112,14 @@ def adopt(
                 f"The study {found.name!r} is a published sweep, whose trials are recorded as "
                 f"they ran. Leave --workload, --steps, --optimizer and --jobs out."
             )
-        _take(found, db, name)
+        taken, where = adopt_published(found, db, name=name), parse_url(db).shown
+        say(f"The sweep {taken.sweep!r} has {taken.trials:,} trials of it in {where}.")
+        if taken.left_out:
+            say(f"{taken.left_out:,} trials that were added to the study since were left out.")
         return
     spec = planned_spec(found, workload=workload, steps=steps, optimizer=optimizer, name=name)
-    _run(found, spec, db, optimizer, jobs)
-
-
-def _take(study: TheirStudy, db: str, name: str | None) -> None:
-    from sweep.publishing.adopt import adopt_published
-
-    taken = adopt_published(study, db, name=name)
-    say(f"The sweep {taken.sweep!r} has {taken.trials:,} trials of it in {parse_url(db).shown}.")
-    if taken.left_out:
-        say(f"{taken.left_out:,} trials that were added to the study since were left out.")
-
-
-def _run(study: TheirStudy, spec: Spec, db: str, optimizer: str | None, jobs: int | None) -> None:
-    from sweep.grid import Grid
-    from sweep.publishing.adopt import compared
-    from sweep.running.runner import Runner
-
-    with grid_run(Grid(spec), db, Runner(trials_at_once(jobs))):
-        pairs = compared(study, db, spec.name, optimizer=optimizer)
+    with grid_run(Grid(spec), db, Runner(jobs)):
+        pairs = compared(found, db, spec.name, optimizer=optimizer)
     _print(spec.name, pairs)
     if any(pair.here and pair.here["verdict"] == Verdict.FAILED for pair in pairs):
         raise typer.Exit(EXIT_NOT_THERE)

@@ -62,15 +62,6 @@ def harmless(text: str) -> str:
     return text.translate(_VISIBLE_CONTROLS)
 
 
-def on_one_line(text: str) -> str:
-    r"""``text`` with its lines joined, as an error is one message whatever it quotes.
-
-    >>> on_one_line("No sweep 'two\nlines'.")
-    "No sweep 'two lines'."
-    """
-    return " ".join(text.split("\n"))
-
-
 def print_paragraph(text: str) -> None:
     """Prints prose on stdout, in lines that fit the terminal and that people read easily."""
     width = min(_width(sys.stdout) or PROSE_WIDTH, PROSE_WIDTH)

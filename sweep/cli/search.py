@@ -6,22 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from sweep.cli.options import (
-    DEFAULT_DB,
-    Db,
-    Jobs,
-    Replaced,
-    SpecFile,
-    Steps,
-    TrialMemory,
-    TrialTimeout,
-    WorkloadName,
-    name_option,
-    preset_option,
-    trials_at_once,
-)
+from sweep.cli import options
+from sweep.cli.help import argument, option
 from sweep.searching.objective import Objective
 from sweep.values.words import Sampler
 
@@ -29,56 +15,51 @@ DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
 TRIAL_TIMEOUT_S = 600.0
 
-Preset = Annotated[str | None, preset_option(DEFAULT_PRESET)]
+Preset = Annotated[str | None, options.preset_option(DEFAULT_PRESET)]
 
 
 def search(
-    spec: SpecFile = None,
+    spec: options.SpecFile = None,
     preset: Preset = None,
     objective: Annotated[
         list[Objective] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"What is looked for, one of {', '.join(Objective)}: the largest drift, the "
+        option(
+            "NAME",
+            f"What is looked for, one of {', '.join(Objective)}: the largest drift, the "
             "smallest loss, what a leak takes from the score. Several for a Pareto front.",
             show_default="drift_ratio",
         ),
     ] = None,
     sampler: Annotated[
         Sampler | None,
-        typer.Option(
-            metavar="|".join(Sampler),
-            help="How settings are chosen.",
+        option(
+            "|".join(Sampler),
+            "How settings are chosen.",
             show_default="tpe; nsgaii for several objectives",
         ),
     ] = None,
-    trials: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many more settings to try.")
-    ] = DEFAULT_TRIALS,
+    trials: Annotated[int, option("N", "How many more settings to try.", min=1)] = DEFAULT_TRIALS,
     range_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--range",
-            metavar="NAME=LO:HI[:log]",
-            help="Explore numbers: lr, weight_decay, momentum, period (the N of every:N), beta2, "
+        option(
+            "NAME=LO:HI[:log]",
+            "Explore numbers: lr, weight_decay, momentum, period (the N of every:N), beta2, "
             "eps or another of the constructors'. These six may come without LO:HI.",
+            "--range",
             show_default="lr, weight_decay, momentum",
         ),
     ] = None,
-    set_: Replaced = None,
-    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the choice of settings.")] = 0,
-    workload: WorkloadName = None,
-    steps: Steps = None,
-    name: Annotated[str | None, name_option("such as full-tpe-drift_ratio")] = None,
-    db: Db = DEFAULT_DB,
-    jobs: Jobs = None,
+    set_: options.Replaced = None,
+    seed: Annotated[int, option("S", "Of the choice of settings.", min=0)] = 0,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option("such as full-tpe-drift_ratio")] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
     trial_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Stop a trial that takes longer.")
+        float, option("SECONDS", "Stop a trial that takes longer.")
     ] = TRIAL_TIMEOUT_S,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the Pareto front: CSV, PNG, SVG."),
-    ] = None,
+    out: Annotated[Path | None, option("DIR", "Write the Pareto front: CSV, PNG, SVG.")] = None,
 ) -> None:
     """Search for the worst settings between and beyond the values of a grid, with Optuna.
 
@@ -95,7 +76,7 @@ def search(
     axes = set_ or ()
     chosen = chosen_spec(spec, preset, DEFAULT_PRESET)
     grid = with_overrides(chosen, set=axes, workload=workload, steps=steps)
-    runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout), stacked=False)
+    runner = Runner(jobs, limits=Limits(trial_timeout), stacked=False)
     runner.check()
     objectives = tuple(dict.fromkeys(objective or [Objective.DRIFT_RATIO]))
     method = sampler or (Sampler.NSGAII if len(objectives) > 1 else Sampler.TPE)
@@ -113,37 +94,28 @@ def _names(axes: Iterable[str]) -> list[str]:
 
 
 def edge(
-    axis: Annotated[str, typer.Argument(metavar="AXIS", help="lr, weight_decay or momentum.")],
-    spec: SpecFile = None,
+    axis: Annotated[str, argument("AXIS", "lr, weight_decay or momentum.")],
+    spec: options.SpecFile = None,
     preset: Preset = None,
     range_: Annotated[
         str | None,
-        typer.Option(
-            "--range",
-            metavar="LO:HI[:log]",
-            help="From where to where along AXIS.",
-            show_default="as search",
+        option(
+            "LO:HI[:log]", "From where to where along AXIS.", "--range", show_default="as search"
         ),
     ] = None,
-    points: Annotated[
-        int,
-        typer.Option(metavar="N", min=2, help="Even values to begin with, for each setting."),
-    ] = 13,
+    points: Annotated[int, option("N", "Even values to begin with, for each setting.", min=2)] = 13,
     tolerance: Annotated[
-        float,
-        typer.Option(metavar="PART", help="How near the two sides come, as a part of the value."),
+        float, option("PART", "How near the two sides come, as a part of the value.")
     ] = 1e-6,
-    set_: Replaced = None,
-    workload: WorkloadName = None,
-    steps: Steps = None,
-    name: Annotated[str | None, name_option("such as full-edge-lr")] = None,
-    db: Db = DEFAULT_DB,
-    jobs: Jobs = None,
-    trial_timeout: TrialTimeout = None,
-    trial_memory: TrialMemory = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the edges: CSV, PNG, SVG.")
-    ] = None,
+    set_: options.Replaced = None,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option("such as full-edge-lr")] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
+    trial_timeout: options.TrialTimeout = None,
+    trial_memory: options.TrialMemory = None,
+    out: Annotated[Path | None, option("DIR", "Write the edges: CSV, PNG, SVG.")] = None,
 ) -> None:
     """Find where along AXIS the verdict changes, for each setting of a grid and each seed.
 
@@ -161,9 +133,9 @@ def edge(
 
     check_axis(axis)
     range_ = axis if range_ is None else f"{axis}={range_}"
-    (along,) = parse_ranges([range_], pinned=_names(set_ or ()))
+    (along,) = parse_ranges([range_], pinned=_names(set_ or ())).values()
     chosen = chosen_spec(spec, preset, DEFAULT_PRESET)
     grid = with_overrides(chosen, set=set_ or (), workload=workload, steps=steps)
     named = with_overrides(grid, name=name or f"{grid.name}-edge-{axis}")
-    runner = Runner(trials_at_once(jobs), limits=Limits(trial_timeout, trial_memory))
-    look_for_edges(EdgeSearch(named, along, points, tolerance), db, runner, out)
+    runner = Runner(jobs, limits=Limits(trial_timeout, trial_memory))
+    look_for_edges(EdgeSearch(named, axis, along, points, tolerance), db, runner, out)

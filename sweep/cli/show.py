@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.cli import completion
-from sweep.cli.help import WordedCommand, WordedGroup
+from sweep.cli.help import argument, group
 from sweep.cli.screen import print_table, say
 from sweep.errors import NotThereError, nearest
 
@@ -19,22 +20,14 @@ if TYPE_CHECKING:
 MOST_NAMED = 8
 """How many optimizers that cannot run here are named, of those that share the reason."""
 
-app = typer.Typer(
-    cls=WordedGroup,
-    help="Show what there is: optimizers, presets, axes, the database's schema.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 
-
-@app.command(cls=WordedCommand)
 def optimizers(
     pattern: Annotated[
         str | None,
-        typer.Argument(
-            metavar="PATTERN",
-            help="Those alone whose name has this in it, or matches it: torch*, muon, *.adopt.",
-            autocompletion=completion.optimizers,
+        argument(
+            "PATTERN",
+            "Those alone whose name has this in it, or matches it: torch*, muon, *.adopt.",
+            offers=completion.optimizers,
         ),
     ] = None,
 ) -> None:
@@ -44,13 +37,20 @@ def optimizers(
     """
     from sweep.optimizers import registry
 
-    columns = ("optimizer", "lr", "weight_decay", "momentum", "default lr", "remarks")
-    entries = [registry.lookup(name) for name in _matching(pattern, registry.names())]
-    absent = {entry.name: registry.unavailable(entry) for entry in entries}
-    rows = [_row(entry) for entry in entries if absent[entry.name] is None]
+    rows, absent = [], defaultdict[str, list[str]](list)
+    for entry in map(registry.lookup, _matching(pattern, registry.names())):
+        reason = registry.unavailable(entry)
+        if reason is None:
+            lr = registry.default(entry, "lr")
+            addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
+            shown_lr = "" if lr is None else f"{lr:g}"
+            rows.append((entry.name, *addresses, shown_lr, _remarks(entry)))
+        else:
+            absent[reason.rstrip(".")].append(entry.name)
     if rows:
+        columns = ("optimizer", "lr", "weight_decay", "momentum", "default lr", "remarks")
         print_table(columns, rows)
-    for reason, names in _by_reason(absent).items():
+    for reason, names in absent.items():
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         say(f"Not here: {', '.join(names[:MOST_NAMED])}{more}. {reason}.")
     say("Any other: package.module:Class. Other arguments go in [options.NAME] of a spec.")
@@ -70,47 +70,23 @@ def _matching(pattern: str | None, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _row(entry: OptimizerEntry) -> tuple[str, ...]:
-    from sweep.optimizers import registry
-
-    lr = registry.default(entry, "lr")
-    addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
-    return (entry.name, *addresses, "" if lr is None else f"{lr:g}", _remarks(entry))
-
-
-def _by_reason(absent: Mapping[str, str | None]) -> dict[str, list[str]]:
-    """The names of those that cannot run here, by why."""
-    found: dict[str, list[str]] = {}
-    for name, reason in absent.items():
-        if reason is not None:
-            found.setdefault(reason.rstrip("."), []).append(name)
-    return found
-
-
-@app.command(cls=WordedCommand)
 def presets(
     name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Print this one's TOML, to copy.",
-            autocompletion=completion.presets,
-        ),
+        str | None, argument("NAME", "Print this one's TOML, to copy.", offers=completion.presets)
     ] = None,
 ) -> None:
     """List the presets, or print one as a spec to copy and edit.
 
     Example: leaksweep show presets article > mine.toml
     """
-    from sweep.grid import presets as found
+    from sweep.grid.spec_file import described_presets, preset_text
 
     if name is not None:
-        typer.echo(found.text(name), nl=False)
+        typer.echo(preset_text(name), nl=False)
         return
-    print_table(("preset", "what"), [(p.name, p.description) for p in found.listed()])
+    print_table(("preset", "what"), list(described_presets().items()))
 
 
-@app.command(cls=WordedCommand)
 def axes() -> None:
     """List the axes of the grid, their values, and what each has when it is left out.
 
@@ -122,7 +98,6 @@ def axes() -> None:
     print_table(("axis", "values", "default", "meaning"), rows)
 
 
-@app.command(cls=WordedCommand)
 def schema() -> None:
     """Describe the tables, views and columns that queries can use.
 
@@ -148,3 +123,12 @@ def _remarks(entry: OptimizerEntry) -> str:
         (", ".join(f"{key} = {value}" for key, value in entry.options.items()), entry.options),
     )
     return "; ".join(fact for fact, true in facts if true)
+
+
+app = group(
+    "Show what there is: optimizers, presets, axes, the database's schema.",
+    optimizers,
+    presets,
+    axes,
+    schema,
+)

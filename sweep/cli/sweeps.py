@@ -8,25 +8,16 @@ from typing import Annotated
 import typer
 
 from sweep.cli import completion
-from sweep.cli.help import WordedCommand, WordedGroup
+from sweep.cli.help import argument, flag, group
 from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE
+from sweep.store import query
 
-app = typer.Typer(
-    cls=WordedGroup,
-    help="Keep sweeps in order: list, rename, delete or merge them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
-Known = Annotated[
-    str, typer.Argument(metavar="SWEEP", help="Its name.", autocompletion=completion.sweeps)
-]
+Known = Annotated[str, argument("SWEEP", "Its name.", offers=completion.sweeps)]
 
 
-@app.command("list", cls=WordedCommand)
 def list_(
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
@@ -35,16 +26,13 @@ def list_(
 
     Example: leaksweep sweep list
     """
-    from sweep.store.query import sweep_status
-
-    rows = [(s.name, s.planned, s.done, f"{s.created_at:%Y-%m-%d}") for s in sweep_status(db)]
+    rows = [(s.name, s.planned, s.done, f"{s.created_at:%Y-%m-%d}") for s in query.sweep_status(db)]
     print_rows(("sweep", "planned", "done", "created"), rows, format)
 
 
-@app.command(cls=WordedCommand)
 def rename(
     sweep: Known,
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The name that it gets.")],
+    new: Annotated[str, argument("NEW", "The name that it gets.")],
     db: Db = DEFAULT_DB,
 ) -> None:
     """Give a sweep another name.
@@ -52,19 +40,17 @@ def rename(
     Example: leaksweep sweep rename article article-2026
     """
     from sweep.store.keeping import rename_sweep
-    from sweep.store.query import sweep_status
     from sweep.store.store import Store
 
-    sweep_status(db, sweep)  # raises where there is none, and no database is made
+    query.sweep_status(db, sweep)  # raises where there is none, and no database is made
     with Store.open(db) as store:
         rename_sweep(store, sweep, new)
     say(f"The sweep {sweep!r} is called {new!r} now.")
 
 
-@app.command(cls=WordedCommand)
 def delete(
     sweep: Known,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, flag("--yes", "Do not ask.")] = False,
     db: Db = DEFAULT_DB,
 ) -> None:
     """Delete a sweep with its trials; asks first, unless --yes.
@@ -72,23 +58,23 @@ def delete(
     Example: leaksweep sweep delete article --yes
     """
     from sweep.store.keeping import contents, delete_sweep
-    from sweep.store.query import sweep_status
     from sweep.store.store import Store
 
-    sweep_status(db, sweep)
+    query.sweep_status(db, sweep)
     with Store.open(db) as store:
         there = contents(store, sweep)
         what = f"the sweep {sweep!r} with {there.trials:,} trials and {there.steps:,} steps"
-        if not yes and not _confirmed(f"Delete {what} from {store.shown}? [y/N] "):
-            say("Nothing was deleted.")
-            raise typer.Exit(EXIT_NOT_THERE)
+        if not yes:
+            typer.echo(f"Delete {what} from {store.shown}? [y/N] ", nl=False, err=True)
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):  # or nobody is there
+                say("Nothing was deleted.")
+                raise typer.Exit(EXIT_NOT_THERE)
         delete_sweep(store, sweep)
     say(f"Deleted {what}.")
 
 
-@app.command(cls=WordedCommand)
 def merge(
-    other: Annotated[list[str], typer.Argument(metavar="OTHER.db...", help="Files, or URLs.")],
+    other: Annotated[list[str], argument("OTHER.db...", "Files, or URLs.")],
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
@@ -100,18 +86,16 @@ def merge(
     """
     from sweep.grid.recorded_spec import united
     from sweep.store.merging import merge_sweeps
-    from sweep.store.query import sweep_status
     from sweep.store.store import Store
 
     for each in other:
-        sweep_status(each)  # raises where there is none, and nothing is made
+        query.sweep_status(each)  # raises where there is none, and nothing is made
     with Store.open(db) as store:
         merged = [(each, m) for each in other for m in merge_sweeps(store, each, unite=united)]
     rows = [(each, m.sweep, m.added, m.there) for each, m in merged]
     print_rows(("from", "sweep", "added", "there already"), rows, format)
 
 
-def _confirmed(question: str) -> bool:
-    """Whether a person says yes; no where nobody can be asked."""
-    typer.echo(question, nl=False, err=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+app = group(
+    "Keep sweeps in order: list, rename, delete or merge them.", list_, rename, delete, merge
+)

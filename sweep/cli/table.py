@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli import completion
+from sweep.cli.help import argument, flag, option
 from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName, check_recorded
 from sweep.cli.output import Format
 from sweep.cli.screen import harmless, print_table, say, telling
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 def table(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Which one; none, or one that there is not, is answered with all.",
-            autocompletion=completion.tables,
+        argument(
+            "NAME",
+            "Which one; none, or one that there is not, is answered with all.",
+            offers=completion.tables,
         ),
     ] = None,
     sweep: SweepName = None,
     db: Db = DEFAULT_DB,
     format: Annotated[  # noqa: A002
-        Format, typer.Option(metavar="|".join(Format), help="How to print it.")
+        Format, option("|".join(Format), "How to print it.")
     ] = Format.TABLE,
     raw: Raw = False,
 ) -> None:
@@ -85,25 +86,17 @@ def _write(rows: pd.DataFrame, name: str, caption: str, format: Format, raw: boo
 
 def export(
     sweep: SweepName = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(
-        "results/summary"
-    ),
+    out: Annotated[Path, option("DIR", "Where the files go.")] = Path("results/summary"),
     format: Annotated[  # noqa: A002
         str,
-        typer.Option(
-            metavar="FORMATS",
-            help="One or several of csv, json, markdown, latex and parquet, joined by commas.",
+        option(
+            "FORMATS", "One or several of csv, json, markdown, latex and parquet, joined by commas."
         ),
     ] = Format.CSV.value,
     every: Annotated[
-        bool,
-        typer.Option(
-            "--all", help="Write tables without rows, too, and those too long for a reader."
-        ),
+        bool, flag("--all", "Write tables without rows, too, and those too long for a reader.")
     ] = False,
-    figures: Annotated[
-        bool, typer.Option("--figures", help="Write the figures, too, as PNG and SVG.")
-    ] = False,
+    figures: Annotated[bool, flag("--figures", "Write the figures, too, as PNG and SVG.")] = False,
     raw: Raw = False,
     db: Db = DEFAULT_DB,
 ) -> None:
@@ -150,9 +143,7 @@ def _export_figures(db: str, out: Path, sweep: str | None) -> None:
 
 def report(
     sweep: SweepName = None,
-    out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page's file.")] = Path(
-        "results/report.html"
-    ),
+    out: Annotated[Path, option("FILE.html", "The page's file.")] = Path("results/report.html"),
     db: Db = DEFAULT_DB,
 ) -> None:
     """Write one page with findings, figures and tables, which opens without a network.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli import completion
+from sweep.cli.help import argument
 from sweep.cli.options import DEFAULT_DB, AllowImport, Db, Steps, WorkloadName
 from sweep.cli.screen import print_paragraph, print_table, say
 from sweep.errors import MisuseError
@@ -16,16 +17,16 @@ from sweep.values.words import Axis, GradState, Verdict
 if TYPE_CHECKING:
     from sweep.explain.derive import Explanation, ReplayedStep
     from sweep.trial.probe import Change
-    from sweep.verifying import RecordedTrial
+    from sweep.verifying.recorded_trial import RecordedTrial
 
 
 def why(
     what: Annotated[
         list[str],
-        typer.Argument(
-            metavar="TRIAL_ID | AXIS=VALUE...",
-            help="A trial in the database, or a setting; an axis left out has its default.",
-            autocompletion=completion.assignments,
+        argument(
+            "TRIAL_ID | AXIS=VALUE...",
+            "A trial in the database, or a setting; an axis left out has its default.",
+            offers=completion.assignments,
         ),
     ],
     db: Db = DEFAULT_DB,
@@ -44,12 +45,16 @@ def why(
     Example: leaksweep why optimizer=Adam lr=1 weight_decay=0.5 zero_grad=zero
     """
     from sweep.explain.asked import asked_trial
-    from sweep.verifying.trial_again import trial_again
+    from sweep.verifying.recorded_trial import trial_again
     from sweep.verifying.trial_sources import recorded_trial
 
     recorded = None
     if len(what) == 1 and what[0].isdecimal():
-        _check_alone(workload, steps)
+        if workload is not None or steps is not None:
+            raise MisuseError(
+                "A recorded trial has its own workload and steps; leave out --workload and "
+                "--steps, or give the setting as AXIS=VALUE."
+            )
         recorded = recorded_trial(db, int(what[0]))
         planned = trial_again(recorded, allow_import=allow_import)
     else:
@@ -63,22 +68,13 @@ def why(
         _print_agreement(recorded, explanation)
 
 
-def _check_alone(workload: str | None, steps: int | None) -> None:
-    if workload is not None or steps is not None:
-        raise MisuseError(
-            "A recorded trial has its own workload and steps; leave out --workload and --steps, "
-            "or give the setting as AXIS=VALUE."
-        )
-
-
 def _print(explanation: Explanation) -> None:
     from sweep.explain.prose import in_words
 
     planned, replayed = explanation.planned, explanation.replayed
     pairs = [(axis, getattr(planned.setting, axis)) for axis in Axis]
-    print_paragraph(
-        " ".join(f"{axis}={_shown(value)}" for axis, value in pairs if value is not None)
-    )
+    numbers = ((axis, str(value).removesuffix(".0")) for axis, value in pairs if value is not None)
+    print_paragraph(" ".join(f"{axis}={value}" for axis, value in numbers))
     options = "" if planned.options == "{}" else f", options {planned.options}"
     print_paragraph(f"workload {planned.workload}, {planned.steps} steps{options}")
     typer.echo()
@@ -154,7 +150,3 @@ def _size(change: Change) -> str:
 
 def _percent(share: float) -> str:
     return "" if math.isnan(share) else f"{share:.0%}"
-
-
-def _shown(value: object) -> str:
-    return str(value).removesuffix(".0")

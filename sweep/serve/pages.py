@@ -103,7 +103,7 @@ def _front(asked: Asked) -> Made:
 
 def _of_sweep(asked: Asked) -> Made:
     """One sweep: how far it is, and the tables that say something of its kind."""
-    from analysis.sweeps import load_sweeps
+    from analysis.load import load_sweeps
     from analysis.tables import SUMMARIES, WATCHED_TABLE
 
     about = asked.about_sweep()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -33,7 +32,7 @@ def writing_engine(
     Raises DatabaseError when the driver is not installed or the URL does not hold together.
     """
     try:
-        engine = create_engine(_address(url), poolclass=QueuePool if pooled else NullPool)
+        engine = create_engine(url.text, poolclass=QueuePool if pooled else NullPool)
     except ImportError as error:
         raise driver_missing(url) from error
     except (ArgumentError, ValueError) as error:
@@ -41,12 +40,6 @@ def writing_engine(
     if url.backend is Dialect.SQLITE:
         _set_up_sqlite(engine, busy_timeout_s, foreign_keys)
     return engine
-
-
-def _address(url: DatabaseUrl) -> URL:
-    if url.path is not None:
-        return URL.create("sqlite", database=str(url.path))
-    return make_url(url.text)
 
 
 def _set_up_sqlite(engine: Engine, busy_timeout_s: float, foreign_keys: bool) -> None:

@@ -6,11 +6,10 @@ whoever calls to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
-from pathlib import Path
+from os.path import samefile
 from typing import Any
 
 from sqlalchemy import Connection
@@ -23,7 +22,7 @@ from sweep.store.inserting import (
     put_steps,
     put_trials,
 )
-from sweep.store.models import Base, EnvironmentRow, StepRow, SweepRow, TrialRow
+from sweep.store.models import EnvironmentRow, StepRow, SweepRow, TrialRow
 from sweep.store.query import checked_rows, sweep_status
 from sweep.store.store import Store
 from sweep.store.url import parse_url
@@ -68,44 +67,18 @@ def merge_sweeps(
     """
     for name in names:
         sweep_status(other, name)  # raises, with the nearest names, where there is none
-    source = _Source(other)
     _check_another(store, other)
-    chosen = [row for row in source.rows(SweepRow) if not names or row["name"] in names]
+    environments = {row.pop("id"): row for row in checked_rows(other, EnvironmentRow)}
+    chosen = [row for row in checked_rows(other, SweepRow) if not names or row["name"] in names]
     united = [row | _united(store, row, unite) for row in chosen]
-    return [_merged(store, source, row) for row in united]
-
-
-class _Source:
-    """The other database, row by checked row."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._shown = parse_url(url).shown
-
-    def rows(self, model: type[Base], where: str = "true") -> Iterator[_Row]:
-        """The rows of a table as its columns have them, by id. Raises DatabaseError."""
-        return checked_rows(self.url, model, where=where)
-
-    @cached_property
-    def environments(self) -> Mapping[int, _Row]:
-        """The columns of each environment but its id, by that."""
-        return {row.pop("id"): row for row in self.rows(EnvironmentRow)}
-
-    def environment(self, number: int) -> _Row:
-        """The environment of that id. Raises DatabaseError for one that is not there."""
-        if number not in self.environments:
-            raise not_ours(self._shown, f"a trial's environment_id {number} is of none")
-        return self.environments[number]
+    return [_merged(store, other, environments, row) for row in united]
 
 
 def _check_another(store: Store, other: str) -> None:
-    path, here = parse_url(other).path, parse_url(store.url).path
-    if other == store.url or (path is not None and here is not None and _same(path, here)):
+    paths = [path for path in (parse_url(other).path, parse_url(store.url).path) if path]
+    same = len(paths) == 2 and all(path.exists() for path in paths) and samefile(*paths)
+    if same or other == store.url:
         raise MisuseError(f"{store.shown} cannot be merged into itself; name another database.")
-
-
-def _same(one: Path, two: Path) -> bool:
-    return one.exists() and two.exists() and one.samefile(two)
 
 
 def _united(store: Store, theirs: _Row, unite: Unite) -> _Row:
@@ -120,20 +93,20 @@ def _united(store: Store, theirs: _Row, unite: Unite) -> _Row:
     return {"spec": spec, "planned": planned}
 
 
-def _merged(store: Store, source: _Source, theirs: _Row) -> Merged:
+def _merged(store: Store, other: str, environments: Mapping[int, _Row], theirs: _Row) -> Merged:
     is_new = store.sweep(theirs["name"]) is None
     sweep = store.record_sweep(
         theirs["name"], theirs["spec"], theirs["planned"], created_at=theirs["created_at"]
     )
     recorded, sound = (store.recorded(sweep.id, but_failed=each) for each in (False, True))
-    trials = source.rows(TrialRow, f"sweep_id = {theirs['id']:d}")
+    trials = checked_rows(other, TrialRow, where=f"sweep_id = {theirs['id']:d}")
     added = there = 0
     with store.writing("merge into") as connection:
         while chunk := list(islice(trials, ROWS_A_STATEMENT)):
             new = [row for row in chunk if _adds(row, recorded, sound)]
             added += len(new)
             there += len(chunk) - len(new)
-            _put(connection, sweep.id, source, new)
+            _put(connection, sweep.id, other, environments, new)
     return Merged(sweep.name, added, there, is_new)
 
 
@@ -143,21 +116,27 @@ def _adds(row: _Row, recorded: Container[str], sound: Container[str]) -> bool:
     return row["fingerprint"] not in known
 
 
-def _put(connection: Connection, sweep_id: int, source: _Source, trials: Sequence[_Row]) -> None:
+def _put(
+    connection: Connection,
+    sweep_id: int,
+    other: str,
+    environments: Mapping[int, _Row],
+    trials: Sequence[_Row],
+) -> None:
     ids = {}
     for number in sorted({row["environment_id"] for row in trials}):
-        ids[number] = put_environment(connection, source.environment(number))
-    theirs = {row["id"]: row["fingerprint"] for row in trials}
-    rows = [
-        {name: value for name, value in row.items() if name != "id"}
-        | {"sweep_id": sweep_id, "environment_id": ids[row["environment_id"]]}
-        for row in trials
-    ]
+        if number not in environments:
+            shown = parse_url(other).shown
+            raise not_ours(shown, f"a trial's environment_id {number} is of none")
+        ids[number] = put_environment(connection, environments[number])
+    theirs = {row.pop("id"): row["fingerprint"] for row in trials}
+    ours = {"sweep_id": sweep_id}
+    rows = [row | ours | {"environment_id": ids[row["environment_id"]]} for row in trials]
     written = put_trials(connection, rows, traced=False)
     listed = ", ".join(map(str, theirs)) or "NULL"
     steps = [
         row | {"trial_id": written[theirs[row["trial_id"]]]}
-        for row in source.rows(StepRow, f"trial_id IN ({listed})")
+        for row in checked_rows(other, StepRow, where=f"trial_id IN ({listed})")
         if theirs[row["trial_id"]] in written
     ]
     put_steps(connection, written.values(), steps)

@@ -70,12 +70,12 @@ def _open(url: DatabaseUrl, path: Path) -> sqlite3.Connection:
         )
     check_is_file(url, path)
     try:
-        return _connect(url, path, "mode=ro")
-    except sqlite3.Error as error:
-        if not _unwritable_folder(path, error):
-            raise database_error(url, "read", error) from error
-    try:
-        return _connect(url, path, "mode=ro&immutable=1")
+        try:
+            return _connect(url, path, "mode=ro")
+        except sqlite3.Error as error:
+            if not _unwritable_folder(path, error):
+                raise
+            return _connect(url, path, "mode=ro&immutable=1")
     except sqlite3.Error as error:
         raise database_error(url, "read", error) from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, Self
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Insert, Row, Update, func, select, update
+from sqlalchemy import Connection, Engine, Insert, Row, Select, Update, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import DatabaseError, MisuseError
@@ -40,7 +40,7 @@ from sweep.store.models import EnvironmentRow, SweepRow, TrialRow
 from sweep.store.rows import step_rows, trial_row
 from sweep.store.soundness import SameFile, check_one_name, check_whole
 from sweep.store.url import DatabaseUrl, parse_url
-from sweep.values.outcome import Environment, Outcome
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Verdict
 
@@ -89,7 +89,6 @@ class Store:
     def __init__(self, url: DatabaseUrl, engine: Engine) -> None:
         self._url = url
         self._engine = engine
-        self._environment_ids: dict[Environment, int] = {}
         self._file = SameFile(url)
         self.url = url.text
         self.shown = url.shown
@@ -205,9 +204,7 @@ class Store:
 
     def recorded(self, sweep_id: int, *, but_failed: bool = False) -> frozenset[str]:
         """The fingerprints of the sweep's trials, or of those that did not fail. Reads only."""
-        found = find_recorded(sweep_id, but_failed=but_failed, but_untraced=False)
-        with self.reading("read") as connection:
-            return frozenset(connection.scalars(found))
+        return self._found(find_recorded(sweep_id, but_failed=but_failed, but_untraced=False))
 
     def missing(
         self,
@@ -223,29 +220,25 @@ class Store:
         has not failed and has no steps. Reads only; holds the fingerprints recorded before
         (130 MB a million).
         """
-        found = find_recorded(sweep_id, but_failed=retry_failed, but_untraced=traced)
-        with self.reading("read") as connection:
-            before = frozenset(connection.scalars(found))
+        statement = find_recorded(sweep_id, but_failed=retry_failed, but_untraced=traced)
+        before = self._found(statement)
 
         def trials() -> Iterator[PlannedTrial]:
             # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
             # for each; what it does not settle is asked for late, as another driver may be at it.
             remaining = (trial for trial in planned if trial.fingerprint not in before)
             while chunk := list(islice(remaining, ROWS_A_STATEMENT)):
-                with self.reading("read") as connection:
-                    asked = is_among(connection, [trial.fingerprint for trial in chunk])
-                    recorded = set(connection.scalars(found.where(asked)))
+                asked = is_among(self._engine.dialect, [trial.fingerprint for trial in chunk])
+                recorded = self._found(statement.where(asked))
                 yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 
         recorded = sum(each.fingerprint in before for each in planned) if before else 0
         return Missing(recorded, trials)
 
-    def devices(self, sweep_id: int) -> set[str]:
+    def devices(self, sweep_id: int) -> frozenset[str]:
         """What the sweep's trials ran on: ``cpu``, or ``cuda`` and which. Reads only."""
         used = select(TrialRow.environment_id).where(TrialRow.sweep_id == sweep_id)
-        statement = select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used))
-        with self.reading("read") as connection:
-            return set(connection.scalars(statement).all())
+        return self._found(select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used)))
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
         """Records ``outcomes`` in one transaction.
@@ -257,7 +250,9 @@ class Store:
         if not ordered:
             return
         with self.writing("write to") as connection:
-            ids = self._intern(connection, {outcome.environment for outcome in ordered})
+            environments = {outcome.environment for outcome in ordered}
+            in_order = sorted(environments, key=repr)  # one for all: no two can deadlock
+            ids = {each: put_environment(connection, asdict(each)) for each in in_order}
             written: dict[str, int] = {}
             for traced in (False, True):
                 of_kind = [each for each in ordered if bool(each.steps) is traced]
@@ -270,7 +265,6 @@ class Store:
                 for row in step_rows(each, trial_id)
             ]
             put_steps(connection, written.values(), steps)
-        self._environment_ids |= ids  # only now are they sure to be there
 
     def tally(self, sweep_id: int) -> Counter[Verdict]:
         """How many trials of the sweep have each verdict. Reads only."""
@@ -284,15 +278,9 @@ class Store:
         word = partial(checked, kind=str, column="trial.verdict", nullable=False, shown=self.shown)
         return Counter({Verdict(word(verdict)): number for verdict, number in rows})
 
-    def _intern(
-        self, connection: Connection, environments: Iterable[Environment]
-    ) -> dict[Environment, int]:
-        """The id of each environment, whose rows are inserted where they are not there."""
-        ids = {}
-        for environment in sorted(environments, key=repr):  # one order: no two can deadlock
-            known = self._environment_ids.get(environment)
-            ids[environment] = known or put_environment(connection, asdict(environment))
-        return ids
+    def _found(self, statement: Select[str]) -> frozenset[str]:
+        with self.reading("read") as connection:
+            return frozenset(connection.scalars(statement))
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[Connection]:

@@ -28,8 +28,8 @@ _RATES = """\
        max(max_drift) FILTER (WHERE verdict = 'leaks') AS max_drift"""
 
 _SETTINGS = "leak_rate_by_setting"
-_NO_SUMS = ("leak_rate", "max_drift")
-_COUNTS = ("trials", "leaks", "holds", "inert", "failed", "diverged", "leak_rate", "max_drift")
+_SUMS = ("trials", "leaks", "holds", "inert", "failed", "diverged")
+_COUNTS = (*_SUMS, "leak_rate", "max_drift")
 
 # Rows from before the column `causes` have flags alone, of sources that move the layer alone.
 _CAUSES = """\
@@ -40,14 +40,9 @@ _CAUSES = """\
                || CASE WHEN by_history THEN ', history' ELSE '' END, 3) END) AS causes"""
 
 _DRIFT = (
-    "first_leak_step",
-    "leaked_steps",
-    "frozen_steps",
-    "max_drift",
-    "total_drift",
-    "drift_ratio",
+    *("first_leak_step", "leaked_steps", "frozen_steps"),
+    *("max_drift", "total_drift", "drift_ratio"),
 )
-
 _ASIDE = ("unexplained", "despite_none", "sideways")
 
 COMPUTED = {
@@ -93,9 +88,7 @@ def _by_setting() -> View:
 
 def _rates_by(name: str, key: str, meaning: str) -> View:
     """The view of leak rates over all settings with the same ``key``."""
-    sums = ",\n       ".join(
-        f"CAST(sum({name}) AS BIGINT) AS {name}" for name in _COUNTS if name not in _NO_SUMS
-    )
+    sums = ",\n       ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in _SUMS)
     select = (
         f"SELECT sweep, {key}, count(*) AS settings,\n       {sums},\n"
         f"       CAST(sum(leaks) AS DOUBLE PRECISION) / nullif(sum(trials), 0) AS leak_rate,\n"

@@ -6,18 +6,15 @@ there. Its type is the field's: None among its values says that it can be withou
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from sweep.values.words import Axis
 
-_ROW = "axis"
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AxisFacts:
     """One axis.
 
@@ -26,7 +23,7 @@ class AxisFacts:
         kind: the type of its values: str, int, float, or the words of a closed set.
         nullable: whether it may be null, which it is where it cannot apply.
         values: what may be one, in words.
-        called: the same in one or two, for messages.
+        called: the same in one or two, for messages, where it is shorter.
         meaning: what it is.
         default: what a grid has that does not say; None for the optimizer's own value.
         example: how a grid would say it, as TOML.
@@ -36,9 +33,9 @@ class AxisFacts:
     kind: type[str | int | float]
     nullable: bool
     values: str
-    called: str
+    called: str = ""
     meaning: str
-    default: tuple[Any, ...] | None
+    default: tuple[Any, ...] | None = None
     example: str
 
     @property
@@ -56,7 +53,7 @@ class AxisFacts:
     @property
     def wanted(self) -> str:
         """What a grid needs it to be, for messages: ``numbers >= 0, such as lr = [1.0]``."""
-        return f"{self.called}, such as {self.axis} = {self.example}"
+        return f"{self.called or self.values}, such as {self.axis} = {self.example}"
 
     def parsed(self, text: str) -> Any:
         """``text`` as one of its values; as it is, for a check to refuse, where it is none."""
@@ -66,35 +63,20 @@ class AxisFacts:
             return text
 
 
-def row(
-    *,
-    values: str,
-    meaning: str,
-    example: str,
-    default: tuple[Any, ...] | None,
-    called: str = "",
-    without: Any = MISSING,
-) -> Any:
-    """The row of an axis: a dataclass's field; ``without`` is what a setting has by itself."""
-    said: dict[str, Any] = {"values": values, "called": called or values, "meaning": meaning}
-    said |= {"example": example, "default": default}
-    field: Any = dataclasses.field(default=without, metadata={_ROW: said})
-    return field
+def row(*, without: Any = MISSING, **said: Any) -> Any:
+    """The row of an axis, as a dataclass's field: what is ``said`` of it, by `AxisFacts`.
+
+    ``without`` is what a setting has by itself.
+    """
+    return field(default=without, metadata=said)
 
 
 def facts_of(rows: type) -> tuple[AxisFacts, ...]:
     """The facts in the `row`s of a dataclass, in their order."""
-    hints = get_type_hints(rows)
-    return tuple(
-        AxisFacts(
-            axis=Axis(field.name),
-            kind=next(kind for kind in _kinds(hints[field.name]) if kind is not NoneType),
-            nullable=NoneType in _kinds(hints[field.name]),
-            **field.metadata[_ROW],
-        )
-        for field in dataclasses.fields(rows)
-    )
-
-
-def _kinds(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) or (hint,)
+    facts, hints = [], get_type_hints(rows)
+    for each in fields(rows):
+        kinds = get_args(hints[each.name]) or (hints[each.name],)
+        (kind,) = {*kinds} - {NoneType}
+        nullable = NoneType in kinds
+        facts.append(AxisFacts(axis=Axis(each.name), kind=kind, nullable=nullable, **each.metadata))
+    return tuple(facts)

@@ -51,11 +51,7 @@ class Schedule:
         return {1: "never", 2: "alternate"}.get(self.every, f"every:{self.every}")
 
 
-_NAMED = {
-    "alternate": Schedule(every=2),
-    "always": Schedule(after=0),
-    "never": Schedule(),
-}
+_NAMED = {"alternate": Schedule(every=2), "always": Schedule(after=0), "never": Schedule()}
 
 
 def known_by(text: str, steps: int) -> str:
@@ -88,10 +84,8 @@ def parse(text: str) -> Schedule:
     if text in _NAMED:
         return _NAMED[text]
     match = _PARAMETRIC.fullmatch(text)
-    if match is None:
-        raise UnknownNameError("schedule", text, FORMS, hint=_HINT)
-    number = int(match["number"])
-    if match["form"] == "after":
+    number = int(match["number"]) if match else 0
+    if match and match["form"] == "after":
         return Schedule(after=number)
     if number == 0:
         raise UnknownNameError("schedule", text, FORMS, hint=_HINT)

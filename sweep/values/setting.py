@@ -40,7 +40,6 @@ class Setting:
         values="numbers >= 0",
         meaning="learning rate; null where the optimizer has none",
         example="[1.0, 0.01]",
-        default=None,
     )
     weight_decay: float | None = row(
         values="numbers >= 0",
@@ -54,7 +53,6 @@ class Setting:
         meaning="coefficient of the first-moment memory, whatever its constructor calls it; "
         "null where the optimizer has none",
         example="[0.0, 0.9]",
-        default=None,
     )
     zero_grad: ZeroGrad = row(  # noqa: RUF009 a field
         values=", ".join(ZeroGrad),
@@ -120,12 +118,11 @@ class PlannedTrial:
     """Its fingerprint, where `fingerprints` has made it already."""
 
     def __post_init__(self, known: str | None) -> None:
-        object.__setattr__(self, "fingerprint", known or self._hash())
-
-    def _hash(self) -> str:
-        setting, decided = self.setting, (self.workload, self.steps, self.options)
-        point = [[getattr(setting, axis)] for axis in POINT_AXES]
-        return next(fingerprints(setting.optimizer, point, *decided))
+        if known is None:
+            point = [[getattr(self.setting, axis)] for axis in POINT_AXES]
+            decided = (self.workload, self.steps, self.options)
+            known = next(fingerprints(self.setting.optimizer, point, *decided))
+        object.__setattr__(self, "fingerprint", known)
 
     def constructor_options(self) -> dict[str, Any]:
         """The options as constructor arguments by name."""
@@ -160,37 +157,18 @@ def fingerprints(
     `canonical_json` of all that decides a trial, put together from values that are written once
     and not once a trial: a sweep of a million trials is fingerprinted every time it resumes.
     """
-    shared = {"optimizer": _text(optimizer), "workload": _text(workload), "steps": _text(steps)}
-    start, around = _members(shared)
-    texts = [
-        [f"{before}{_text(value)}{after}" for value in axis]
-        for axis, (before, after) in zip(values, around, strict=True)
+    axes = [*values, [optimizer], [workload], [steps]]
+    members = [
+        [f'"{name}":{_text(value)}' for value in axis]
+        for name, axis in zip(_MEMBERS, axes, strict=True)
     ]
-    for point in product(*texts):
-        text = f"{start}{''.join(_BY_NAME(point))}}}{options}"
+    for point in product(*members):
+        text = f"{{{','.join(_BY_NAME(point))}}}{options}"
         yield blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
 
 
-_BY_NAME = itemgetter(*(POINT_AXES.index(axis) for axis in sorted(POINT_AXES)))
-
-
-def _members(shared: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
-    """What stands around the value of each of `POINT_AXES` in JSON with sorted keys.
-
-    The first member's start, and for each axis what comes before and after its value.
-    """
-    start, around = "{", {axis: ["", ""] for axis in POINT_AXES}
-    last: list[str] | None = None
-    for name in sorted([*shared, *POINT_AXES]):
-        comma = "" if start == "{" and last is None else ","
-        if name not in shared:
-            last = around[Axis(name)]
-            last[0] = f'{comma}"{name}":'
-        elif last is None:
-            start += f'{comma}"{name}":{shared[name]}'
-        else:
-            last[1] += f'{comma}"{name}":{shared[name]}'
-    return start, [(before, after) for before, after in around.values()]
+_MEMBERS = (*POINT_AXES, "optimizer", "workload", "steps")
+_BY_NAME = itemgetter(*sorted(range(len(_MEMBERS)), key=_MEMBERS.__getitem__))
 
 
 def _text(value: str | float | None) -> str:

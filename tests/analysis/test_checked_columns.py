@@ -8,10 +8,8 @@ import pytest
 
 from analysis import checked_columns
 from analysis.exceptions import UnreadableDatabaseError
-from analysis.load import load_trials
-from analysis.runs import load_runs, load_steps
+from analysis.load import load_runs, load_steps, load_sweeps, load_trials
 from analysis.schema import CLEARINGS, FREEZES, OWN, READABLE, VERDICTS, Kind
-from analysis.sweeps import load_sweeps
 from sweep.store import checked
 from sweep.store.models import TABLES
 from sweep.values.words import OWN_LOOP, Freeze, GradState, Verdict, ZeroGrad

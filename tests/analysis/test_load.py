@@ -15,8 +15,8 @@ from analysis.exceptions import (
     UnknownChoiceError,
     UnreadableDatabaseError,
 )
-from analysis.load import load_trials
-from analysis.schema import ENVIRONMENT_COLUMNS, READABLE, TRIAL_COLUMNS
+from analysis.load import load_runs, load_sweeps, load_trials
+from analysis.schema import COUNT, ENVIRONMENT_COLUMNS, READABLE, TRIAL_COLUMNS, SweepKind
 from analysis.tables import summary_table
 
 OLDER = sorted((Path(__file__).parents[1] / "data").glob("leaksweep_*.sqlite3"))[:2]
@@ -207,15 +207,37 @@ def test_analysis_imports_neither_torch_nor_sweep():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_traced_trials_can_be_had_alone(database):
-    url = database(s=[{}, {"seed": 1}])
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("INSERT INTO step VALUES (2, 0, 1, 1.0, 'none', 0, 0.0, NULL)")
-        connection.commit()
-    assert load_trials(url, columns=["id"], traced=True)["id"].tolist() == [2]
-
-
 def test_words_come_in_the_order_that_readers_expect(database):
     url = database(s=[{"zero_grad": word} for word in ("never", "zero", "none")])
     assert list(load_trials(url, "s")["zero_grad"].cat.categories) == ["none", "zero", "never"]
     assert summary_table("by_zero_grad", url)["zero_grad"].tolist() == ["none", "zero", "never"]
+
+
+def test_what_trials_ran_with_is_a_row_with_their_number_and_time(database):
+    url = database(other=[{"seed": 9}], s=[{}, {"seed": 1}, {"seed": 2}])
+    (run,) = load_runs(url, "s").to_dict("records")
+    assert (run["torch"], run["device"], run[COUNT]) == ("2.13.0", "cpu", 3)
+    assert run["optimizer_package"] == "torch 2.13.0"
+    assert run["train_seconds"] > 0
+    assert f"{run['finished_at']:%z}" == "+0000"
+
+
+def test_a_sweep_without_trials_ran_with_nothing(database):
+    assert load_runs(database(s=[]), "s").empty
+
+
+def test_sweeps_come_oldest_first_with_what_they_are(database):
+    specs = {"b": '{"kind":"search","search":{"seed":0}}', "c": '{"kind":"watch"}'}
+    records = load_sweeps(database(a=[{}], b=[], c=[{}], specs=specs))
+    assert [(record.name, record.kind, record.planned) for record in records] == [
+        ("a", SweepKind.GRID, 1),
+        ("b", SweepKind.SEARCH, 0),
+        ("c", SweepKind.WATCH, 1),
+    ]
+    assert records[1].read["search"] == {"seed": 0}
+
+
+@pytest.mark.parametrize("spec", ["[]", "1", "{", '{"grid":[1]}', '{"search":3}', '{"kind":"x"}'])
+def test_a_spec_that_is_none_is_told(database, spec):
+    with pytest.raises(UnreadableDatabaseError, match="holds what is not of its kind"):
+        load_sweeps(database(s=[], specs={"s": spec}))

@@ -16,8 +16,7 @@ from analysis.figures.drift_ratios import drift_ratio_by_cause
 from analysis.figures.look import CHOSEN, OTHERS, inline
 from analysis.figures.remedy_matrix import remedies_matrix
 from analysis.folded import FOLDABLE, load_folded
-from analysis.load import load_trials
-from analysis.runs import load_steps
+from analysis.load import load_steps, load_trials
 from analysis.tables.axis_shares import importance
 from sweep.store.store import Store
 from sweep.values.outcome import StepRecord
