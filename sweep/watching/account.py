@@ -74,7 +74,7 @@ class Entry:
 
     @property
     def explanation(self) -> Cause:
-        """Why it moved, empty if it did not."""
+        """Why it moved; empty if it did not."""
         return self.record.explanation or Cause(None)
 
     @property

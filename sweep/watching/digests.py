@@ -8,7 +8,7 @@ an index along the first dimension of what a process holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -237,10 +237,11 @@ def fetched(found: Sequence[Tensor]) -> list[Tensor]:
 
 def by_part(
     ask: Callable[[Sequence[Tensor]], list[_Answer]], of: Sequence[Sequence[Tensor]]
-) -> list[list[_Answer]]:
+) -> Iterator[list[_Answer]]:
     """What ``ask`` answers about the parts of each; they are asked about at once."""
     answers = iter(ask([part for parts in of for part in parts]))
-    return [[next(answers) for _ in parts] for parts in of]
+    for own in of:  # one by one: thousands of lists would wake the garbage collector
+        yield [next(answers) for _ in own]
 
 
 def words(rows: Tensor) -> Tensor:

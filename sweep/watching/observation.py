@@ -123,7 +123,7 @@ class Observation:
             self._let_go_of_what_left(set().union(*held))
             self._listen()
             for stepping in self._steppings:
-                stepping.model_changed()
+                stepping.makes.forget()  # names and what is meant by them may be others
             self._elsewhere.refresh()
         self._elsewhere.look()
 

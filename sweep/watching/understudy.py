@@ -136,7 +136,10 @@ def built_anew(original: Optimizer, doubles: Doubles, *, decay: bool) -> Optimiz
     for inner in list(with_inner(original))[1:2]:
         first = built_anew(inner, doubles, decay=decay)
     new: Optimizer = kind(first, **arguments)
-    _train_like(original, new)
+    modes = [group.get("train_mode") for group in original.param_groups]
+    train = getattr(new, "train", None)
+    if callable(train) and (any(modes) or getattr(original, "train_mode", False)):
+        train()  # a schedule-free one has a mode for training
     return new
 
 
@@ -295,11 +298,3 @@ def _has_tensors(value: Any, *, most: int = 0, depth: int = 0) -> bool:
     if depth == _DEEPEST or not isinstance(value, list | tuple | set | frozenset):
         return False
     return any(_has_tensors(each, most=most, depth=depth + 1) for each in value)
-
-
-def _train_like(original: Optimizer, new: Optimizer) -> None:
-    """Puts a schedule-free optimizer into the mode for training if the original is in it."""
-    train = getattr(new, "train", None)
-    modes = [group.get("train_mode") for group in original.param_groups]
-    if callable(train) and (any(modes) or getattr(original, "train_mode", False)):
-        train()
