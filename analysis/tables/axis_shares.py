@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.schema import MOST_VALUES, NUMERIC_AXES, SETTING_AXES, counts, searched
+from analysis.schema import MOST_VALUES, NUMERIC_AXES, SETTING_AXES, searched, tallied
 from analysis.searched_importance import fanova
 from analysis.tables.leak_rules import find_rules
 
@@ -59,31 +59,25 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
         settings, is_searched = _settings(trials), bool(searched(trials).any())
         for optimizer, group in _groups(settings):
             rule = found.get((str(sweep), optimizer))
+            used = rule.rule.axes if rule is not None and rule.exact else None
             for row in _shares(group, is_searched):
-                known = None
-                if rule is not None and rule.exact:
-                    known = "yes" if row["axis"] in rule.rule.axes else "no"
+                known = None if used is None else "yes" if row["axis"] in used else "no"
                 rows.append({"sweep": sweep, "optimizer": optimizer, "in_rule": known} | row)
     return pd.DataFrame(rows, columns=list(_KINDS)).astype(_KINDS)
 
 
 def _settings(trials: pd.DataFrame) -> pd.DataFrame:
     """A row a setting: its axes as text, ``trials``, the share that ``leaks``, median ``drift``."""
-    axes = trials[list(SETTING_AXES)].assign(
-        **{axis: _parts(trials[axis]) for axis in NUMERIC_AXES if searched(trials).any()}
-    )
-    each, leaks = counts(trials), trials["verdict"] == "leaks"
-    marked = axes.assign(
-        setting=trials.groupby(list(SETTING_AXES), observed=True, dropna=False).ngroup(),
-        trials=each,
-        leaks=each.where(leaks, 0),
-        drift=trials["drift_ratio"].where(leaks),
-    )
-    groups = marked.groupby("setting")
-    rows = groups[list(SETTING_AXES)].first().astype("object")
-    rows = rows.where(rows.notna(), None)
-    rows["trials"] = groups["trials"].sum()
-    return rows.assign(leaks=groups["leaks"].sum() / rows["trials"], drift=groups["drift"].median())
+    keys, leaks = list(SETTING_AXES), trials["verdict"] == "leaks"
+    drifts = trials.assign(drift=trials["drift_ratio"].where(leaks))
+    drift = drifts.groupby(keys, observed=True, dropna=False)["drift"].median()
+    rows = tallied(trials, keys).assign(drift=drift).reset_index()
+    rows["trials"] = rows["leaks"] + rows["holds"]
+    rows["leaks"] = rows["leaks"] / rows["trials"]
+    if searched(trials).any():
+        rows[[*NUMERIC_AXES]] = rows[[*NUMERIC_AXES]].apply(_parts)
+    axes = rows[keys].astype("object")
+    return rows.assign(**axes.where(axes.notna(), None))
 
 
 def _parts(numbers: pd.Series) -> pd.Series:
