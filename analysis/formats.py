@@ -13,7 +13,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
@@ -46,6 +46,7 @@ class FileFormat(StrEnum):
 
 
 MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragraph
+MOST_LISTED = 3  # of a list in a cell, before the rest are only counted
 _RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
 _KEPT = frozenset({"optimizers", "none", "zero", "never", "causes", "remedy"})
 """What a table is about, whether or not it is the same in every row."""
@@ -228,6 +229,29 @@ def percent(rate: float) -> str:
     if rounded == 100 and rate < 1:
         return ">99"
     return str(rounded)
+
+
+def first_few(texts: Sequence[str]) -> str | None:
+    """The first few of ``texts``, the others counted; None for none.
+
+    >>> first_few(["a", "b"]), first_few(["a", "b", "c", "d", "e"])
+    ('a; b', 'a; b; c; and 2 more')
+    """
+    more = len(texts) - MOST_LISTED
+    return "; ".join([*texts[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]) or None
+
+
+def assigned(pairs: Iterable[tuple[Hashable, Any]]) -> str:
+    """Each axis with its value, but those that are null.
+
+    >>> assigned([("lr", 0.1), ("momentum", None), ("freeze", "detach")])
+    'lr=0.1 freeze=detach'
+    """
+    return " ".join(
+        f"{axis}={value:.12g}" if isinstance(value, float) else f"{axis}={value}"
+        for axis, value in pairs
+        if not pd.isna(value)
+    )
 
 
 def _is_same(column: pd.Series) -> bool:
