@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
@@ -34,10 +35,10 @@ from sweep.grid.spec import Spec
 from sweep.running.runner import Runner
 from sweep.searching.claims import claim_search
 from sweep.searching.edge import EdgeSearch, find_edges
+from sweep.searching.objective import check_scored
 from sweep.searching.samplers import check_sampler
 from sweep.searching.search import Dialogue, Search, rebuilt, run_search
 from sweep.searching.study import quiet_optuna
-from sweep.searching.twins import check_scored
 from sweep.store.store import Store
 from sweep.store.url import parse_url
 from sweep.values.words import Axis, Verdict
@@ -100,7 +101,7 @@ def look_for_edges(search: EdgeSearch, db: str, runner: Runner, out: Path | None
 
     Raises typer.Exit(1) where trials have failed.
     """
-    axis, name = search.along.name, search.spec.name
+    axis, name = search.axis, search.spec.name
     search.lines()  # what is wrong is told before there is a database
     runner.check()
     with Store.open(db) as store, shown_progress(name) as observe:
@@ -141,7 +142,7 @@ def _say_all_the_same(search: EdgeSearch, trials: pd.DataFrame) -> None:
         said = f"the verdict is {verdicts[0]} at all of the values tried {along}"
     else:
         said = f"each setting keeps its verdict {along} ({', '.join(verdicts)})"
-    say(f"{search.spec.name}: no edge along {search.along.name}: {said}.")
+    say(f"{search.spec.name}: no edge along {search.axis}: {said}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,31 +189,19 @@ def grid_trials(db: str, grid: Spec, search: Search) -> GridTrials | None:
     grid's workload, number of steps and words, which may have been replaced by others; None
     where there are none. A sweep that was searched, too, is no grid.
     """
-    for where, read in (
-        (f"the sweep {grid.name!r}", _recorded),
-        (f"results/reference/{grid.name}", _committed),
-    ):
-        trials = read(db, grid.name)
-        if trials is None:
-            continue
+    for where, trials in _sources(db, grid.name):
         found = _ranked(trials[_is_of(grid, trials)], _columns(search))
         if len(found):
             return GridTrials(where, found)
     return None
 
 
-def _recorded(db: str, name: str) -> pd.DataFrame | None:
-    try:
-        return load_trials(db, name, kinds=frozenset({SweepKind.GRID}))
-    except SweepMissingError:
-        return None
-
-
-def _committed(_db: str, name: str) -> pd.DataFrame | None:
+def _sources(db: str, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    with suppress(SweepMissingError):
+        yield f"the sweep {name!r}", load_trials(db, name, kinds=frozenset({SweepKind.GRID}))
     path = REFERENCE / name / "trials.csv.gz"
-    if not path.is_file() or path.parent.parent != REFERENCE:
-        return None
-    return typed(pd.read_csv(path, low_memory=False))
+    if path.is_file() and path.parent.parent == REFERENCE:
+        yield f"results/reference/{name}", typed(pd.read_csv(path, low_memory=False))
 
 
 def _is_of(grid: Spec, trials: pd.DataFrame) -> pd.Series:

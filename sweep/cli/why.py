@@ -17,7 +17,7 @@ from sweep.values.words import Axis, GradState, Verdict
 if TYPE_CHECKING:
     from sweep.explain.derive import Explanation, ReplayedStep
     from sweep.trial.probe import Change
-    from sweep.verifying import RecordedTrial
+    from sweep.verifying.recorded_trial import RecordedTrial
 
 
 def why(
@@ -45,7 +45,7 @@ def why(
     Example: leaksweep why optimizer=Adam lr=1 weight_decay=0.5 zero_grad=zero
     """
     from sweep.explain.asked import asked_trial
-    from sweep.verifying.trial_again import trial_again
+    from sweep.verifying.recorded_trial import trial_again
     from sweep.verifying.trial_sources import recorded_trial
 
     recorded = None

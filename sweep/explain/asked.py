@@ -36,16 +36,11 @@ def asked_trial(
         where = _WHERE if error.where == "--set" else error.where
         raise SpecError(error.message, where=where, key=error.key) from error
     grid = Grid(spec)
-    _check_it_is_one(grid)
-    return next(iter(grid))
-
-
-def _check_it_is_one(grid: Grid) -> None:
-    counts = grid.counts()
-    for axis in Axis:
-        values = [str(value) for value in counts[axis]]
+    for axis, values in grid.counts().items():
         if len(values) > 1:
+            choices = [str(value) for value in values]
             raise MisuseError(
-                f"why explains one setting, and {axis} could be {', '.join(values)}. "
-                f"Name one, such as {axis}={values[0]}."
+                f"why explains one setting, and {axis} could be {', '.join(choices)}. "
+                f"Name one, such as {axis}={choices[0]}."
             )
+    return next(iter(grid))

@@ -6,18 +6,18 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
-from sweep.explain.variants import Variant, risks, tried_remedies
+from sweep.explain.variants import Variant, neighbours
 from sweep.trial.causes import INTRINSIC, Movements, difference, movements, name_of, tried
 from sweep.trial.diary import Witness
 from sweep.trial.modes import fresh_modes
-from sweep.trial.moment import cloned, copies
+from sweep.trial.moment import copies
 from sweep.trial.outside import undisturbed
 from sweep.trial.probe import Change
 from sweep.trial.reach import Reach
 from sweep.trial.replay import Replay, Reruns, fill
+from sweep.trial.stack import digests
 from sweep.trial.training import Training, begin
 from sweep.trial.trial import run_trial
 from sweep.values import schedule
@@ -122,8 +122,7 @@ def explain(planned: PlannedTrial, *, device: str = "cpu") -> Explanation:
         if training is not None:
             layer = tuple(training.frozen_parameters)
             replayed, unexplained = tried(lambda: _lived(training, step, reach, outcome))
-    neighbours = tried_remedies if outcome.verdict is Verdict.LEAKS else risks
-    variants = neighbours(planned, device)
+    variants = neighbours(planned, leaks=outcome.verdict is Verdict.LEAKS, device=device)
     return Explanation(planned, outcome, layer, replayed, unexplained, variants)
 
 
@@ -141,10 +140,11 @@ def _step_to_replay(outcome: Outcome) -> int | None:
 
 def _lived(training: Training, step: int, reach: Reach, outcome: Outcome) -> ReplayedStep:
     """The step that ``training`` is just before, lived through once more, and its replays."""
-    before, left = copies(training.frozen_parameters), _grads(training)
-    found: dict[nn.Parameter, Tensor | None] = {}
+    before, frozen = copies(training.frozen_parameters), training.frozen_parameters.values()
+    left = {parameter: _bits(parameter.grad) for parameter in frozen}
+    found: dict[nn.Parameter, object] = {}
     training.ready(step)
-    training.change_grads(lambda p: found.update({p: cloned(p.grad)}))
+    training.change_grads(lambda parameter: found.update({parameter: _bits(parameter.grad)}))
     training.step()
     as_it_was = difference(before, copies(training.frozen_parameters))
     moved, unexplained = _movements(reach, outcome, Witness.of(training, before))
@@ -154,7 +154,7 @@ def _lived(training: Training, step: int, reach: Reach, outcome: Outcome) -> Rep
     return ReplayedStep(
         step=step,
         grad=state,
-        stale=all(map(_same_grad, left, found.values())),
+        stale=all(left[parameter] == bits for parameter, bits in found.items()),
         as_it_was=as_it_was,
         movements=moved,
         unexplained=unexplained,
@@ -192,14 +192,8 @@ def _attached(reach: Reach, step: int) -> Change:
     return difference(before, copies(training.frozen_parameters))
 
 
-def _grads(training: Training) -> list[Tensor | None]:
-    return [cloned(parameter.grad) for parameter in training.frozen_parameters.values()]
-
-
-def _same_grad(one: Tensor | None, other: Tensor | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.layout is other.layout and torch.equal(one.to_dense(), other.to_dense())
+def _bits(grad: Tensor | None) -> tuple[bytes, ...] | None:
+    return None if grad is None else digests([grad.to_dense()])
 
 
 def by_size(change: Change) -> tuple[bool, float]:

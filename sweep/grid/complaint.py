@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -14,33 +14,29 @@ SHOWN = 60
 MOST_TOLD = 20  # complaints beside the first: no message fills a screen ten times
 LARGEST = 10**300
 
-_WANTED = {
-    **{facts.axis.value: facts.wanted for facts in AXIS_FACTS},
-    "steps": "a whole number >= 1, such as steps = 100",
-    "trace": "true or false",
+_OF_SPEC = {
     "name": 'a text, such as name = "mine"',
     "description": 'a text, such as description = "what it is for"',
     "workload": 'a text, such as workload = "article"',
+    "steps": "a whole number >= 1, such as steps = 100",
+    "trace": "true or false",
     "grid": 'one table for each grid, headed [[grid]], with at least optimizer = ["SGD"]',
     "options": "one table for each optimizer, such as [options.Adam]",
 }
+_OF_GRID = {facts.axis.value: facts.wanted for facts in AXIS_FACTS}
+_WANTED = _OF_SPEC | _OF_GRID
 _WORDS = {facts.axis.value: facts.words for facts in AXIS_FACTS if facts.words}
 
 
-def complaint(
-    error: ValidationError, source: str, valid_keys: Mapping[str, tuple[str, ...]]
-) -> SpecError:
-    """What ``error`` says, as one message: every complaint, each with its key.
-
-    ``valid_keys`` has the keys of the top level under ``""`` and of a grid under ``"grid"``.
-    """
+def complaint(error: ValidationError, source: str) -> SpecError:
+    """What ``error`` says, as one message: every complaint, each with its key."""
     # pydantic also calls a list too short whose items did not pass
     errors = [
         one
         for one in error.errors(include_url=False)
         if not (one["type"] == "too_short" and one["input"])
     ]
-    told = list(dict.fromkeys((_sentence(one, valid_keys), _key(one)) for one in errors))
+    told = list(dict.fromkeys((_sentence(one), _key(one)) for one in errors))
     (first, key), *others = told
     sentences = [first]
     sentences += [f"And in {where or 'the whole'}: {said}" for said, where in others[:MOST_TOLD]]
@@ -62,18 +58,27 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
-def _sentence(error: ErrorDetails, valid_keys: Mapping[str, tuple[str, ...]]) -> str:
-    value, axis = error["input"], _axis(error["loc"])
+def unknown(kind: str, value: object, valid: Iterable[str]) -> str:
+    """That ``value`` is none of ``valid``, with the nearest of them."""
+    close = nearest(value[:SHOWN], valid) if isinstance(value, str) else []
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"Unknown {kind} {shown(value)}. {hint}Valid: {', '.join(valid)}."
+
+
+def _sentence(error: ErrorDetails) -> str:
+    value, loc = error["input"], error["loc"]
+    axis = _axis(loc)
     wanted = _WANTED.get(axis, "another value")
     match error["type"]:
         case "spec":
             return error["msg"]
         case "extra_forbidden":
-            return _unknown_key(error["loc"], valid_keys)
+            in_grid = loc[0] == "grid" and len(loc) > 1
+            return unknown("key", str(loc[-1]), _OF_GRID if in_grid else _OF_SPEC)
         case "missing":
             return f"{axis} is missing. It needs {wanted}."
         case "enum":
-            return _unknown_word(axis, value)
+            return unknown(axis, value, _WORDS[axis])
         case _:
             return f"{axis} needs {wanted}; {_fault(error)}."
 
@@ -98,21 +103,6 @@ def _fault(error: ErrorDetails) -> str:
             return f"{shown(value)} is longer than {limits['max_length']} characters"
         case _:
             return f"{shown(value)} is {_kind(value)}"
-
-
-def _unknown_key(loc: tuple[int | str, ...], valid_keys: Mapping[str, tuple[str, ...]]) -> str:
-    valid = valid_keys["grid" if loc[0] == "grid" and len(loc) > 1 else ""]
-    name = str(loc[-1])
-    close = nearest(name[:SHOWN], valid)
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    return f"Unknown key {shown(name)}. {hint}Valid: {', '.join(valid)}."
-
-
-def _unknown_word(axis: str, value: object) -> str:
-    valid = _WORDS[axis]
-    close = nearest(value[:SHOWN], valid) if isinstance(value, str) else []
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    return f"Unknown {axis} {shown(value)}. {hint}Valid: {', '.join(valid)}."
 
 
 def _axis(loc: tuple[int | str, ...]) -> str:

@@ -58,7 +58,8 @@ def refusal(entry: OptimizerEntry, freeze: Freeze, workload: str) -> str | None:
     """Why no trial of ``entry`` can freeze by ``freeze`` on ``workload``; None if one can."""
     if entry.sparse and workload in BUILT_IN:
         return f"takes sparse gradients only, and those of workload {workload} are dense"
-    if freeze is Freeze.LR_ZERO and not _has_groups(entry):
+    takes_groups = entry.param_groups and entry.first_argument is FirstArgument.PARAMS
+    if freeze is Freeze.LR_ZERO and not takes_groups:
         return "takes no parameter groups, which freeze = lr_zero needs"
     if freeze is Freeze.LR_ZERO and entry.lr is None:
         return "has no learning rate, which freeze = lr_zero needs"
@@ -136,7 +137,3 @@ def _own_value(entry: OptimizerEntry, axis: Axis, source: str) -> float | None:
             key="grid",
         )
     return None
-
-
-def _has_groups(entry: OptimizerEntry) -> bool:
-    return entry.param_groups and entry.first_argument is FirstArgument.PARAMS

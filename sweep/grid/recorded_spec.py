@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import LeaksweepError, MisuseError, SpecError
-from sweep.grid.box import Box, TooTangledError, Union
+from sweep.grid.box import Box, TooTangledError, Union, unions
 from sweep.values.schedule import known_by
 from sweep.values.setting import POINT_AXES, Setting, canonical_json
 from sweep.values.words import Axis
@@ -26,10 +26,6 @@ class RecordedSpec:
     steps: int
     options: Mapping[str, str]
     boxes: tuple[Box, ...]
-
-    def of(self, optimizer: str) -> list[Box]:
-        """The boxes of that optimizer."""
-        return [box for box in self.boxes if box.optimizer == optimizer]
 
 
 _NO_GRIDS = {
@@ -80,10 +76,10 @@ def lacking(one: RecordedSpec, other: RecordedSpec) -> str | None:
         return f"its workload is {other.workload}, not {one.workload}"
     if other.steps != one.steps:
         return f"its trials have {other.steps} steps, not {one.steps}"
-    unions = {box.optimizer: Union(one.of(box.optimizer)) for box in other.boxes}
+    known = unions(one.boxes)
     for box in other.boxes:
         theirs, ours = (spec.options.get(box.optimizer, "{}") for spec in (other, one))
-        union = unions[box.optimizer]
+        union = known.get(box.optimizer, Union(()))
         if union.boxes and ours != theirs:
             return f"its options of {box.optimizer} are {theirs}, not {ours}"
         left = next(union.lacks(box), None)
@@ -111,9 +107,8 @@ def united(recorded: str, other: str) -> tuple[str, int]:
     ours, theirs = json.loads(recorded), json.loads(other)
     grids = [*ours["grid"], *(grid for grid in theirs["grid"] if grid not in ours["grid"])]
     spec = canonical_json(ours | {"grid": grids, "options": theirs["options"] | ours["options"]})
-    boxes = read(spec)
     try:
-        size = sum(Union(boxes.of(name)).size() for name in {box.optimizer for box in boxes.boxes})
+        size = sum(union.size() for union in unions(read(spec).boxes).values())
     except TooTangledError:
         raise MisuseError(
             "These sweeps cannot become one: their grids overlap in too many ways to be counted."

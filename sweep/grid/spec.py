@@ -64,11 +64,12 @@ def _schedule(text: str) -> str:
 
 def _optimizer(name: str) -> str:
     """The registry's own spelling of ``name``, or a pattern that something matches."""
-    if _is_pattern(name):
-        if not _matching(name):
-            raise problem(
-                f"No optimizer matches the pattern {name!r}. `leaksweep show optimizers` lists all."
-            )
+    meant = _meant(name)
+    if not meant:
+        raise problem(
+            f"No optimizer matches the pattern {name!r}. `leaksweep show optimizers` lists all."
+        )
+    if meant != [name]:
         return name
     if ":" in name and not _ADDRESS.fullmatch(name):
         raise problem(f"{name!r} is not of the form package.module:Class.")
@@ -79,20 +80,15 @@ def _optimizer(name: str) -> str:
     return registry.spelt(name)
 
 
-def _is_pattern(name: str) -> bool:
-    return any(sign in name for sign in "*?[")
-
-
 def _expanded(names: Iterable[str]) -> tuple[str, ...]:
-    """``names`` with each pattern replaced by the registry's names that it matches, in order."""
-    return _unique(
-        found for name in names for found in (_matching(name) if _is_pattern(name) else [name])
-    )
+    return _unique(found for name in names for found in _meant(name))
 
 
-def _matching(pattern: str) -> list[str]:
-    """The registry's names that ``pattern`` matches, whatever their case, in order."""
-    return [name for name in registry.names() if fnmatchcase(name.lower(), pattern.lower())]
+def _meant(name: str) -> list[str]:
+    """The registry's names that a pattern matches, whatever their case; of no pattern, itself."""
+    if not any(sign in name for sign in "*?["):
+        return [name]
+    return [known for known in registry.names() if fnmatchcase(known.lower(), name.lower())]
 
 
 def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
@@ -210,7 +206,7 @@ class Spec(BaseModel):
         try:
             spec = cls.model_validate(raw)
         except ValidationError as error:
-            raise complaint(error, source, _VALID_KEYS) from error
+            raise complaint(error, source) from error
         spec._source = source
         return spec
 
@@ -296,9 +292,3 @@ def _is_plain(value: object, nesting: int = 0) -> bool:
     if isinstance(value, float):
         return abs(value) < float("inf")  # false for NaN too
     return isinstance(value, str | bool | int)
-
-
-_VALID_KEYS = {
-    "": tuple(field.alias or name for name, field in Spec.model_fields.items()),
-    "grid": tuple(_Grid.model_fields),
-}

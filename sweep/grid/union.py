@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from sweep.errors import SpecError
-from sweep.grid.box import Box, TooTangledError, Union
+from sweep.grid.box import Box, TooTangledError, Union, unions
 from sweep.grid.plan import Omission, make_plan
 from sweep.grid.recorded_spec import lacking, no_grid, read
 from sweep.grid.spec import Spec
@@ -35,6 +35,10 @@ class Grid:
     takes constant memory and the order is stable, so that grids and optimizers come as the
     spec lists them and the seed varies fastest.
 
+    Attributes:
+        spec: what it was made of.
+        plan: its boxes, and what was left out; ``plan.stated`` is ``size + repeated``, what
+            collapsed, and the settings of the omissions.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -43,12 +47,12 @@ class Grid:
         Raises SpecError for a spec of more than `MAX_TRIALS` settings, or of none.
         """
         self.spec = spec
-        self._plan = make_plan(spec)
+        self.plan = make_plan(spec)
         self._options = {
-            box.optimizer: canonical_json(_options(spec, box.optimizer)) for box in self._plan.boxes
+            box.optimizer: canonical_json(_options(spec, box.optimizer)) for box in self.plan.boxes
         }
         if self.size == 0:
-            raise _nothing_left(spec, self.omissions)
+            raise _nothing_left(spec, self.plan.omissions)
         if self.size > MAX_TRIALS:
             raise _too_large(spec, self.size)
 
@@ -81,27 +85,9 @@ class Grid:
             ) from None
 
     @property
-    def upper_bound(self) -> int:
-        """How many combinations of values are written in the spec, whether they apply or not.
-
-        It is ``size + collapsed + repeated`` and the settings of the `omissions`.
-        """
-        return self._plan.stated
-
-    @property
-    def omissions(self) -> tuple[Omission, ...]:
-        """What cannot exist and is left out, by optimizer and reason."""
-        return self._plan.omissions
-
-    @property
-    def collapsed(self) -> int:
-        """Combinations that mean another one's trial because an axis does not apply."""
-        return self._plan.collapsed
-
-    @property
     def repeated(self) -> int:
         """Settings that an earlier grid of the spec has too."""
-        return sum(box.size for box in self._plan.boxes) - self.size
+        return sum(box.size for box in self.plan.boxes) - self.size
 
     def counts(self) -> Mapping[Axis, Mapping[Any, int]]:
         """How many trials have each value of each axis; null is None."""
@@ -117,7 +103,7 @@ class Grid:
         return (
             isinstance(planned, PlannedTrial)
             and planned == PlannedTrial(planned.setting, *self._decided(planned.setting.optimizer))
-            and any(planned.setting in box for box in self._plan.boxes)
+            and any(planned.setting in box for box in self.plan.boxes)
         )
 
     def canonical(self) -> str:
@@ -132,7 +118,7 @@ class Grid:
                 "steps": self.spec.steps,
                 "trace": self.spec.trace,
                 "options": {n: json.loads(o) for n, o in self._options.items() if o != "{}"},
-                "grid": [_written(box) for box in self._plan.boxes],
+                "grid": [_written(box) for box in self.plan.boxes],
             }
         )
 
@@ -152,17 +138,14 @@ class Grid:
     def _pieces(self) -> Iterator[Box]:
         """Disjoint boxes, in the stable order: each without what earlier ones have."""
         seen: Counter[str] = Counter()
-        for box in self._plan.boxes:
+        for box in self.plan.boxes:
             yield from self._unions[box.optimizer].pieces_of(seen[box.optimizer])
             seen[box.optimizer] += 1
 
     @cached_property
     def _unions(self) -> Mapping[str, Union]:
         """The boxes of each optimizer."""
-        found: dict[str, list[Box]] = {}
-        for box in self._plan.boxes:
-            found.setdefault(box.optimizer, []).append(box)
-        return {optimizer: Union(boxes) for optimizer, boxes in found.items()}
+        return unions(self.plan.boxes)
 
     def _decided(self, optimizer: str) -> tuple[str, int, str]:
         """What all trials of the optimizer share: workload, steps and options."""

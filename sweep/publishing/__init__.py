@@ -2,6 +2,6 @@
 
     publish ──► a study in an Optuna storage ──► adopt
 
-`optuna_storage` opens what Optuna keeps studies in, `published` the user attributes that a trial
-of ours has there, `publish` what is new in a study, and `adopt` what may come in from one.
+`optuna_storage` opens what Optuna keeps studies in, `published` says what a trial of ours is
+there, `publish` adds what is new to a study, and `adopt` takes in what may come from one.
 """

@@ -10,21 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
 
 from sweep.errors import MisuseError, SweepMismatchError, nearest
 from sweep.grid.spec import MAX_GRIDS, MAX_TEXT, Spec
 from sweep.publishing.optuna_storage import opened_storage
-from sweep.publishing.published import FINGERPRINT, MARK, outcome
+from sweep.publishing.published import FINGERPRINT, MARK, outcome_of
 from sweep.searching.study import recorded_rows
 from sweep.store.store import Store
-from sweep.values.outcome import Outcome
 from sweep.values.setting import canonical_json
 from sweep.values.words import Axis, ZeroGrad
-
-if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
 
 MAX_PLANNED = 10_000_000
 
@@ -64,11 +62,16 @@ def read_study(storage: str, name: str | None = None) -> TheirStudy:
     Raises NotThereError and DatabaseError as `opened_storage` does, and MisuseError for a name
     that it has not got.
     """
-    import optuna
-
     with opened_storage(storage) as opened:
         chosen = _study_named(optuna.get_all_study_names(opened.storage), name)
-        return _read(optuna.load_study(study_name=chosen, storage=opened.storage))
+        study = optuna.load_study(study_name=chosen, storage=opened.storage)
+        mark = study.user_attrs.get(MARK)
+        if mark is not None and not isinstance(mark, dict):
+            raise MisuseError(
+                f"The study's user attribute {MARK!r} is not what this program writes."
+            )
+        finished = (t for t in study.get_trials(deepcopy=False) if t.state.is_finished())
+        return TheirStudy(chosen, tuple(finished), mark)
 
 
 def adopt_published(study: TheirStudy, db: str, *, name: str | None = None) -> Adopted:
@@ -80,11 +83,14 @@ def adopt_published(study: TheirStudy, db: str, *, name: str | None = None) -> A
     """
     sweep, spec, planned = _planned(study, name)
     ours = [trial for trial in study.trials if FINGERPRINT in trial.user_attrs]
-    outcomes = [outcome(trial.number, trial.params, trial.user_attrs) for trial in ours]
-    _record(db, sweep, spec, planned, outcomes)
-    return Adopted(
-        sweep, len({o.planned.fingerprint for o in outcomes}), len(study.trials) - len(ours)
-    )
+    outcomes = [outcome_of(trial.number, trial.params, trial.user_attrs) for trial in ours]
+    with Store.open(db) as store:
+        there = store.sweep(sweep)
+        if there is not None and there.spec != spec:
+            raise SweepMismatchError(sweep, "it was planned otherwise than the published one")
+        store.write(store.record_sweep(sweep, spec, planned).id, outcomes)
+    distinct = {outcome.planned.fingerprint for outcome in outcomes}
+    return Adopted(sweep, len(distinct), len(study.trials) - len(ours))
 
 
 def planned_spec(
@@ -124,8 +130,9 @@ def compared(study: TheirStudy, db: str, sweep: str, *, optimizer: str | None) -
     rows = recorded_rows(db, sweep)
     found = []
     for trial in study.trials:
-        point = {axis: values[0] for axis, values in _point(trial, optimizer).items()}
-        found.append(Compared(trial, next((row for row in rows if _is_of(row, point)), None)))
+        point = _point(trial, optimizer)  # of which an axis that does not apply is null in a row
+        alike = (row for row in rows if all(row[a] in (None, *point[a]) for a in point))
+        found.append(Compared(trial, next(alike, None)))
     return found
 
 
@@ -140,14 +147,6 @@ def _study_named(names: Sequence[str], name: str | None) -> str:
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise MisuseError(f"No study is named {name[:MAX_TEXT]!r}.{hint} Studies: {listed}.")
     return name
-
-
-def _read(study: Study) -> TheirStudy:
-    mark = study.user_attrs.get(MARK)
-    if mark is not None and not isinstance(mark, dict):
-        raise MisuseError(f"The study's user attribute {MARK!r} is not what this program writes.")
-    finished = (t for t in study.get_trials(deepcopy=False) if t.state.is_finished())
-    return TheirStudy(study.study_name, tuple(finished), mark)
 
 
 def _planned(study: TheirStudy, name: str | None) -> tuple[str, str, int]:
@@ -168,54 +167,30 @@ def _planned(study: TheirStudy, name: str | None) -> tuple[str, str, int]:
     return sweep, text, planned
 
 
-def _record(db: str, sweep: str, spec: str, planned: int, outcomes: Sequence[Outcome]) -> None:
-    with Store.open(db) as store:
-        there = store.sweep(sweep)
-        if there is not None and there.spec != spec:
-            raise SweepMismatchError(sweep, "it was planned otherwise than the published one")
-        recorded = store.record_sweep(sweep, spec, planned)
-        store.write(recorded.id, outcomes)
-
-
 def _point(trial: FrozenTrial, optimizer: str | None) -> dict[str, list[Any]]:
-    """A grid of the one setting that the trial's parameters and ``optimizer`` stand for."""
-    for name in trial.params:
-        if name not in list(Axis):
-            raise MisuseError(_no_axis(name))
-    point = {Axis.ZERO_GRAD.value: [ZeroGrad.NONE.value]}
-    point |= {name: [value] for name, value in trial.params.items()}
+    """A grid of the one setting that the trial's parameters and ``optimizer`` stand for.
+
+    Whole numbers are reals on the axes that are real.
+    """
+    unknown = next((name for name in trial.params if name not in list(Axis)), None)
+    if unknown is not None:
+        close = nearest(unknown[:MAX_TEXT], list(Axis))
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise MisuseError(
+            f"The study's parameter {unknown[:MAX_TEXT]!r} has no axis here.{hint} "
+            f"Axes: {', '.join(Axis)}. Nothing was adopted."
+        )
+    point = {Axis.ZERO_GRAD.value: ZeroGrad.NONE.value, **trial.params}
     if optimizer is not None:
-        point[Axis.OPTIMIZER.value] = [optimizer]
+        point[Axis.OPTIMIZER.value] = optimizer
     if Axis.OPTIMIZER not in point:
         raise MisuseError(
             f"Trial {trial.number} has no parameter 'optimizer'. Say which it was with --optimizer."
         )
-    if optimizer is None and ":" in str(point["optimizer"][0]):
+    if optimizer is None and ":" in str(point["optimizer"]):
         raise MisuseError(
             f"Trial {trial.number} names code to import and run as its optimizer, "
-            f"{str(point['optimizer'][0])[:MAX_TEXT]!r}. If you trust it, give it by --optimizer."
+            f"{str(point['optimizer'])[:MAX_TEXT]!r}. If you trust it, give it by --optimizer."
         )
-    return _in_numbers(point)
-
-
-def _in_numbers(point: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """``point`` with whole numbers as reals on the axes that are real."""
-    real = (Axis.LR.value, Axis.WEIGHT_DECAY.value, Axis.MOMENTUM.value)
-    return {
-        name: [float(v) if name in real and type(v) is int else v for v in values]
-        for name, values in point.items()
-    }
-
-
-def _no_axis(name: str) -> str:
-    close = nearest(name[:MAX_TEXT], list(Axis))
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    return (
-        f"The study's parameter {name[:MAX_TEXT]!r} has no axis here.{hint} "
-        f"Axes: {', '.join(Axis)}. Nothing was adopted."
-    )
-
-
-def _is_of(row: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
-    """Whether the recorded trial is of that setting; an axis that does not apply is null."""
-    return all(row[axis] is None or row[axis] == value for axis, value in point.items())
+    real = (Axis.LR, Axis.WEIGHT_DECAY, Axis.MOMENTUM)
+    return {n: [float(v) if n in real and type(v) is int else v] for n, v in point.items()}

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,9 +24,6 @@ from sweep.searching.study import quiet_optuna
 from sweep.store.engine import READS_ONLY, writing_engine
 from sweep.store.failures import database_error
 from sweep.store.url import DatabaseUrl, parse_url, without_password
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
 
 JOURNALS = (".log", ".journal")
 """How the name of a journal ends that is not there yet."""
@@ -51,14 +50,49 @@ class OptunaStorage:
         """What trials are added by; those of a journal are appended on leaving, all or none."""
         if self.journal is None:
             yield self.storage
+        else:
+            held = _HeldJournal(self.journal)
+            yield JournalStorage(held)
+            held.append()
+
+
+class _HeldJournal(BaseJournalBackend):
+    """The journal as it was when it was first read, and what was added to it here since.
+
+    What others append meanwhile is not seen, and stays: trials are numbered by their order in
+    the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = JournalFileBackend(str(path))
+        self._before = 0  # entries that were read from the file
+        self._held: list[dict[str, Any]] = []
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        if not self._before:
+            for entry in self._file.read_logs(0):
+                self._before += 1
+                yield entry
+        yield from self._held[max(0, log_number_from - self._before) :]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._held += logs
+
+    def append(self) -> None:
+        """Appends what is held to the file, in one piece and under Optuna's own lock.
+
+        Where that fails, as on a full disk, the file is as long as it was: with half an entry at
+        its end, nobody could add to it any more.
+        """
+        if not self._held:  # of nothing Optuna makes an empty line, which it cannot read
             return
-        from optuna.storages import JournalStorage
-
-        from sweep.publishing.held_journal import HeldJournal
-
-        held = HeldJournal(self.journal)
-        yield JournalStorage(held)
-        held.append()
+        size = self._path.stat().st_size
+        try:
+            self._file.append_logs(self._held)
+        except BaseException:
+            os.truncate(self._path, size)
+            raise
 
 
 @contextmanager
@@ -72,12 +106,9 @@ def opened_storage(given: str, *, create: bool = False) -> Iterator[OptunaStorag
     journal = _journal(given)
     url = None if journal else parse_url(given)
     shown = str(journal) if url is None else url.shown
-    with _explained(shown, url), quiet_optuna():
-        if url is not None:
-            with _tables(url, create) as storage:
-                yield OptunaStorage(shown, storage, None)
-            return
-        yield OptunaStorage(shown, _read_journal(Path(shown), create), Path(shown))
+    opened = _tables(url, create) if url else _read_journal(Path(shown), create)
+    with _explained(shown, url), quiet_optuna(), opened as storage:
+        yield OptunaStorage(shown, storage, journal)
 
 
 def _journal(given: str) -> Path | None:
@@ -93,33 +124,25 @@ def _journal(given: str) -> Path | None:
     return path if path.suffix in JOURNALS and not path.is_dir() else None
 
 
-def _read_journal(path: Path, create: bool) -> BaseStorage:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
+@contextmanager
+def _read_journal(path: Path, create: bool) -> Iterator[BaseStorage]:
     if not path.exists() and not create:
         raise NotThereError(f"There is no Optuna storage at {path}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if create and path.exists() and not _ends_with_an_entry(path):
-        raise DatabaseError(
-            f"{path} ends in the middle of an entry, as after a full disk; what is added to it "
-            f"could not be read. Take off its last line, or name another --storage.",
-            url=str(path),
-        )
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _ends_with_an_entry(path: Path) -> bool:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        return file.read() in (b"", b"\n")
+    if create and path.exists():
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            if file.read() not in (b"", b"\n"):
+                raise DatabaseError(
+                    f"{path} ends in the middle of an entry, as after a full disk; what is added "
+                    f"to it could not be read. Take off its last line, or name another --storage.",
+                    url=str(path),
+                )
+    yield JournalStorage(JournalFileBackend(str(path)))
 
 
 @contextmanager
 def _tables(url: DatabaseUrl, create: bool) -> Iterator[BaseStorage]:
-    from optuna.storages import RDBStorage
-
     if url.path is not None and not url.path.exists():
         if not create:
             raise NotThereError(f"There is no Optuna storage at {url.shown}.")

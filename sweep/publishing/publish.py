@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import MisuseError
 from sweep.publishing.optuna_storage import OptunaStorage, opened_storage
@@ -21,18 +26,12 @@ from sweep.publishing.published import (
 )
 from sweep.searching.objective import Objective
 from sweep.searching.study import frozen_trial, recorded_rows
-from sweep.searching.twins import with_score_change
 from sweep.store.checked import not_ours
 from sweep.store.models import EnvironmentRow, SweepRow
-from sweep.store.query import checked_rows, sweep_id, sweep_status
+from sweep.store.query import SweepStatus, checked_rows, sweep_status
 from sweep.store.url import parse_url
 from sweep.values.outcome import Environment
 from sweep.values.words import Verdict
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +72,19 @@ def publish(
     made anew as it has trials of others; DatabaseError and NotThereError as `opened_storage` and
     `run_query` do.
     """
-    name = _chosen(url, sweep)
-    rows = with_score_change(recorded_rows(url, name), objectives)
+    status = _chosen(url, sweep)
+    name = status.name
+    rows = recorded_rows(url, name)
     if not rows:
         raise MisuseError(f"The sweep {name!r} has no trials yet; `leaksweep run` records some.")
-    mark, shown = _mark(url, name, objectives), parse_url(url).shown
+    (said,) = checked_rows(url, SweepRow, ("spec", "planned"), where=f"id = {status.id:d}")
+    mark, shown = {"sweep": name, **said, "objectives": list(objectives)}, parse_url(url).shown
     known = {row.pop("id"): Environment(**row) for row in checked_rows(url, EnvironmentRow)}
     for row in rows:
         if row["environment_id"] not in known:
             raise not_ours(shown, f"trial.environment_id is {row['environment_id']}, which is none")
     distributions = axis_distributions(rows)
+    twins = {row["fingerprint"]: row for row in rows}
     with opened_storage(storage, create=True) as opened:
         study, anew = _study(opened, name, mark, objectives, distributions)
         new = _lacking(study, rows)
@@ -91,6 +93,7 @@ def publish(
             frozen_trial(
                 row,
                 objectives,
+                twins,
                 axis_parameters(row),
                 distributions,
                 user_attrs=user_attributes(row, known[row["environment_id"]]),
@@ -99,33 +102,20 @@ def publish(
         )
         if new:
             with opened.adding() as adding:
-                _loaded(name, adding).add_trials(made)
+                optuna.load_study(study_name=name, storage=adding).add_trials(made)
     return Published(name, opened.shown, len(new), len(rows) - len(new), anew)
 
 
-def _chosen(url: str, sweep: str | None) -> str:
+def _chosen(url: str, sweep: str | None) -> SweepStatus:
     statuses = sweep_status(url, sweep)
     if len(statuses) == 1:
-        return statuses[0].name
+        return statuses[0]
     names = ", ".join(repr(status.name) for status in statuses[:12])
     raise MisuseError(
         f"Which sweep? The database has {names}. Give its name: leaksweep publish NAME."
         if statuses
         else "The database has no sweep yet; `leaksweep run` makes one."
     )
-
-
-def _mark(url: str, name: str, objectives: Sequence[Objective]) -> dict[str, Any]:
-    """What is written on the sweep's study."""
-    number = sweep_id(url, name)
-    (row,) = checked_rows(url, SweepRow, ("spec", "planned"), where=f"id = {number:d}")
-    return {"sweep": name, **row, "objectives": list(objectives)}
-
-
-def _loaded(name: str, storage: Any) -> Study:
-    import optuna
-
-    return optuna.load_study(study_name=name, storage=storage)
 
 
 def _study(
@@ -136,11 +126,9 @@ def _study(
     distributions: Mapping[str, BaseDistribution],
 ) -> tuple[Study, bool]:
     """The sweep's study, made where there is none with these distributions; whether anew."""
-    import optuna
-
     there = name in optuna.get_all_study_names(opened.storage)
     if there:
-        study = _loaded(name, opened.storage)
+        study = optuna.load_study(study_name=name, storage=opened.storage)
         _check_ours(study, mark)
         if not any(_differs(trial, distributions) for trial in _ours(study)):
             return study, False
@@ -197,7 +185,5 @@ def _differs(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) 
 
 def _lacking(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The trials that the study has not got, by fingerprint and whether they failed."""
-    from optuna.trial import TrialState
-
     there = {(t.user_attrs[FINGERPRINT], t.state is TrialState.FAIL) for t in _ours(study)}
     return [r for r in rows if (r["fingerprint"], r["verdict"] == Verdict.FAILED) not in there]

@@ -1,6 +1,6 @@
 """A trial of ours in a study: its parameters and user attributes, and the outcome they stand for.
 
-    a row of ``trial`` ──► axis_parameters, user_attributes ──► a trial of a study ──► outcome
+    a row of ``trial`` ──► axis_parameters, user_attributes ──► a trial of a study ──► outcome_of
 
 A null axis is no parameter of its trial. A study may come from anywhere, so that everything is
 checked on the way back: types, bounds, what must go together, and the fingerprint, which is made
@@ -191,7 +191,7 @@ _TOLD: dict[str, Any] = {
 _Attributes = create_model("_Attributes", __base__=_Consistent, **_TOLD)
 
 
-def outcome(number: int, parameters: Mapping[str, Any], said: Mapping[str, Any]) -> Outcome:
+def outcome_of(number: int, parameters: Mapping[str, Any], said: Mapping[str, Any]) -> Outcome:
     """The outcome that a trial's ``parameters`` and user attributes stand for.
 
     ``number`` is what messages call the trial. Raises MisuseError for what this program would

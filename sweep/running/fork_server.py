@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 from multiprocessing.reduction import send_handle
 from pathlib import Path
 
@@ -49,24 +49,9 @@ class ForkServer:
         self._preload = preload
         self._variables = variables()
         self._connection, theirs = Pipe()
-        try:
-            self._process = self._started(theirs)
-        except OSError:
-            self._connection.close()
-            raise
-        try:
-            threading.Thread(target=self._process.wait, daemon=True).start()  # leaves no zombie
-        except RuntimeError:
-            self.close()
-            self._process.wait()
-            raise
-        with suppress(ConnectionError):
-            self._connection.send((module_path(), preload))
-
-    def _started(self, theirs: Connection) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno()), _ROOT]
         with theirs, _stderr() as stderr:
-            return subprocess.Popen(  # noqa: S603  # nothing in it comes from a user
+            self._process = subprocess.Popen(  # noqa: S603  # nothing in it comes from a user
                 command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -75,6 +60,14 @@ class ForkServer:
                 start_new_session=True,
                 env=self._variables,
             )
+        try:
+            threading.Thread(target=self._process.wait, daemon=True).start()  # leaves no zombie
+        except RuntimeError:
+            self.close()
+            self._process.wait()
+            raise
+        with suppress(ConnectionError):
+            self._connection.send((module_path(), preload))
 
     def serves(self, preload: str) -> bool:
         """Whether workers with that module can be had of it, in this process as it is now."""

@@ -8,10 +8,10 @@ is, since others may have taken the memory that it lacked.
 
 from __future__ import annotations
 
-import selectors
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from multiprocessing.connection import wait
 
 from sweep.errors import SystemLimitError
 from sweep.running.serving import Failure
@@ -61,13 +61,11 @@ class Pool:
         self._task = task
         self._jobs = jobs
         self._workers: list[Worker] = []
-        self._selector = selectors.DefaultSelector()
         self._again: deque[Order] = deque()
         self.suspects: list[Failure] = []
 
     def close(self) -> None:
         """Kills the workers."""
-        self._selector.close()
         for worker in self._workers:
             worker.kill()
 
@@ -95,12 +93,16 @@ class Pool:
         None, too, when nothing has come within ``within_s``, or limits are to be looked at.
         """
         outcomes: list[Outcome] = []
-        for key, _ in self._selector.select(LIMITS_LOOK_S if self._task.limits else within_s):
-            worker: Worker = key.data
-            outcomes += worker.receive()
+        connections = [worker.connection for worker in self._workers]
+        news = wait(connections, LIMITS_LOOK_S if self._task.limits else within_s)
+        for worker in list(self._workers):
+            if worker.connection in news:
+                outcomes += worker.receive()
             if worker.ended:
                 self._bury(worker)
-        self._stop_what_is_over_limits()
+            elif failure := worker.over_limits():
+                self._again.append(failure)
+                self._kill(worker)
         return outcomes
 
     def take_back(self) -> list[Group]:
@@ -108,8 +110,7 @@ class Pool:
         groups = []
         for worker in [each for each in self._workers if each.held]:
             groups += [held.rest() for held in worker.held if held.rest()]
-            self._forget(worker)
-            worker.kill()
+            self._kill(worker)
         return groups
 
     def interrupt(self) -> None:
@@ -126,7 +127,6 @@ class Pool:
         if fewest is None or (fewest.held and len(self._workers) < self._jobs):
             fewest = Worker(self._task)
             self._workers.append(fewest)
-            self._selector.register(fewest.connection, selectors.EVENT_READ, fewest)
         return fewest
 
     def _share_out(self) -> None:
@@ -137,16 +137,9 @@ class Pool:
                 waiting[-1].elsewhere = True
                 idle.give(waiting[-1].group)
 
-    def _stop_what_is_over_limits(self) -> None:
-        for worker in list(self._workers) if self._task.limits else ():
-            if failure := worker.over_limits():
-                self._forget(worker)
-                worker.kill()
-                self._again.append(failure)
-
     def _bury(self, worker: Worker) -> None:
         """Sees to what a worker had when it died; a stack's trials are then run one by one."""
-        self._forget(worker)
+        self._workers.remove(worker)
         death = WorkerDiedError(f"the process that ran it ended with {worker.how_it_ended()}")
         running, *ahead = [each.rest() for each in worker.held] or [()]
         self._again.extend(group for group in ahead if group)
@@ -155,6 +148,6 @@ class Pool:
         elif running:
             self.suspects.append(Failure(running[0], death, 0.0))
 
-    def _forget(self, worker: Worker) -> None:
-        self._selector.unregister(worker.connection)
+    def _kill(self, worker: Worker) -> None:
         self._workers.remove(worker)
+        worker.kill()

@@ -6,11 +6,12 @@ databases. The ways of running them are in `sweep.running`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from sweep.errors import MisuseError
-from sweep.running.cores import cores
 from sweep.running.fork_server import running
 from sweep.running.limits import NO_LIMITS, Limits
 from sweep.running.pool import in_workers
@@ -19,9 +20,7 @@ from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Backend
 
-
-def _nobody(_: str) -> None:
-    pass
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Runner:
     run_trial: RunTrial | None = None
     limits: Limits = NO_LIMITS
     scheduler: str | None = None
-    tell: Callable[[str], None] = _nobody
+    tell: Callable[[str], None] = lambda _: None
     stacked: bool = True
 
     def __post_init__(self) -> None:
@@ -114,3 +113,32 @@ def _until_it_fails(
         yield from trials
     except Exception as failure:  # noqa: BLE001  # raised when what was read by then is finished
         failures.append(failure)
+
+
+def cores() -> int:
+    """The cores that the system gives to this process, at least 1.
+
+    Those that it may be scheduled on, and no more than a container's share of processor time
+    comes to, rounded up.
+    """
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux says
+        allowed = os.cpu_count() or 1
+    return max(1, min(allowed, _share_of_container(allowed)))
+
+
+def _share_of_container(most: int) -> int:
+    """The cores that cgroups (version 2, or else 1) limit this process to; ``most`` if none do."""
+    try:
+        quota, period = (_CGROUPS / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = (
+                (_CGROUPS / "cpu" / name).read_text().strip()
+                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            )
+        except OSError:
+            return most
+    limited = quota.isdecimal() and period.isdecimal() and int(period) > 0
+    return -(-int(quota) // int(period)) if limited else most

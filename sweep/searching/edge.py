@@ -23,7 +23,7 @@ from sweep.grid.spec import Spec
 from sweep.grid.spec_file import with_overrides
 from sweep.running.runner import Runner
 from sweep.searching.claims import claim_search
-from sweep.searching.ranges import UNASKED, Range
+from sweep.searching.ranges import UNASKED, Range, range_text
 from sweep.searching.study import rows_so_far
 from sweep.store.store import Store
 from sweep.store.writer import Writer
@@ -44,9 +44,10 @@ def check_axis(axis: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSearch:
-    """What is looked for: where along ``along`` the verdicts of the settings of ``spec`` change.
+    """What is looked for: where along ``axis`` the verdicts of the settings of ``spec`` change.
 
     Attributes:
+        along: from where to where.
         points: values of the first, even sampling; changes that are nearer to each other than
             these may be missed.
         tolerance: how far apart the two sides of a change may be in the end, as a part of the
@@ -57,12 +58,13 @@ class EdgeSearch:
     """
 
     spec: Spec
+    axis: str
     along: Range
     points: int = POINTS
     tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
-        check_axis(self.along.name)
+        check_axis(self.axis)
         if not 2 <= self.points <= MOST_FIRST_POINTS:
             raise MisuseError(
                 f"--points takes whole numbers from 2 to {MOST_FIRST_POINTS:,}; {self.points} came."
@@ -75,7 +77,11 @@ class EdgeSearch:
 
     def how(self) -> dict[str, Any]:
         """How the grid is searched, as the sweep's spec says it."""
-        return {"edge": str(self.along), "points": self.points, "tolerance": self.tolerance}
+        return {
+            "edge": range_text(self.axis, self.along),
+            "points": self.points,
+            "tolerance": self.tolerance,
+        }
 
     def lines(self) -> list[PlannedTrial]:
         """One trial of each line, at the range's low end.
@@ -83,7 +89,7 @@ class EdgeSearch:
         Raises MisuseError for an axis that is no number of the optimizer's, and for more lines
         than `MOST_LINES`.
         """
-        axis = self.along.name
+        axis = self.axis
         grid = Grid(with_overrides(self.spec, set=[f"{axis}={self.along.low!r}"]))
         if grid.size > MOST_LINES:
             raise MisuseError(
@@ -110,13 +116,13 @@ class EdgeSearch:
 
     def between(self, below: PlannedTrial, above: PlannedTrial) -> list[PlannedTrial]:
         """The trial half-way, by logarithms where the range is; none where they are near enough."""
-        low, high = (getattr(trial.setting, self.along.name) for trial in (below, above))
+        low, high = (getattr(trial.setting, self.axis) for trial in (below, above))
         half = math.sqrt(low) * math.sqrt(high) if self.along.log else low + (high - low) / 2
         near = high - low <= self.tolerance * high
         return [] if near or not low < half < high else [self._at(below, half)]
 
     def _at(self, line: PlannedTrial, value: float) -> PlannedTrial:
-        changed: dict[str, Any] = {self.along.name: value}
+        changed: dict[str, Any] = {self.axis: value}
         return replace(line, setting=replace(line.setting, **changed))
 
 

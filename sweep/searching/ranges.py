@@ -6,8 +6,9 @@ Whether anything has such a number is for `sweep.searching.space` to say.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from sweep.errors import SpecError
 from sweep.grid.complaint import shown
@@ -21,40 +22,21 @@ MAX_PERIOD = 999_999_999
 _OPTION = "--range"
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Numbers from ``low`` to ``high``, both included; whole ones where it is `PERIOD`'s.
+Range = FloatDistribution | IntDistribution
+"""Numbers from its ``low`` to its ``high``, both included; whole ones where it is `PERIOD`'s.
 
-    Attributes:
-        name: an axis (lr, weight_decay or momentum), `PERIOD`, `BETA2`, or an argument of an
-            optimizer's constructor, such as ``eps`` or ``betas[1]``.
-        log: whether they are drawn by their logarithms.
-    """
+``log`` says whether they are drawn by their logarithms. It is known by its name: an axis (lr,
+weight_decay or momentum), `PERIOD`, `BETA2`, or an argument of an optimizer's constructor, such as
+``eps`` or ``betas[1]``.
+"""
 
-    name: str
-    low: float
-    high: float
-    log: bool = False
-
-    def __str__(self) -> str:
-        """The range as ``--range`` takes it.
-
-        >>> str(Range("lr", 1e-4, 1.0, log=True))
-        'lr=0.0001:1.0:log'
-        """
-        return f"{self.name}={self.low}:{self.high}{':log' if self.log else ''}"
-
-
-USUAL = {
-    usual.name: usual
-    for usual in (
-        Range(Axis.LR.value, 1e-4, 1.0, log=True),
-        Range(Axis.WEIGHT_DECAY.value, 0.0, 0.5),
-        Range(Axis.MOMENTUM.value, 0.0, 0.99),
-        Range(BETA2, 0.5, 0.9999),
-        Range("eps", 1e-10, 1e-2, log=True),
-        Range(PERIOD, 2, 10),
-    )
+USUAL: Mapping[str, Range] = {
+    Axis.LR.value: FloatDistribution(1e-4, 1.0, log=True),
+    Axis.WEIGHT_DECAY.value: FloatDistribution(0.0, 0.5),
+    Axis.MOMENTUM.value: FloatDistribution(0.0, 0.99),
+    BETA2: FloatDistribution(0.5, 0.9999),
+    "eps": FloatDistribution(1e-10, 1e-2, log=True),
+    PERIOD: IntDistribution(2, 10),
 }
 """What is taken where a range has no ends."""
 
@@ -62,44 +44,52 @@ UNASKED = (Axis.LR.value, Axis.WEIGHT_DECAY.value, Axis.MOMENTUM.value)
 """The axes that are explored where no range is given."""
 
 
-def parse_ranges(texts: Sequence[str], *, pinned: Sequence[str] = ()) -> tuple[Range, ...]:
-    """The ranges that ``texts`` say, each ``NAME=LO:HI``, ``NAME=LO:HI:log`` or ``NAME``.
+def range_text(name: str, explored: Range) -> str:
+    """The range as ``--range`` takes it.
+
+    >>> range_text("lr", FloatDistribution(1e-4, 1.0, log=True))
+    'lr=0.0001:1.0:log'
+    """
+    return f"{name}={explored.low}:{explored.high}{':log' if explored.log else ''}"
+
+
+def parse_ranges(texts: Sequence[str], *, pinned: Sequence[str] = ()) -> dict[str, Range]:
+    """The ranges, by name, that ``texts`` say, each ``NAME=LO:HI``, ``NAME=LO:HI:log`` or ``NAME``.
 
     Where there are none, those of `UNASKED` that are not ``pinned`` (axes whose values were
     set). Raises SpecError for a text that is none of these, ends that do not hold together,
     and a name that comes twice or is pinned.
     """
     if not texts:
-        return tuple(USUAL[name] for name in UNASKED if name not in pinned)
+        return {name: USUAL[name] for name in UNASKED if name not in pinned}
     found: dict[str, Range] = {}
     for text in texts:
-        parsed = _parsed(text)
-        if parsed.name in found:
-            raise _wrong(parsed.name, "is given twice; leave one of them out.")
-        if parsed.name in pinned:
-            message = f"has values from --set {parsed.name}=..., too; leave one of them out."
-            raise _wrong(parsed.name, message)
-        found[parsed.name] = parsed
-    return tuple(found.values())
+        name, equals, ends = (part.strip() for part in text.partition("="))
+        if not equals and name not in USUAL:
+            raise SpecError(
+                f"needs NAME=LO:HI or NAME=LO:HI:log; {shown(text)} came. Only "
+                f"{', '.join(USUAL)} have ends of their own.",
+                where=_OPTION,
+            )
+        explored = _between(name, ends) if equals else USUAL[name]
+        if name in found:
+            raise _wrong(name, "is given twice; leave one of them out.")
+        if name in pinned:
+            raise _wrong(name, f"has values from --set {name}=..., too; leave one of them out.")
+        found[name] = explored
+    return found
 
 
-def _parsed(text: str) -> Range:
-    name, equals, ends = (part.strip() for part in text.partition("="))
-    if not equals and name in USUAL:
-        return USUAL[name]
-    if not equals:
-        raise SpecError(
-            f"needs NAME=LO:HI or NAME=LO:HI:log; {shown(text)} came. Only "
-            f"{', '.join(USUAL)} have ends of their own.",
-            where=_OPTION,
-        )
-    low, _, rest = ends.partition(":")
-    high, colon, scale = rest.partition(":")
+def _between(name: str, ends: str) -> Range:
+    first, _, rest = ends.partition(":")
+    second, colon, scale = rest.partition(":")
     if colon and scale != "log":
         raise _wrong(name, f"ends in {shown(scale)}; what may stand there is log.")
-    found = Range(name, _number(name, low), _number(name, high), log=bool(colon))
-    _check(found)
-    return found
+    low, high = _number(name, first), _number(name, second)
+    _check(name, low, high, log=bool(colon))
+    if name == PERIOD:
+        return IntDistribution(int(low), int(high), log=bool(colon))
+    return FloatDistribution(low, high, log=bool(colon))
 
 
 def _number(name: str, text: str) -> float:
@@ -115,21 +105,20 @@ def _number(name: str, text: str) -> float:
     return found + 0.0 if name != PERIOD else found  # -0.0 + 0.0 is 0.0
 
 
-def _check(found: Range) -> None:
-    if found.low >= found.high:
+def _check(name: str, low: float, high: float, *, log: bool) -> None:
+    if low >= high:
         raise _wrong(
-            found.name,
-            f"goes from {found.low:g} to {found.high:g}; the first must be less than the second. "
-            f"One value alone is --set {found.name}={found.low:g}.",
+            name,
+            f"goes from {low:g} to {high:g}; the first must be less than the second. One value "
+            f"alone is --set {name}={low:g}.",
         )
-    if found.log and found.low == 0:
-        message = f"has no logarithm at 0; begin above it, such as {found.high / 1e4:g}."
-        raise _wrong(found.name, message)
-    if found.name == PERIOD and not 2 <= found.low <= found.high <= MAX_PERIOD:
+    if log and low == 0:
+        raise _wrong(name, f"has no logarithm at 0; begin above it, such as {high / 1e4:g}.")
+    if name == PERIOD and not 2 <= low <= high <= MAX_PERIOD:
         message = f"needs periods from 2 (every other step) to {MAX_PERIOD}; every:1 never freezes."
-        raise _wrong(found.name, message)
-    if found.name == BETA2 and found.high >= 1:
-        raise _wrong(found.name, f"must end below 1, not at {found.high:g}, such as 0.9999.")
+        raise _wrong(name, message)
+    if name == BETA2 and high >= 1:
+        raise _wrong(name, f"must end below 1, not at {high:g}, such as 0.9999.")
 
 
 def _wrong(name: str, message: str) -> SpecError:

@@ -1,7 +1,7 @@
 """Optuna's samplers by name: what proposes the next setting, given the trials so far.
 
 Each is made anew for each proposal, from the search's seed and the number of the proposal;
-what it keeps besides, it keeps in the study, see `sweep.searching.proposals`. So what a search
+what it keeps besides, it keeps in the study, see `sweep.searching.study`. So what a search
 proposes next depends on what is recorded and on nothing else, whether it was interrupted or not.
 """
 

@@ -26,13 +26,18 @@ from sweep.errors import DatabaseError
 from sweep.grid.spec import Spec
 from sweep.running.runner import Runner
 from sweep.searching.claims import claim_search
-from sweep.searching.objective import Objective
-from sweep.searching.proposals import MOST_REPEATS, Proposal, StudyInMemory
-from sweep.searching.ranges import Range
+from sweep.searching.objective import Objective, Rows, twin_of
+from sweep.searching.ranges import Range, range_text
 from sweep.searching.samplers import give_state, make_sampler
 from sweep.searching.space import Space
-from sweep.searching.study import frozen_trial, rows_so_far, told_values
-from sweep.searching.twins import twin_of, with_score_change
+from sweep.searching.study import (
+    MOST_REPEATS,
+    Proposal,
+    StudyInMemory,
+    frozen_trial,
+    rows_so_far,
+    told_values,
+)
 from sweep.store.rows import trial_row
 from sweep.store.store import Store
 from sweep.store.writer import Writer
@@ -47,14 +52,14 @@ class Search:
 
     Attributes:
         spec: the grid to begin from: its words, and the values of what has no range.
-        ranges: the numbers that are explored.
+        ranges: the numbers that are explored, by name.
         objectives: what the worst, or best, of is looked for.
         sampler: how settings are chosen.
         seed: of the choice, not of the trials.
     """
 
     spec: Spec
-    ranges: tuple[Range, ...]
+    ranges: Mapping[str, Range]
     objectives: tuple[Objective, ...]
     sampler: Sampler
     seed: int = 0
@@ -66,7 +71,7 @@ class Search:
     def how(self) -> dict[str, Any]:
         """How the grid is searched, as the sweep's spec says it."""
         return {
-            "ranges": [str(each) for each in self.ranges],
+            "ranges": [range_text(*each) for each in self.ranges.items()],
             "objectives": [each.value for each in self.objectives],
             "sampler": self.sampler.value,
             "seed": self.seed,
@@ -122,7 +127,7 @@ def rebuilt(url: str, search: Search, space: Space) -> Dialogue:
 
     Raises DatabaseError for trials that are not of the search, and what `rows_so_far` raises.
     """
-    rows = with_score_change(rows_so_far(url, search.spec.name), search.objectives)
+    rows = rows_so_far(url, search.spec.name)
     try:
         return Dialogue(search, space, rows)
     except (KeyError, TypeError, ValueError) as error:
@@ -145,13 +150,13 @@ class Dialogue:
 
     def __init__(self, search: Search, space: Space, rows: Sequence[Mapping[str, Any]]) -> None:
         """The one that goes on from ``rows``; raises ValueError or the like for others' rows."""
+        self.shown: dict[str, Mapping[str, Any]] = {row["fingerprint"]: row for row in rows}
         proposed = [row for row in rows if not search.twins or row["proposal"] is not None]
-        pairs = [_proposed(row, search, space) for row in proposed]
+        pairs = [_proposed(row, self.shown, search, space) for row in proposed]
         if search.sampler is Sampler.CMAES:
             sampler = make_sampler(search.sampler, space, seed=search.seed, proposal=0)
             give_state((trial for trial, _ in pairs), sampler, search.objectives[0].direction)
         self.search = search
-        self.shown = {row["fingerprint"]: row for row in rows}
         self.exhausted = False
         self._space = space
         self._in_memory = StudyInMemory([each.direction for each in search.objectives], pairs)
@@ -197,9 +202,8 @@ class Dialogue:
 
     def _tell(self, planned: PlannedTrial, trial: Trial) -> None:
         del self._open[planned.fingerprint]
-        objectives, row = self.search.objectives, self.shown[planned.fingerprint]
-        (row,) = with_score_change([row], objectives, self.shown)
-        state, found = told_values(row, objectives)
+        row = self.shown[planned.fingerprint]
+        state, found = told_values(row, self.search.objectives, self.shown)
         self.study.tell(trial, found, state=state)
 
     def _new(self) -> PlannedTrial | None:
@@ -235,20 +239,20 @@ class Dialogue:
 
 
 def _proposed(
-    row: Mapping[str, Any], search: Search, space: Space
+    row: Mapping[str, Any], known: Rows, search: Search, space: Space
 ) -> tuple[FrozenTrial, Proposal | None]:
     """The trial of ``row``, and what was kept of its proposal: nothing in an older database.
 
-    It has no user attribute but its id, as Optuna copies all of them, twice.
+    It has no user attributes, as Optuna copies all of them, twice.
     """
     kept = row["proposal"]
     proposal = None if kept is None else Proposal.model_validate_json(kept)
     trial = frozen_trial(
         row,
         search.objectives,
+        known,
         space.parameters(row),
         space.distributions,
-        user_attrs={"trial": row["id"]},
         system_attrs=dict(proposal.trial) if proposal else {},
     )
     return trial, proposal

@@ -1,8 +1,8 @@
 """The space that a search explores: for each optimizer, its parameters and what is fixed.
 
     spec ──► boxes of its grid ─┐
-    ranges ─────────────────────┴─► dimensions of each optimizer ─► suggest ─► planned trial
-                                                    recorded row ─► parameters
+    ranges ─────────────────────┴─► distributions of each optimizer ─► suggest ─► planned trial
+                                                       recorded row ─► parameters
 
 A parameter is conditional where some optimizers have it and others have not. The optimizer
 itself is one, too, where there are several.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import (
@@ -37,50 +36,6 @@ OPTIMIZER = Axis.OPTIMIZER.value
 _OF_AXES = (*ARGUMENT_AXES, PERIOD)
 
 
-@dataclass(frozen=True, slots=True)
-class Dimension:
-    """One parameter of an optimizer's settings.
-
-    Attributes:
-        name: the parameter's name in the study; one name where optimizers have the same
-            values for it.
-        target: the axis that it turns, `PERIOD`, or the address of a constructor argument.
-        distribution: its values.
-    """
-
-    name: str
-    target: str
-    distribution: BaseDistribution
-
-    def recorded(self, row: Mapping[str, Any]) -> Any:
-        """Its value in a row of ``trial``. Raises KeyError or ValueError where it has none.
-
-        Of several, it is the very one that is proposed: a word, where the row has its text.
-        """
-        found = self._recorded(row)
-        if isinstance(self.distribution, CategoricalDistribution):
-            return self.distribution.choices[self.distribution.choices.index(found)]
-        return found
-
-    def _recorded(self, row: Mapping[str, Any]) -> Any:
-        if self.target == PERIOD:
-            return schedule.parse(row["schedule"]).every
-        if self.target in POINT_AXES:
-            return row[self.target]
-        return json.loads(row["options"])[self.target]
-
-    def suggested(self, trial: Trial) -> Any:
-        """Its value as ``trial``'s sampler has it."""
-        match self.distribution:
-            case FloatDistribution(low=low, high=high, log=log):
-                return trial.suggest_float(self.name, low, high, log=log)
-            case IntDistribution(low=low, high=high, log=log):
-                return trial.suggest_int(self.name, low, high, log=log)
-            case CategoricalDistribution(choices=choices):
-                return trial.suggest_categorical(self.name, choices)
-        raise TypeError(self.distribution)
-
-
 class Space:
     """The settings that a search may propose.
 
@@ -92,7 +47,7 @@ class Space:
         common: the names of the numbers that every setting has.
     """
 
-    def __init__(self, spec: Spec, ranges: Sequence[Range], *, apart: bool = False) -> None:
+    def __init__(self, spec: Spec, ranges: Mapping[str, Range], *, apart: bool = False) -> None:
         """Imports the packages of the spec's optimizers.
 
         With ``apart`` each optimizer's numbers are parameters of its own, for what is a large
@@ -102,45 +57,44 @@ class Space:
         of them.
         """
         self._spec = spec
-        self._apart = apart
         self._fixed: dict[str, Mapping[str, Any]] = {}
-        self._dimensions: dict[str, tuple[Dimension, ...]] = {}
         found: dict[str, dict[str, BaseDistribution]] = {}
-        for name, values in _merged(spec).items():
-            entry = registry.lookup(name)
-            found[name] = dict(_targets(entry, values, ranges))
-            self._fixed[name] = {axis: each[0] for axis, each in values.items()}
+        for optimizer, values in _merged(spec).items():
+            found[optimizer] = dict(_targets(registry.lookup(optimizer), values, ranges))
+            self._fixed[optimizer] = {axis: each[0] for axis, each in values.items()}
         _check_used(ranges, found)
-        self.distributions = self._named(found)
-        self.common = self._found_common()
+        several = len(found) > 1
+        self.distributions: dict[str, BaseDistribution] = {}
+        if several:
+            self.distributions[OPTIMIZER] = CategoricalDistribution(list(found))
+        self._targets: dict[str, dict[str, str]] = {optimizer: {} for optimizer in found}
+        for optimizer, targets in found.items():
+            for target, distribution in targets.items():
+                name = BETA2 if target == "betas[1]" else target
+                own = apart and several and _is_range(distribution)
+                if own or self.distributions.setdefault(name, distribution) != distribution:
+                    name = f"{name} of {optimizer}"
+                    self.distributions[name] = distribution
+                self._targets[optimizer][name] = target
+        shared = set.intersection(*map(set, self._targets.values()))
+        numbers = (name for name, each in self.distributions.items() if _is_range(each))
+        self.common = tuple(name for name in numbers if name in shared)
 
     @property
     def optimizers(self) -> tuple[str, ...]:
         """The optimizers, in the order of the spec."""
-        return tuple(self._dimensions)
+        return tuple(self._targets)
 
     def suggest(self, trial: Trial) -> PlannedTrial:
         """The setting that ``trial``'s sampler proposes."""
-        names = list(self._dimensions)
-        optimizer = trial.suggest_categorical(OPTIMIZER, names) if len(names) > 1 else names[0]
-        chosen = {each.target: each.suggested(trial) for each in self._dimensions[optimizer]}
-        return self._planned(optimizer, chosen)
-
-    def parameters(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters that stand for a row of ``trial``, by name.
-
-        Raises KeyError, TypeError or ValueError for a row that is not of this space.
-        """
-        dimensions = self._dimensions[row["optimizer"]]
-        several = len(self._dimensions) > 1
-        chosen = {OPTIMIZER: row["optimizer"]} if several else {}
-        return chosen | {each.name: each.recorded(row) for each in dimensions}
-
-    def _planned(self, optimizer: str, chosen: Mapping[str, Any]) -> PlannedTrial:
+        optimizer, *others = self._targets
+        if others:
+            optimizer = trial.suggest_categorical(OPTIMIZER, [optimizer, *others])
         axes = dict(self._fixed[optimizer])
         given = self._spec.options.get(optimizer, {})
         options = registry.effective_options(registry.lookup(optimizer), given)
-        for target, value in chosen.items():
+        for name, target in self._targets[optimizer].items():
+            value = _suggested(trial, name, self.distributions[name])
             if target == PERIOD:
                 axes["schedule"] = str(schedule.parse(f"every:{value}"))
             elif target in POINT_AXES:
@@ -151,32 +105,42 @@ class Space:
         text = canonical_json(options)
         return PlannedTrial(setting, self._spec.workload, self._spec.steps, text)
 
-    def _named(self, found: Mapping[str, Mapping[str, BaseDistribution]]) -> dict[str, Any]:
-        """Names the parameters of all optimizers; returns their distributions by name."""
-        named: dict[str, BaseDistribution] = {}
-        if len(found) > 1:
-            named[OPTIMIZER] = CategoricalDistribution(list(found))
-        for optimizer, targets in found.items():
-            dimensions = []
-            for target, distribution in targets.items():
-                name = BETA2 if target == "betas[1]" else target
-                number = not isinstance(distribution, CategoricalDistribution)
-                own = self._apart and number and len(found) > 1
-                if own or named.setdefault(name, distribution) != distribution:
-                    name = f"{name} of {optimizer}"
-                    named[name] = distribution
-                dimensions.append(Dimension(name, target, distribution))
-            self._dimensions[optimizer] = tuple(dimensions)
-        return named
+    def parameters(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that stand for a row of ``trial``, by name.
 
-    def _found_common(self) -> tuple[str, ...]:
-        each = [{d.name for d in dimensions} for dimensions in self._dimensions.values()]
-        shared = set.intersection(*each)
-        return tuple(
-            name
-            for name, distribution in self.distributions.items()
-            if name in shared and not isinstance(distribution, CategoricalDistribution)
-        )
+        One of several values is the very one that is proposed: a word, where the row has its text.
+        Raises KeyError, TypeError or ValueError for a row that is not of this space.
+        """
+        targets = self._targets[row["optimizer"]]
+        several = OPTIMIZER in self.distributions
+        found: dict[str, Any] = {OPTIMIZER: row["optimizer"]} if several else {}
+        for name, target in targets.items():
+            if target == PERIOD:
+                value: Any = schedule.parse(row["schedule"]).every
+            elif target in POINT_AXES:
+                value = row[target]
+            else:
+                value = json.loads(row["options"])[target]
+            kind = self.distributions[name]
+            if isinstance(kind, CategoricalDistribution):
+                value = kind.choices[kind.choices.index(value)]
+            found[name] = value
+        return found
+
+
+def _is_range(distribution: BaseDistribution) -> bool:
+    return not isinstance(distribution, CategoricalDistribution)
+
+
+def _suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case FloatDistribution(low=low, high=high, log=log):
+            return trial.suggest_float(name, low, high, log=log)
+        case IntDistribution(low=low, high=high, log=log):
+            return trial.suggest_int(name, low, high, log=log)
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(name, choices)
+    raise TypeError(distribution)
 
 
 def _merged(spec: Spec) -> dict[str, dict[str, tuple[Any, ...]]]:
@@ -198,38 +162,31 @@ def _merged(spec: Spec) -> dict[str, dict[str, tuple[Any, ...]]]:
 
 
 def _targets(
-    entry: OptimizerEntry, values: Mapping[str, tuple[Any, ...]], ranges: Sequence[Range]
+    entry: OptimizerEntry, values: Mapping[str, tuple[Any, ...]], ranges: Mapping[str, Range]
 ) -> Iterator[tuple[str, BaseDistribution]]:
     """The target of each parameter of the optimizer, with its distribution."""
-    by_name = {each.name: each for each in ranges if each.name in _OF_AXES}
     for axis, each in values.items():
-        name = PERIOD if axis == Axis.SCHEDULE and PERIOD in by_name else axis
-        if name in by_name and each != (None,):
-            _check_momentum(entry, by_name[name])
-            yield name, _numbers(by_name[name])
+        name = PERIOD if axis == Axis.SCHEDULE and PERIOD in ranges else axis
+        if name in _OF_AXES and name in ranges and each != (None,):
+            _check_momentum(entry, name, ranges[name])
+            yield name, ranges[name]
         elif len(each) > 1:
             yield axis, CategoricalDistribution(each)
-    for wanted in ranges:
-        address = _address(entry, wanted.name)
+    for name, wanted in ranges.items():
+        address = _address(entry, name)
         if address is not None:
-            yield address, _numbers(wanted)
+            yield address, wanted
 
 
-def _numbers(wanted: Range) -> BaseDistribution:
-    if wanted.name == PERIOD:
-        return IntDistribution(int(wanted.low), int(wanted.high), log=wanted.log)
-    return FloatDistribution(wanted.low, wanted.high, log=wanted.log)
-
-
-def _check_momentum(entry: OptimizerEntry, wanted: Range) -> None:
+def _check_momentum(entry: OptimizerEntry, name: str, wanted: Range) -> None:
     bound = entry.momentum_below
-    if wanted.name == Axis.MOMENTUM and bound is not None and wanted.high >= bound:
+    if name == Axis.MOMENTUM and bound is not None and wanted.high >= bound:
         raise SpecError(
             f"{entry.name} takes a momentum ({entry.momentum}) below {bound:g}; the range ends at "
             f"{wanted.high:g}. End it below, such as at 0.99, or leave {entry.name} out with "
             f"--set optimizer=...",
             where="--range",
-            key=wanted.name,
+            key=name,
         )
 
 
@@ -265,7 +222,7 @@ def _is_number(value: object) -> bool:
 
 
 def _check_used(
-    ranges: Sequence[Range], found: Mapping[str, Mapping[str, BaseDistribution]]
+    ranges: Mapping[str, Range], found: Mapping[str, Mapping[str, BaseDistribution]]
 ) -> None:
     """Raises SpecError for the first range that no optimizer has, and where there is none."""
     if not ranges:
@@ -274,16 +231,11 @@ def _check_used(
             "`leaksweep run` runs all of those. Give one, such as --range lr=1e-4:1:log.",
             where="--range",
         )
-    used = {
-        target
-        for targets in found.values()
-        for target, distribution in targets.items()
-        if not isinstance(distribution, CategoricalDistribution)
-    }
+    used = {name for each in found.values() for name, kind in each.items() if _is_range(kind)}
     used |= {BETA2} if "betas[1]" in used else set()
-    for wanted in ranges:
-        if wanted.name not in used:
-            raise SpecError(_nobody_has(wanted.name, list(found)), where="--range")
+    for name in ranges:
+        if name not in used:
+            raise SpecError(_nobody_has(name, list(found)), where="--range")
 
 
 def _nobody_has(name: str, optimizers: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     Connection,
+    Dialect,
     Insert,
     Select,
     Text,
@@ -87,13 +88,13 @@ def find_recorded(sweep_id: int, *, but_failed: bool, but_untraced: bool) -> Sel
     return statement.where(~_FAILED) if but_failed else statement
 
 
-def is_among(connection: Connection, fingerprints: Sequence[str]) -> ColumnElement[bool]:
+def is_among(dialect: Dialect, fingerprints: Sequence[str]) -> ColumnElement[bool]:
     """Whether a trial has one of the ``fingerprints``.
 
     They travel as one value, JSON or an array: thousands of values in a statement take longer
     to write than to look up.
     """
-    if connection.dialect.name == "postgresql":
+    if dialect.name == "postgresql":
         array = bindparam(None, list(fingerprints), type_=postgresql.ARRAY(Text))
         return TrialRow.fingerprint.in_(select(func.unnest(array).column_valued()))
     listed = func.json_each(bindparam(None, list(fingerprints), type_=JSON))

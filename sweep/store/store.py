@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, Self
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Insert, Row, Update, func, select, update
+from sqlalchemy import Connection, Engine, Insert, Row, Select, Update, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.errors import DatabaseError, MisuseError
@@ -204,9 +204,7 @@ class Store:
 
     def recorded(self, sweep_id: int, *, but_failed: bool = False) -> frozenset[str]:
         """The fingerprints of the sweep's trials, or of those that did not fail. Reads only."""
-        found = find_recorded(sweep_id, but_failed=but_failed, but_untraced=False)
-        with self.reading("read") as connection:
-            return frozenset(connection.scalars(found))
+        return self._found(find_recorded(sweep_id, but_failed=but_failed, but_untraced=False))
 
     def missing(
         self,
@@ -222,29 +220,25 @@ class Store:
         has not failed and has no steps. Reads only; holds the fingerprints recorded before
         (130 MB a million).
         """
-        found = find_recorded(sweep_id, but_failed=retry_failed, but_untraced=traced)
-        with self.reading("read") as connection:
-            before = frozenset(connection.scalars(found))
+        statement = find_recorded(sweep_id, but_failed=retry_failed, but_untraced=traced)
+        before = self._found(statement)
 
         def trials() -> Iterator[PlannedTrial]:
             # Most of a sweep that resumes is settled by one scan, a tenth of the time of asking
             # for each; what it does not settle is asked for late, as another driver may be at it.
             remaining = (trial for trial in planned if trial.fingerprint not in before)
             while chunk := list(islice(remaining, ROWS_A_STATEMENT)):
-                with self.reading("read") as connection:
-                    asked = is_among(connection, [trial.fingerprint for trial in chunk])
-                    recorded = set(connection.scalars(found.where(asked)))
+                asked = is_among(self._engine.dialect, [trial.fingerprint for trial in chunk])
+                recorded = self._found(statement.where(asked))
                 yield from (trial for trial in chunk if trial.fingerprint not in recorded)
 
         recorded = sum(each.fingerprint in before for each in planned) if before else 0
         return Missing(recorded, trials)
 
-    def devices(self, sweep_id: int) -> set[str]:
+    def devices(self, sweep_id: int) -> frozenset[str]:
         """What the sweep's trials ran on: ``cpu``, or ``cuda`` and which. Reads only."""
         used = select(TrialRow.environment_id).where(TrialRow.sweep_id == sweep_id)
-        statement = select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used))
-        with self.reading("read") as connection:
-            return set(connection.scalars(statement).all())
+        return self._found(select(EnvironmentRow.device).where(EnvironmentRow.id.in_(used)))
 
     def write(self, sweep_id: int, outcomes: Sequence[Outcome]) -> None:
         """Records ``outcomes`` in one transaction.
@@ -283,6 +277,10 @@ class Store:
             rows = connection.execute(statement).all()
         word = partial(checked, kind=str, column="trial.verdict", nullable=False, shown=self.shown)
         return Counter({Verdict(word(verdict)): number for verdict, number in rows})
+
+    def _found(self, statement: Select[str]) -> frozenset[str]:
+        with self.reading("read") as connection:
+            return frozenset(connection.scalars(statement))
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[Connection]:

@@ -77,7 +77,7 @@ def _found(
     found = (
         select(func.min(TrialRow.id))
         .where(TrialRow.sweep_id.in_(select(SweepRow.id).where(SweepRow.id != sweep_id)))
-        .where(is_among(connection, [trial.fingerprint for trial in planned]))
+        .where(is_among(connection.dialect, [trial.fingerprint for trial in planned]))
         .where(TrialRow.verdict != Verdict.FAILED.value, *same)
         .group_by(TrialRow.fingerprint)
     )

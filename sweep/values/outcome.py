@@ -66,22 +66,10 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What the probe saw of the layer over a whole trial.
+    """What the probe saw of the layer over a whole trial: columns of ``trial``.
 
-    Drifts are in the parameter's own units; NaN is given as None.
-
-    Attributes:
-        frozen_steps: steps on which the schedule froze the layer.
-        leaked_steps: frozen steps on which the layer moved.
-        first_leak_step: the first of them, counting from 0; None if there is none.
-        max_drift: largest absolute change of any element on any frozen step.
-        total_drift: sum over frozen steps of the L2 norm of the change.
-        attached_motion: the same sum over attached steps.
-        drift_ratio: total_drift / attached_motion; None if that is 0.
-        initial_loss, final_loss: the loss of the first and of the last forward pass.
-        diverged: a loss or a parameter became non-finite.
-        score: of the trained model on held-out data, larger is better; None without one.
-        frozen_norm: L2 norm of the layer at the start of its first frozen step.
+    Each means what `sweep.store.models.TrialRow` says of the column. Drifts are in the
+    parameter's own units; NaN is given as None.
     """
 
     frozen_steps: int

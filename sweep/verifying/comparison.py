@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sweep.store.rows import step_rows, trial_row
 from sweep.values.outcome import CAUSE_FLAGS, Outcome
 from sweep.values.words import Verdict
-from sweep.verifying.recorded_trial import FLAGS, SHOWN_COLUMNS, STEP, SURROUNDINGS, RecordedTrial
-from sweep.verifying.trial_again import surroundings
+from sweep.verifying.recorded_trial import SHOWN_COLUMNS, STEP, SURROUNDINGS, RecordedTrial
 
 ON_EVERY_MACHINE = frozenset({"verdict", "error", "sideways", "causes", *CAUSE_FLAGS})
 """The columns that are the same wherever a trial runs: verdict and causes. The others depend on
@@ -61,7 +60,7 @@ def compare(record: RecordedTrial, outcome: Outcome) -> Comparison:
     Of a failed trial's error only the type counts: messages quote addresses and paths.
     """
     there, now = record.columns, trial_row(outcome, 0, 0)
-    elsewhere = _unequal(SURROUNDINGS, there, surroundings(outcome))
+    elsewhere = _unequal(SURROUNDINGS, there, asdict(outcome.environment) | now)
     if (there["verdict"] == Verdict.FAILED) != (now["verdict"] == Verdict.FAILED):
         bits = [*_unequal(("verdict", "error"), there, now)]  # the rest is null in one of them
     else:
@@ -74,15 +73,12 @@ def _comparable(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, 
 
     Before there was a column ``causes``, the flags said which sources move the layer alone.
     """
-    said = any(there[name] is not None for name in _SETS)
-    if said or all(now[name] is None for name in _SETS):
+    sets = {"causes", "unexplained"}
+    said = any(there[name] is not None for name in sets)
+    if said or all(now[name] is None for name in sets):
         return SHOWN_COLUMNS
-    return tuple(
-        name for name in SHOWN_COLUMNS if name not in {*_SETS, *CAUSE_FLAGS} - {"despite_none"}
-    )
-
-
-_SETS = ("causes", "unexplained")
+    other = {*sets, *CAUSE_FLAGS} - {"despite_none"}
+    return tuple(name for name in SHOWN_COLUMNS if name not in other)
 
 
 def _first_step(record: RecordedTrial, outcome: Outcome) -> Iterator[Difference]:
@@ -110,22 +106,13 @@ def _unequal(
 ) -> Iterator[Difference]:
     for column in columns:
         recorded, now = there.get(column), here[column]
-        key = _type_of if column == "error" else _itself
-        if key(recorded) != key(now):
-            yield Difference(column, _flag(column, recorded), now)
+        if column == "error" and None not in (recorded, now):
+            same = str(recorded).partition(":")[0] == now.partition(":")[0]
+        else:
+            same = recorded == now
+        if not same:
+            flag = column in _FLAGS and recorded in (0, 1)  # for which SQLite has numbers
+            yield Difference(column, bool(recorded) if flag else recorded, now)
 
 
-def _flag(column: str, value: Any) -> Any:
-    """``value`` as true or false where the column holds that: SQLite has numbers for them."""
-    return bool(value) if column in _TRUE_OR_FALSE and value in (0, 1) else value
-
-
-_TRUE_OR_FALSE = {*FLAGS, "frozen"}
-
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _type_of(error: Any) -> str | None:
-    return None if error is None else str(error).partition(":")[0]
+_FLAGS = {"moved", "diverged", "sideways", "frozen", *CAUSE_FLAGS}

@@ -1,12 +1,23 @@
-"""A recorded trial as a value: the columns that are read of it, and what they stand for."""
+"""A recorded trial as a value, and the way from it to one that can be run.
+
+`sweep.explain` and `sweep.verifying` run recorded trials again; what either does with the
+outcome is its own affair. A record may come from anywhere, so that it is checked. Reads no
+database itself.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sweep.errors import DatabaseError, LeaksweepError, MisuseError
+from sweep.grid import Grid
+from sweep.grid.spec import Spec
+from sweep.optimizers import registry
 from sweep.values.outcome import CAUSE_FLAGS, Environment, Measurement, StepRecord
+from sweep.values.setting import PlannedTrial, canonical_json
 from sweep.values.words import Axis
 
 PLAN = ("workload", "steps", "options", "fingerprint", *(axis.value for axis in Axis))
@@ -22,8 +33,6 @@ OF_TRIAL = (*PLAN, *SHOWN_COLUMNS, "optimizer_package")
 OF_ENVIRONMENT = tuple(field.name for field in fields(Environment))
 SURROUNDINGS = (*OF_ENVIRONMENT, "optimizer_package")
 """What decides the bits of an outcome besides the trial itself, by column."""
-FLAGS = ("moved", "diverged", "sideways", *CAUSE_FLAGS)
-"""The columns that are true or false."""
 STEP = tuple(field.name for field in fields(StepRecord))
 KIND_WATCH = "watch"
 """The workload of a row that `sweep.watching` recorded."""
@@ -47,3 +56,59 @@ class RecordedTrial:
     number: int
     columns: Mapping[str, Any]
     steps: tuple[Mapping[str, Any], ...] = ()
+
+
+def trial_again(record: RecordedTrial, *, allow_import: bool = False) -> PlannedTrial:
+    """The trial that was recorded, ready to run.
+
+    Imports no code that the row names unless ``allow_import``: raises MisuseError instead,
+    and where `watch` recorded the row. Raises DatabaseError for one that this program, as it
+    is here, would not write.
+    """
+    _check_it_may_run(record, allow_import)
+    shown, where = f"{record.name} in {record.where}", record.where
+    try:
+        planned = _checked(record.columns, record.name.lower())
+    except (LeaksweepError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DatabaseError(f"{shown} cannot be run again here: {error}", url=where) from error
+    if planned.fingerprint != record.columns["fingerprint"]:
+        raise DatabaseError(
+            f"{shown} has a fingerprint of another setting; it was recorded by another version "
+            f"of this program, or changed since.",
+            url=where,
+        )
+    return planned
+
+
+def _check_it_may_run(record: RecordedTrial, allow_import: bool) -> None:
+    name, row = record.name, record.columns
+    if row["workload"] == KIND_WATCH:
+        raise MisuseError(
+            f"{name} is what `watch` saw of a training loop, which is not here to be "
+            f"replayed. The view `leak` has its causes."
+        )
+    for column in ("optimizer", "workload"):
+        if ":" in str(row[column]) and not allow_import:
+            raise MisuseError(
+                f"{name} has {column} {row[column]}, and to replay it is to import and "
+                f"run that code. If you trust it, add --allow-import."
+            )
+
+
+def _checked(row: Mapping[str, Any], source: str) -> PlannedTrial:
+    """The row's trial, by way of a spec of one point.
+
+    Such a spec states no option that the optimizer's own row sets.
+    """
+    own = json.loads(canonical_json(dict(registry.lookup(row["optimizer"]).options)))
+    options = {n: v for n, v in json.loads(row["options"]).items() if (n, v) not in own.items()}
+    raw = {
+        "name": source,
+        "workload": row["workload"],
+        "steps": row["steps"],
+        "grid": [{axis.value: [row[axis]] for axis in Axis if row[axis] is not None}],
+        "options": {row["optimizer"]: options} if options else {},
+    }
+    (planned,) = Grid(Spec.checked(raw, source))
+    # By the name that it was recorded with: once a schedule could have several.
+    return replace(planned, setting=replace(planned.setting, schedule=row["schedule"]))

@@ -11,8 +11,7 @@ from sweep.errors import LeaksweepError
 from sweep.running.runner import Runner
 from sweep.values.setting import PlannedTrial
 from sweep.verifying.comparison import Comparison, compare
-from sweep.verifying.recorded_trial import RecordedTrial
-from sweep.verifying.trial_again import trial_again
+from sweep.verifying.recorded_trial import RecordedTrial, trial_again
 from sweep.verifying.trial_sources import TrialSource
 
 READ_AT_ONCE = 500
@@ -38,52 +37,31 @@ def replayed(
     """A comparison for each of ``numbers``, in the order in which their trials finish.
 
     Code that a record names is imported only where ``allow_import`` says so. A trial that
-    cannot be run again is a comparison with its refusal. Reads lazily, and only reads.
+    cannot be run again is a comparison with its refusal; one that two sweeps have recorded runs
+    once for both, if both are waiting. Reads lazily, and only reads.
     """
-    replay = _Replay(source, numbers, allow_import)
-    with closing(runner.run(replay.trials())) as outcomes:
-        for outcome in outcomes:
-            for record in replay.settle(outcome.planned):
-                yield compare(record, outcome)
-    yield from replay.refused
+    waiting: dict[str, list[RecordedTrial]] = {}
+    refused: list[Comparison] = []
+    lock = threading.Lock()  # trials are asked for by the runner's threads
 
-
-class _Replay:
-    """Which records wait for an outcome; read by the runner's threads, settled by ours.
-
-    A trial that two sweeps have recorded runs once for both, if both are waiting.
-    """
-
-    def __init__(self, source: TrialSource, numbers: Sequence[int], allow_import: bool) -> None:
-        self._source = source
-        self._numbers = numbers
-        self._allow_import = allow_import
-        self._waiting: dict[str, list[RecordedTrial]] = {}
-        self._lock = threading.Lock()
-        self.refused: list[Comparison] = []
-
-    def trials(self) -> Iterator[PlannedTrial]:
-        """The trials to run."""
-        for start in range(0, len(self._numbers), READ_AT_ONCE):
-            for record in self._source.read(self._numbers[start : start + READ_AT_ONCE]):
-                planned = self._planned(record)
-                if planned is not None and self._first_to_wait(planned, record):
+    def trials() -> Iterator[PlannedTrial]:
+        for start in range(0, len(numbers), READ_AT_ONCE):
+            for record in source.read(numbers[start : start + READ_AT_ONCE]):
+                try:
+                    planned = trial_again(record, allow_import=allow_import)
+                except LeaksweepError as error:
+                    refused.append(Comparison(record, refusal=str(error)))
+                    continue
+                with lock:
+                    records = waiting.setdefault(planned.fingerprint, [])
+                    records.append(record)
+                    is_first = len(records) == 1
+                if is_first:
                     yield planned
 
-    def settle(self, planned: PlannedTrial) -> list[RecordedTrial]:
-        """The records that waited for the outcome of ``planned``."""
-        with self._lock:
-            return self._waiting.pop(planned.fingerprint)
-
-    def _planned(self, record: RecordedTrial) -> PlannedTrial | None:
-        try:
-            return trial_again(record, allow_import=self._allow_import)
-        except LeaksweepError as error:
-            self.refused.append(Comparison(record, refusal=str(error)))
-            return None
-
-    def _first_to_wait(self, planned: PlannedTrial, record: RecordedTrial) -> bool:
-        with self._lock:
-            waiting = self._waiting.setdefault(planned.fingerprint, [])
-            waiting.append(record)
-            return len(waiting) == 1
+    with closing(runner.run(trials())) as outcomes:
+        for outcome in outcomes:
+            with lock:
+                records = waiting.pop(outcome.planned.fingerprint)
+            yield from (compare(record, outcome) for record in records)
+    yield from refused

@@ -5,9 +5,11 @@ Reads only. What it reads may come from anywhere: values are given as they stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sweep.errors import NotThereError
 from sweep.store.query import run_query, sweep_id
@@ -28,22 +30,20 @@ WHERE trial.id IN ({numbers}) ORDER BY trial.id
 _STEPS = "SELECT trial_id, {columns} FROM step WHERE trial_id IN ({numbers}) ORDER BY 1, 2"
 
 
-class TrialSource(Protocol):
+@dataclass(frozen=True, slots=True)
+class TrialSource:
     """Recorded trials that can be read by their numbers.
 
     Attributes:
         where: where they are, for people.
         numbers: their numbers, in order.
+        read: those of the numbers that it is given, which come in order, from one call to the
+            next as well; one that has gone meanwhile is left out.
     """
 
     where: str
     numbers: Sequence[int]
-
-    def read(self, numbers: Sequence[int]) -> list[RecordedTrial]:
-        """Those of these numbers; one that has gone meanwhile is left out.
-
-        Numbers come in order, from one call to the next as well.
-        """
+    read: Callable[[Sequence[int]], list[RecordedTrial]]
 
 
 def open_trials(url: str, *, sweep: str | None = None, file: Path | None = None) -> TrialSource:
@@ -52,12 +52,12 @@ def open_trials(url: str, *, sweep: str | None = None, file: Path | None = None)
     Raises NotThereError where there is no such sweep, file or trial, MisuseError for a file
     that cannot be read or lacks columns, and what `run_query` raises.
     """
-    if file is not None:
-        from sweep.verifying.trials_file import TrialsFile
-
-        source: TrialSource = TrialsFile(file)
+    if file is None:
+        source = _of_a_database(url, sweep)
     else:
-        source = _Database(url, sweep)
+        from sweep.verifying.trials_file import trials_of_file  # pandas comes with it
+
+        source = trials_of_file(file)
     if not source.numbers:
         raise NotThereError(f"There is no trial in {source.where} that could be replayed.")
     return source
@@ -77,18 +77,12 @@ def recorded_trial(url: str, number: int) -> RecordedTrial:
     return found[0]
 
 
-class _Database:
+def _of_a_database(url: str, sweep: str | None) -> TrialSource:
     """The trials of one sweep, or of all, in a database; opened anew for every reading."""
-
-    def __init__(self, url: str, sweep: str | None) -> None:
-        self._url = url
-        self.where = parse_url(url).shown
-        of_sweep = "" if sweep is None else f"AND trial.sweep_id = {sweep_id(url, sweep):d}"
-        found = _rows(url, _NUMBERS.format(watched=KIND_WATCH, of_sweep=of_sweep))
-        self.numbers: Sequence[int] = [number for (number,) in found]
-
-    def read(self, numbers: Sequence[int]) -> list[RecordedTrial]:
-        return _of_database(self._url, numbers)
+    of_sweep = "" if sweep is None else f"AND trial.sweep_id = {sweep_id(url, sweep):d}"
+    found = _rows(url, _NUMBERS.format(watched=KIND_WATCH, of_sweep=of_sweep))
+    numbers = [number for (number,) in found]
+    return TrialSource(parse_url(url).shown, numbers, partial(_of_database, url))
 
 
 def _of_database(url: str, numbers: Sequence[int]) -> list[RecordedTrial]:

@@ -7,18 +7,20 @@ hold gigabytes.
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import pandas as pd
+from pandas.errors import EmptyDataError, ParserError
 
 from sweep.errors import MisuseError, NotThereError
 from sweep.store.models import EnvironmentRow, TrialRow
 from sweep.verifying.recorded_trial import OF_TRIAL, SURROUNDINGS, RecordedTrial
-
-if TYPE_CHECKING:
-    import pandas as pd
+from sweep.verifying.trial_sources import TrialSource
 
 MOST_BYTES = 2**29
 """Of the file once it is unpacked: a million trials take 330 MB."""
@@ -27,7 +29,10 @@ ROWS_AT_ONCE = 2000
 """Rows held at once."""
 
 _SINCE_LEAKSWEEP_0003 = frozenset({"causes", "unexplained", "score", "frozen_norm"})
-_BLOCK = 2**20
+_WHAT_IT_HAS = (
+    "A file of trials has the columns of the table trial, such as "
+    "results/reference/article/trials.csv.gz."
+)
 _TYPES: Mapping[str, type] = {
     column.name: column.type.python_type
     for row in (TrialRow, EnvironmentRow)
@@ -35,71 +40,69 @@ _TYPES: Mapping[str, type] = {
     if column.name in {*OF_TRIAL, *SURROUNDINGS}
 }
 
+_READ: Mapping[type, Callable[[str], Any]] = {
+    bool: {"True": True, "False": False}.__getitem__,
+    int: int,
+    float: float,
+    str: str,
+}
 
-class TrialsFile:
+
+def trials_of_file(path: Path) -> TrialSource:
     """The trials of a CSV file; each is known by its place, the first row being 1.
 
     Raises NotThereError where there is no such file, and MisuseError for one that is too large,
     is not CSV or lacks columns; goes through all of it once to see.
     """
+    if not path.is_file():
+        raise NotThereError(f"There is no file {path}.")
+    with _explained(path):
+        _check_size(path)
+        count = sum(map(len, _frames(path)))
+    rows = enumerate(_rows(path), start=1)
 
-    def __init__(self, path: Path) -> None:
-        self.where = str(path)
-        self._path = path
-        if not path.is_file():
-            raise NotThereError(f"There is no file {path}.")
+    def read(numbers: Sequence[int]) -> list[RecordedTrial]:
         with _explained(path):
-            _check_size(path)
-            self.numbers: Sequence[int] = range(1, 1 + sum(map(len, self._frames())))
-        self._rows = enumerate(self._all_rows(), start=1)
+            found = [(n, next((row for place, row in rows if place == n), None)) for n in numbers]
+        named = ((f"Row {number}", number, row) for number, row in found if row is not None)
+        return [RecordedTrial(name, str(path), number, row) for name, number, row in named]
 
-    def read(self, numbers: Sequence[int]) -> list[RecordedTrial]:
-        """The rows of these numbers, which come in order, from one call to the next as well."""
-        with _explained(self._path):
-            found = ((number, self._row(number)) for number in numbers)
-            return [
-                RecordedTrial(f"Row {number}", self.where, number, row)
-                for number, row in found
-                if row is not None
-            ]
+    return TrialSource(str(path), range(1, 1 + count), read)
 
-    def _row(self, number: int) -> dict[str, Any] | None:
-        return next((row for place, row in self._rows if place == number), None)
 
-    def _all_rows(self) -> Iterator[dict[str, Any]]:
-        for frame in self._frames():
-            names = list(frame.columns)
-            for values in frame.itertuples(index=False, name=None):
-                row = dict.fromkeys(_SINCE_LEAKSWEEP_0003)
-                yield row | {n: _value(n, v) for n, v in zip(names, values, strict=True)}
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for frame in _frames(path):
+        names = list(frame.columns)
+        for values in frame.itertuples(index=False, name=None):
+            row = dict.fromkeys(_SINCE_LEAKSWEEP_0003)
+            yield row | {n: _value(n, v) for n, v in zip(names, values, strict=True)}
 
-    def _frames(self) -> Iterator[pd.DataFrame]:
-        """The columns that are known, as the text that they are; an empty cell is empty text."""
-        import pandas as pd
 
-        with _unpacked(self._path) as file:
-            frames = pd.read_csv(
-                file,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                usecols=lambda name: name in _TYPES,
-                chunksize=ROWS_AT_ONCE,
-            )
-            rows = 0
-            for frame in frames:
-                _check_columns(self._path, frame)
-                rows += len(frame)
-                if rows > MOST_TRIALS:
-                    raise MisuseError(f"{self._path} has more than {MOST_TRIALS:,} rows.")
-                yield frame
+def _frames(path: Path) -> Iterator[pd.DataFrame]:
+    """The columns that are known, as the text that they are; an empty cell is empty text."""
+    with _unpacked(path) as file:
+        frames = pd.read_csv(
+            file,
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            usecols=lambda name: name in _TYPES,
+            chunksize=ROWS_AT_ONCE,
+        )
+        rows = 0
+        for frame in frames:
+            lacking = [n for n in OF_TRIAL if n not in frame and n not in _SINCE_LEAKSWEEP_0003]
+            if lacking:
+                raise MisuseError(f"{path} lacks the columns {', '.join(lacking)}. {_WHAT_IT_HAS}")
+            rows += len(frame)
+            if rows > MOST_TRIALS:
+                raise MisuseError(f"{path} has more than {MOST_TRIALS:,} rows.")
+            yield frame
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Turns what gzip, pandas and the system say of the file into one message."""
-    from pandas.errors import EmptyDataError, ParserError
-
     try:
         yield
     except EmptyDataError as error:
@@ -110,31 +113,18 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _check_size(path: Path) -> None:
-    size = 0
     with _unpacked(path) as file:
-        while block := file.read(_BLOCK):
-            size += len(block)
-            if size > MOST_BYTES:
-                raise MisuseError(
-                    f"{path} holds more than {MOST_BYTES:,} bytes once it is unpacked, and a file "
-                    f"of trials may hold that many. Cut it into several."
-                )
+        gz = path.suffix == ".gz"  # of which the end is found by unpacking alone
+        size = file.seek(MOST_BYTES + 1) if gz else file.seek(0, os.SEEK_END)
+    if size > MOST_BYTES:
+        raise MisuseError(
+            f"{path} holds more than {MOST_BYTES:,} bytes once it is unpacked, and a file of "
+            f"trials may hold that many. Cut it into several."
+        )
 
 
 def _unpacked(path: Path) -> BinaryIO:
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _check_columns(path: Path, frame: pd.DataFrame) -> None:
-    lacking = [n for n in OF_TRIAL if n not in frame and n not in _SINCE_LEAKSWEEP_0003]
-    if lacking:
-        raise MisuseError(f"{path} lacks the columns {', '.join(lacking)}. {_WHAT_IT_HAS}")
-
-
-_WHAT_IT_HAS = (
-    "A file of trials has the columns of the table trial, such as "
-    "results/reference/article/trials.csv.gz."
-)
 
 
 def _value(column: str, text: Any) -> Any:
@@ -148,11 +138,3 @@ def _value(column: str, text: Any) -> Any:
         return _READ[_TYPES[column]](text)
     except (ValueError, KeyError):
         return text
-
-
-_READ: Mapping[type, Callable[[str], Any]] = {
-    bool: {"True": True, "False": False}.__getitem__,
-    int: int,
-    float: float,
-    str: str,
-}

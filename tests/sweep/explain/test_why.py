@@ -18,7 +18,7 @@ from sweep.trial.trial import failed, run_trial
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Freeze, GradState, Source, Verdict, ZeroGrad
 from sweep.verifying.comparison import Difference, compare
-from sweep.verifying.trial_again import trial_again
+from sweep.verifying.recorded_trial import trial_again
 from sweep.verifying.trial_sources import recorded_trial
 
 
@@ -312,7 +312,7 @@ class TestVariants:
         from sweep.explain import variants
         from sweep.values.words import Axis
 
-        only = ({Axis.MOMENTUM: 0.0}, {Axis.WEIGHT_DECAY: 0.0})
+        only = ((Axis.MOMENTUM, 0.0), (Axis.WEIGHT_DECAY, 0.0))
         monkeypatch.setattr(variants, "AGAINST_A_LEAK", only)
         text = words("optimizer=SGD momentum=0.9 weight_decay=0.5 zero_grad=zero")
         assert "Remedy: momentum=0 with weight_decay=0. It was run" in text
@@ -321,7 +321,7 @@ class TestVariants:
         from sweep.explain import variants
         from sweep.values.words import Axis
 
-        monkeypatch.setattr(variants, "AGAINST_A_LEAK", ({Axis.MOMENTUM: 0.0},))
+        monkeypatch.setattr(variants, "AGAINST_A_LEAK", ((Axis.MOMENTUM, 0.0),))
         text = words("optimizer=SGD momentum=0.9 weight_decay=0.5 zero_grad=zero")
         assert "Of the remedies that were run, none holds." in text
         assert "Not a remedy: momentum=0 (weight decay moves it)." in text

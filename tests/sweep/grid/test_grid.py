@@ -75,8 +75,8 @@ def test_every_combination_is_planned_collapsed_repeated_or_omitted(grids):
     grid = planned_or_none(grids)
     if grid is None:
         return
-    omitted = sum(omission.settings for omission in grid.omissions)
-    assert grid.upper_bound == grid.size + grid.collapsed + grid.repeated + omitted
+    omitted = sum(omission.settings for omission in grid.plan.omissions)
+    assert grid.plan.stated == grid.size + grid.plan.collapsed + grid.repeated + omitted
 
 
 @settings(deadline=None, max_examples=150)
@@ -155,7 +155,7 @@ def test_what_cannot_exist_is_left_out_with_its_reason_and_number():
     grid = grid_of(
         {"optimizer": ["LBFGS", "SparseAdam"], "freeze": ["detach", "lr_zero"], "seed": [0, 1]}
     )
-    left_out = {(o.optimizer, o.reason): o.settings for o in grid.omissions}
+    left_out = {(o.optimizer, o.reason): o.settings for o in grid.plan.omissions}
     assert left_out == {
         ("LBFGS", "takes no parameter groups, which freeze = lr_zero needs"): 6,
         (
@@ -171,7 +171,9 @@ def test_an_optimizer_that_cannot_be_built_is_left_out_by_name(monkeypatch):
         registry, "unavailable", lambda entry: "lost" if entry.name == "Adam" else None
     )
     grid = grid_of({"optimizer": ["Adam", "SGD"]})
-    assert [(o.optimizer, o.reason, o.settings) for o in grid.omissions] == [("Adam", "lost", 3)]
+    assert [(o.optimizer, o.reason, o.settings) for o in grid.plan.omissions] == [
+        ("Adam", "lost", 3)
+    ]
     assert set(grid.counts()[Axis.OPTIMIZER]) == {"SGD"}
 
 
@@ -286,7 +288,10 @@ def test_schedules_that_freeze_the_same_steps_are_one():
     names = ["after:1", "every:20", "every:30", "alternate", "every:2"]
     grid = grid_of({"optimizer": ["SGD"], "zero_grad": ["none"], "schedule": names}, **SHORT)
     assert [trial.setting.schedule for trial in grid] == ["after:1", "alternate"]
-    assert (grid.size, grid.collapsed) == (2, 2)  # every:2 has been alternate since it was read
+    assert (grid.size, grid.plan.collapsed) == (
+        2,
+        2,
+    )  # every:2 has been alternate since it was read
 
 
 @settings(deadline=None)

@@ -96,7 +96,7 @@ def test_a_study_takes_the_trial_with_its_state_and_value(changed, state, value)
     with quiet_optuna():
         study = optuna.create_study(direction="maximize")
         study.add_trials(
-            frozen_trial(row, DRIFT, axis_parameters(row), kinds, user_attrs=attributes(row))
+            frozen_trial(row, DRIFT, {}, axis_parameters(row), kinds, user_attrs=attributes(row))
             for row in rows
         )
     first, second = study.trials

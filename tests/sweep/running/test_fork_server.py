@@ -18,7 +18,7 @@ from sweep.running.task import Task
 from sweep.running.worker import Worker
 from sweep.values.setting import PlannedTrial, Setting
 
-NOTHING = "sweep.running.cores"  # a module that is soon imported
+NOTHING = "sweep.running.limits"  # a module that is soon imported
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from sweep.values.words import Verdict
 # Workers cannot import test modules, so the functions below travel as they are.
 register_pickle_by_value(sys.modules[__name__])
 
-SMALL_SERVER = "sweep.running.cores"  # a module that is soon imported
+SMALL_SERVER = "sweep.running.limits"  # a module that is soon imported
 ENVIRONMENT = Environment("2.13.0", "3.11.2", "Linux", "cpu", 1, "0.1.0")
 HELD = Measurement(10, 0, None, 0.0, 0.0, 4.0, 0.0, 1.1, 0.9, False)
 LONG = 99

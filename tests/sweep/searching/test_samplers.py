@@ -7,11 +7,10 @@ import pytest
 
 from sweep.errors import MisuseError
 from sweep.searching.objective import Objective
-from sweep.searching.proposals import Proposal, StudyInMemory
 from sweep.searching.ranges import parse_ranges
 from sweep.searching.samplers import check_sampler, give_state, make_sampler
 from sweep.searching.space import Space
-from sweep.searching.study import quiet_optuna
+from sweep.searching.study import Proposal, StudyInMemory, quiet_optuna
 from sweep.values.words import Sampler
 
 ONE = [Objective.DRIFT_RATIO]

@@ -20,7 +20,8 @@ from sweep.store.query import run_query, sweep_status
 from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.words import Sampler, Verdict
-from sweep.verifying import open_trials, replayed
+from sweep.verifying.rerun import replayed
+from sweep.verifying.trial_sources import open_trials
 
 SETTINGS = "SELECT optimizer, lr, weight_decay, momentum, zero_grad, drift_ratio FROM trial"
 HERE = Here()
@@ -213,7 +214,7 @@ def test_workers_are_asked_one_by_one_and_lose_nothing(url, run, search_for):
         ({"seed": 1}, "its seed is 0, not 1"),
         ({"sampler": Sampler.QMC}, "its sampler is tpe, not qmc"),
         ({"objectives": (Objective.FINAL_LOSS,)}, "its objectives is drift_ratio, not final_loss"),
-        ({"ranges": ()}, "its ranges is lr=0.0001:1.0:log"),
+        ({"ranges": {}}, "its ranges is lr=0.0001:1.0:log"),
     ],
     ids=str,
 )

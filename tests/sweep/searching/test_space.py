@@ -142,7 +142,7 @@ def test_beta1_must_stay_below_1(space_of):
 
 def test_a_search_without_a_range_is_a_sweep(spec_of):
     with pytest.raises(SpecError, match=r"No range is left to search: .* `leaksweep run` runs all"):
-        Space(spec_of(), ())
+        Space(spec_of(), {})
 
 
 def test_a_search_without_a_setting_is_none(space_of):

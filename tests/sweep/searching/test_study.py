@@ -34,13 +34,13 @@ DRIFT = [Objective.DRIFT_RATIO]
     ids=str,
 )
 def test_only_trials_that_can_be_ranked_have_values(changed, expected):
-    assert values(ROW | changed, DRIFT) == expected
+    assert values(ROW | changed, DRIFT, {}) == expected
 
 
 def test_several_objectives_have_a_value_each_or_none_at_all():
     both = [Objective.LEAKED_STEPS, Objective.FINAL_LOSS]
-    assert values(ROW, both) == (9.0, 1.0)
-    assert values(ROW | {"final_loss": None}, both) is None
+    assert values(ROW, both, {}) == (9.0, 1.0)
+    assert values(ROW | {"final_loss": None}, both, {}) is None
 
 
 def test_drift_is_looked_for_upwards_and_loss_downwards():

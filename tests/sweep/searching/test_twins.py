@@ -6,15 +6,15 @@ import pytest
 from here import Here
 
 from sweep.errors import MisuseError
-from sweep.searching.objective import SCORE_CHANGE, Objective, values
-from sweep.searching.search import rebuilt
-from sweep.searching.study import quiet_optuna, recorded_rows
-from sweep.searching.twins import (
+from sweep.searching.objective import (
+    Objective,
     check_scored,
     score_change,
     twin_of,
-    with_score_change,
+    values,
 )
+from sweep.searching.search import rebuilt
+from sweep.searching.study import quiet_optuna, recorded_rows
 from sweep.store.query import sweep_status
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
@@ -45,7 +45,17 @@ def row(verdict, score, **changed):
 )
 def test_a_leak_costs_what_its_twin_scores_more(trial, twin, change):
     assert score_change(trial, twin) == change
-    assert values(trial | {SCORE_CHANGE: change}, SCORE) == (None if change is None else (change,))
+
+
+def test_a_twin_is_found_by_its_fingerprint():
+    axes = {axis: getattr(LEAKING.setting, axis) for axis in Axis}
+    plan = {"workload": LEAKING.workload, "steps": LEAKING.steps, "options": LEAKING.options}
+    leaking = row("leaks", 0.5, **axes, **plan)
+    known = {twin_of(LEAKING).fingerprint: row("holds", 0.75)}
+    assert values(leaking, SCORE, known) == (-0.25,)
+    assert values(leaking, SCORE, {}) is None
+    assert values(leaking | {"freeze": "sometimes"}, SCORE, known) is None
+    assert values(leaking | {"diverged": True}, SCORE, known) is None
 
 
 def test_a_twin_differs_in_the_remedy_alone():
@@ -76,9 +86,10 @@ def search(search_for):
 
 def proposed(url):
     """What was proposed, in that order, and what each leak did to the score."""
-    rows = with_score_change(recorded_rows(url, "search"), SCORE)
+    rows = recorded_rows(url, "search")
+    known = {each["fingerprint"]: each for each in rows}
     return sorted(
-        (each["proposal"], each["fingerprint"], each[SCORE_CHANGE])
+        (each["proposal"], each["fingerprint"], *(values(each, SCORE, known) or (None,)))
         for each in rows
         if each["proposal"] is not None
     )

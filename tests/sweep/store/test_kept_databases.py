@@ -17,7 +17,8 @@ from sweep.store.query import run_query, sweep_status
 from sweep.store.revision import ADDED
 from sweep.store.store import Store
 from sweep.store.views import VIEWS
-from sweep.verifying import open_trials, replayed
+from sweep.verifying.rerun import replayed
+from sweep.verifying.trial_sources import open_trials
 
 DATA = Path(__file__).parents[2] / "data"
 KEPT = sorted(DATA.glob("leaksweep_*.sqlite3"))

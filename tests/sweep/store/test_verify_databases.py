@@ -5,7 +5,8 @@ from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import ZeroGrad
-from sweep.verifying import open_trials, replayed
+from sweep.verifying.rerun import replayed
+from sweep.verifying.trial_sources import open_trials
 
 
 def test_a_recorded_trial_agrees_bit_for_bit_and_step_for_step(database_url):

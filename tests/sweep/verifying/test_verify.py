@@ -18,8 +18,10 @@ from sweep.store.store import Store
 from sweep.trial.trial import run_trial
 from sweep.values.setting import PlannedTrial, Setting
 from sweep.values.words import Freeze, ZeroGrad
-from sweep.verifying import Difference, open_trials, replayed, sample
+from sweep.verifying.comparison import Difference
 from sweep.verifying.recorded_trial import PLAN, SHOWN_COLUMNS, SURROUNDINGS
+from sweep.verifying.rerun import replayed, sample
+from sweep.verifying.trial_sources import open_trials
 
 LEAKING = Setting("SGD", 0.1, 0.1, 0.9, ZeroGrad.ZERO)
 HOLDING = Setting("Adam", 0.1, 0.0, 0.9, ZeroGrad.NONE, freeze=Freeze.GRAD_NONE)
