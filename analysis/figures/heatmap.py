@@ -77,8 +77,11 @@ def _shared_rows(cells: pd.DataFrame) -> pd.Series:
     optimizers = in_order("optimizer", cells["optimizer"])
     if len(optimizers) <= MOST_APART:
         return cells["optimizer"]
+    groups: dict[object, list[str]] = {}
+    for name, own in cells.groupby("optimizer"):
+        groups.setdefault(_pattern(own, ["zero_grad", "schedule", "freeze"]), []).append(str(name))
     names: dict[str, str] = {}
-    for group in _alike(cells, "optimizer", ["zero_grad", "schedule", "freeze"]):
+    for group in groups.values():
         first = in_order("optimizer", group)[0]
         others = look.counted(len(group) - 1, "other")
         names |= dict.fromkeys(group, first if len(group) == 1 else f"{first} and {others}")
@@ -90,11 +93,12 @@ def _shared_panels(cells: pd.DataFrame) -> pd.Series:
 
     What has the same rates in every cell shares one; a line that names all there are is left out.
     """
+    ways: dict[tuple[Any, object], list[Any]] = {}
+    for (schedule, way), own in cells.groupby(["schedule", "freeze"]):
+        ways.setdefault((schedule, _pattern(own, ["optimizer", "zero_grad"])), []).append(way)
     groups: dict[tuple[tuple[str, ...], object], list[str]] = {}
-    for schedule, own in cells.groupby("schedule"):
-        for ways in _alike(own, "freeze", ["optimizer", "zero_grad"]):
-            rates_of_one = _pattern(own[own["freeze"] == ways[0]], ["optimizer", "zero_grad"])
-            groups.setdefault((tuple(ways), rates_of_one), []).append(str(schedule))
+    for (schedule, pattern), alike in ways.items():
+        groups.setdefault((tuple(alike), pattern), []).append(schedule)
     names: dict[tuple[str, str], str] = {}
     for (freezes, _), schedules in groups.items():
         lines = [
@@ -106,14 +110,6 @@ def _shared_panels(cells: pd.DataFrame) -> pd.Series:
         names |= {(schedule, way): "\n".join(lines) for schedule in schedules for way in freezes}
     pairs = zip(cells["schedule"], cells["freeze"], strict=True)
     return pd.Series([names[pair] for pair in pairs], cells.index)
-
-
-def _alike(cells: pd.DataFrame, axis: str, others: list[str]) -> list[list[str]]:
-    """The values of ``axis`` in groups that have the same rates in every cell."""
-    groups: dict[object, list[str]] = {}
-    for value, own in cells.groupby(axis):
-        groups.setdefault(_pattern(own, others), []).append(str(value))
-    return list(groups.values())
 
 
 def _pattern(cells: pd.DataFrame, axes: list[str]) -> frozenset[tuple[object, ...]]:

@@ -7,19 +7,22 @@ settings, its front or its edges, a watch a row a parameter. Owns the choice and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import altair as alt
 import pandas as pd
 
 from analysis.exceptions import NothingToDrawError, NoTrialsError, SweepMissingError
-from analysis.figures import Figure, draw, of_trials
+from analysis.figures import draw, of_trials
 from analysis.figures.look import counted, joined
 from analysis.figures.pareto import DrawnObjective, pareto_front
 from analysis.figures.verdict_edges import edge_figure
-from analysis.folded import Readings, Reads
+from analysis.folded import Readings, load_folded
+from analysis.formats import ReadersTable, csv_text, for_readers
 from analysis.found import (
     CHANGE_OF_SCORE,
     SMALLER,
@@ -30,13 +33,14 @@ from analysis.found import (
 )
 from analysis.load import SweepRecord, load_runs, load_sweeps, load_trials
 from analysis.report.run_facts import Fact, Repeat, grid_facts, repeat, run_facts
-from analysis.report.table_view import TableView, table_view
-from analysis.schema import COUNT, SETTING_AXES, VERDICTS, SweepKind, in_order
-from analysis.tables import SUMMARIES, WATCHED_TABLE
+from analysis.schema import COUNT, SETTING_AXES, VERDICTS, SweepKind, as_words, in_order
+from analysis.tables import SUMMARIES, WATCHED_TABLE, Summary
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 """The page's own font, in which the figures' texts are measured, too."""
 MOST_WORST = 10  # settings of a search
+_TOLD = ("sweep", *SETTING_AXES, "workload", "steps", "seed", "verdict")
+_SAFE_IN_URI = ",;:/()=+*'!~@$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,22 @@ class FigureView:
     subtitle: str
     caption: str
     spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """One table of the page.
+
+    Attributes:
+        shown: its caption, heads and cells.
+        optimizer: the place of the column with the optimizer, or with several joined by
+            commas; None where there is none.
+        csv: all columns and digits, as a ``data:`` URI.
+    """
+
+    shown: ReadersTable
+    optimizer: int | None
+    csv: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,37 +129,11 @@ def sections(database: str, sweep: str | None = None) -> list[Section]:
     return [section for section in made if section is not None]
 
 
-_OF_THE_SWEEP = Reads(needs=("sweep", *SETTING_AXES, "workload", "steps", "seed", "verdict"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where the parts of a section are taken from."""
-
-    database: str
-    record: SweepRecord
-    readings: Readings
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-
-    def table(self, name: str) -> pd.DataFrame:
-        """The summary table of that name, made once."""
-        if name not in self.tables:
-            self.tables[name] = SUMMARIES[name].make(self.readings.of(SUMMARIES[name]))
-        return self.tables[name]
-
-    def views(self, *but: str) -> list[TableView]:
-        """All summary tables but some."""
-        every = (summary for summary in SUMMARIES.values() if summary.name not in but)
-        return [table_view(s.name, s.caption, self.table(s.name)) for s in every]
-
-
 def _section(database: str, record: SweepRecord) -> Section | None:
     runs = load_runs(database, record.name)
     if runs.empty:
         return None
-    wants: list[Reads] = [*SUMMARIES.values(), *of_trials()]
-    source = _Source(database, record, Readings(database, record.name, wants))
-    frame = source.readings.of(_OF_THE_SWEEP)
+    frame = load_folded(database, record.name, columns=_TOLD)
     numbers = frame.groupby("verdict", observed=True)[COUNT].sum()
     recorded = int(numbers.sum())
     told = f"{recorded:,} of {record.planned:,} trials are recorded, and what follows is of those."
@@ -149,43 +143,40 @@ def _section(database: str, record: SweepRecord) -> Section | None:
         "unfinished": f"Not complete: {told}" if recorded < record.planned else "",
         "facts": (*run_facts(record, frame, runs), *grid_facts(frame)),
     }
-    return Section(record.name, record.kind, **(shared | _PARTS[record.kind](source)))
+    return Section(record.name, record.kind, **(shared | _PARTS[record.kind](database, record)))
 
 
-def _of_grid(source: _Source) -> dict[str, Any]:
+def _of_grid(database: str, record: SweepRecord) -> dict[str, Any]:
     """Rules and the heat map first, then what every trial did, then all else."""
-    drawn = list(draw(source.database, source.record.name, source.readings))
-    views = [_figure(each.figure, each.chart) for each in drawn if each.chart is not None]
-    rules = source.table("rules")
-    return {
-        "lead": () if len(rules) else ("No trial leaks or holds: nothing can be said.",),
-        "rules": tuple(_rules(rules)),
+    readings = Readings(database, record.name, [*SUMMARIES.values(), *of_trials()])
+    drawn = list(draw(database, record.name, readings))
+    views = [_figure(d.figure.name, d.figure.caption, d.chart) for d in drawn if d.chart]
+    found = _summaries(readings, SUMMARIES)
+    return found | {
+        "lead": () if found["rules"] else ("No trial leaks or holds: nothing can be said.",),
         "answer": next((view for view in views if view.name == "leak_rate_heatmap"), None),
         "figures": tuple(view for view in views if view.name != "leak_rate_heatmap"),
         "left_out": tuple(f"{d.figure.name}: {d.reason}." for d in drawn if d.chart is None),
-        "tables": tuple(source.views()),
-        "repeat": repeat(source.record),
+        "repeat": repeat(record),
     }
 
 
-def _of_search(source: _Source) -> dict[str, Any]:
-    """The edges of a verdict, or the worst settings and the front."""
-    trials = load_trials(source.database, source.record.name)
-    searched = source.record.read["search"]
-    parts = _of_edges if "edge" in searched else _of_objectives
-    found = parts(trials, searched)
-    rest = source.views("by_setting")  # a row a trial
-    return found | {
-        "rules": tuple(_rules(source.table("rules"))),
-        "tables": (*found["tables"], *rest),
-        "repeat": repeat(source.record),
-    }
+def _of_search(database: str, record: SweepRecord) -> dict[str, Any]:
+    """The edges of a verdict, or the worst settings and the front; no table with a row a trial."""
+    trials = load_trials(database, record.name)
+    searched = record.read["search"]
+    first = (_of_edges if "edge" in searched else _of_objectives)(trials, searched)
+    kept = {name: each for name, each in SUMMARIES.items() if name != "by_setting"}
+    rest = _summaries(Readings(database, record.name, kept.values()), kept)
+    tables = (*first["tables"], *rest["tables"])
+    return rest | first | {"tables": tables, "repeat": repeat(record)}
 
 
-_SCORE_CHANGE_IS = (
-    "score_change is a trial's score, less that of the trial that differs in freeze = grad_none "
-    "alone; it is 0 for one that holds."
-)
+def _summaries(readings: Readings, wanted: Mapping[str, Summary]) -> dict[str, Any]:
+    """The tables, and the rules in words."""
+    made = {name: each.make(readings.of(each)) for name, each in wanted.items()}
+    views = (table_view(name, wanted[name].caption, rows) for name, rows in made.items())
+    return {"rules": tuple(_rules(made["rules"])), "tables": tuple(views)}
 
 
 def _of_objectives(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,7 +187,10 @@ def _of_objectives(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[st
     columns = [*names, *SETTING_AXES, "seed", "verdict", "causes", "id"]
     told = f"Settings were proposed by {searched['sampler']}, which looked for {wanted}."
     if CHANGE_OF_SCORE in names:
-        told += f" {_SCORE_CHANGE_IS}"
+        told += (
+            " score_change is a trial's score, less that of the trial that differs in freeze = "
+            "grad_none alone; it is 0 for one that holds."
+        )
     tables = [("worst", f"The settings with {wanted.split(' and ')[0]}.", ranked.head(MOST_WORST))]
     answer = None
     if len(names) > 1:
@@ -206,7 +200,8 @@ def _of_objectives(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[st
         kinds = pd.Series("searched", trials.index).mask(trials["id"].isin(front["id"]), "front")
         y, x = (DrawnObjective(name, name not in SMALLER) for name in names[:2])
         points = trials.loc[ranked.index].assign(kind=kinds)
-        answer = _drawn("front", lambda: pareto_front(points, x, y))
+        with suppress(NothingToDrawError):
+            answer = _figure("front", "", pareto_front(points, x, y))
     return {
         "lead": (told,),
         "answer": answer,
@@ -219,23 +214,26 @@ def _of_edges(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[str, An
     found = edges(trials, axis)
     points = trials.assign(value=trials[axis], drift=trials["total_drift"])
     said = f"Where along {axis} the verdict changes, all else equal."
+    answer = None
+    with suppress(NothingToDrawError):
+        answer = _figure("edges", "", edge_figure(points, found, axis, log="log" in ends))
     return {
         "lead": (f"Along {axis}, the verdict changes in {counted(len(found), 'place')}.",),
-        "answer": _drawn("edges", lambda: edge_figure(points, found, axis, log="log" in ends)),
+        "answer": answer,
         "tables": (table_view("edges", said, found.drop(columns="drift")),),
     }
 
 
-def _of_watch(source: _Source) -> dict[str, Any]:
+def _of_watch(database: str, record: SweepRecord) -> dict[str, Any]:
     """A row a parameter, and nothing that only a grid can say."""
-    rows = WATCHED_TABLE.table(source.database, source.record.name)
+    rows = WATCHED_TABLE.table(database, record.name)
     moved = int((rows["moved"] > 0).sum())
     told = f"{moved:,} of {counted(len(rows), 'parameter')} moved on a step to keep still on."
     view = table_view(WATCHED_TABLE.name, WATCHED_TABLE.caption, rows)
     return {"lead": (told,), "tables": (view,), "verdicts": ()}
 
 
-_PARTS: Mapping[SweepKind, Callable[[_Source], dict[str, Any]]] = {
+_PARTS: Mapping[SweepKind, Callable[[str, SweepRecord], dict[str, Any]]] = {
     SweepKind.GRID: _of_grid,
     SweepKind.SEARCH: _of_search,
     SweepKind.WATCH: _of_watch,
@@ -256,18 +254,7 @@ def _rules(rules: pd.DataFrame) -> Iterator[RuleView]:
         yield RuleView(tuple(in_order("optimizer", names)), rule, remark)
 
 
-def _drawn(name: str, make: Callable[[], alt.TopLevelMixin]) -> FigureView | None:
-    try:
-        return _view(name, "", make())
-    except NothingToDrawError:
-        return None
-
-
-def _figure(figure: Figure, chart: alt.TopLevelMixin) -> FigureView:
-    return _view(figure.name, figure.caption, chart)
-
-
-def _view(name: str, caption: str, chart: alt.TopLevelMixin) -> FigureView:
+def _figure(name: str, caption: str, chart: alt.TopLevelMixin) -> FigureView:
     """The figure without its title, background and margins, which are the page's."""
     spec: dict[str, Any] = chart.to_dict(validate=False)
     heading = spec.pop("title")
@@ -277,6 +264,10 @@ def _view(name: str, caption: str, chart: alt.TopLevelMixin) -> FigureView:
     return FigureView(name, title, subtitle, caption, spec)
 
 
-def all_optimizers(made: Sequence[Section]) -> list[str]:
-    """The optimizers of all sections, in order."""
-    return in_order("optimizer", [name for section in made for name in section.optimizers])
+def table_view(name: str, caption: str, rows: pd.DataFrame) -> TableView:
+    """The table's rows for the report; see `TableView`."""
+    rows = as_words(rows)
+    shown = for_readers(rows, name, caption)
+    places = [shown.columns.index(n) for n in ("optimizer", "optimizers") if n in shown.columns]
+    uri = f"data:text/csv;charset=utf-8,{quote(csv_text(rows), safe=_SAFE_IN_URI)}"
+    return TableView(shown, places[0] if places else None, uri)

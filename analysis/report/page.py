@@ -23,8 +23,9 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report.content import Section, all_optimizers, sections
-from analysis.whole_file import whole_file
+from analysis.export import whole_file
+from analysis.report.content import Section, sections
+from analysis.schema import in_order
 
 _EXPORTS = "window.vegaEmbed = vegaEmbed"
 _VISIBLE_CONTROLS = {code: f"\\x{code:02x}" for code in range(0x20) if chr(code) not in "\t\n\r"}
@@ -37,8 +38,7 @@ def report(url: str, out: str | os.PathLike[str], *, sweep: str | None = None) -
     Makes the file's folder where it is missing, and replaces the file in one step. Raises
     NoTrialsError where nothing was recorded, and what `analysis.load.load_trials` raises.
     """
-    path = Path(out)
-    text = page(sections(url, sweep))
+    path, text = Path(out), page(sections(url, sweep))
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
@@ -53,16 +53,23 @@ def page(made: list[Section]) -> str:
         for figure in filter(None, (section.answer, *section.figures))
     }
     libraries, script = _libraries(), _own("page.js")
-    text: str = _template().render(
+    environment = Environment(
+        loader=PackageLoader("analysis.report", "."),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
         sections=made,
-        optimizers=all_optimizers(made),
+        optimizers=in_order("optimizer", [name for each in made for name in each.optimizers]),
         style=Markup(_own("page.css")),  # noqa: S704 - this package's own files
         libraries=Markup(libraries),  # noqa: S704
         script=Markup(script),  # noqa: S704
         figures=script_json(figures),
         policy=_policy(libraries, script),
     )
-    return text
 
 
 def script_json(value: Mapping[str, Any]) -> Markup:
@@ -104,16 +111,3 @@ def _libraries() -> str:
 
 def _own(name: str) -> str:
     return resources.files("analysis.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _template() -> Any:
-    loader = PackageLoader("analysis.report", ".")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        finalize=_visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2")

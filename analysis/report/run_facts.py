@@ -34,10 +34,7 @@ class Repeat:
 
 
 def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Fact, ...]:
-    """How far the sweep got, how long it took, and with what it ran.
-
-    ``runs`` is as `analysis.load.load_runs` gives it.
-    """
+    """How far the sweep got, how long it took, and with what it ran: ``runs`` of `load_runs`."""
     minutes = runs["train_seconds"].sum() / 60
     facts = [
         Fact("trials", f"{runs[COUNT].sum():,} recorded of {record.planned:,} planned"),
@@ -47,10 +44,10 @@ def run_facts(record: SweepRecord, frame: pd.DataFrame, runs: pd.DataFrame) -> t
         Fact("workload", _values(frame["workload"])),
         Fact("steps", _values(frame["steps"])),
     ]
-    known = [name for name in ENVIRONMENT_COLUMNS if runs[name].notna().any()]
-    facts += [Fact(name, _values(runs[name], absent="not recorded")) for name in known]
-    packages = _values(runs["optimizer_package"], absent="not recorded")
-    return (*facts, Fact("optimizers of", packages))
+    told = {name: name for name in ENVIRONMENT_COLUMNS if runs[name].notna().any()}
+    told |= {"optimizer_package": "optimizers of"}
+    recorded = (Fact(told[name], _values(runs[name], absent="not recorded")) for name in told)
+    return (*facts, *recorded)
 
 
 def grid_facts(frame: pd.DataFrame) -> tuple[Fact, ...]:
@@ -76,12 +73,12 @@ def repeat(record: SweepRecord) -> Repeat:
 def _search(searched: dict[str, Any], trials: int, name: str) -> str:
     """The words that search again as the spec of a searched sweep says."""
     if "edge" in searched:
-        axis, _, ends = searched["edge"].partition("=")
-        words = [f"edge {shlex.quote(axis)} repeat.toml --name {name}"]
-        words += [f"--range {shlex.quote(ends)} --points {searched['points']}"]
-        return " ".join([*words, f"--tolerance {searched['tolerance']}"])
-    words = ["search repeat.toml", f"--name {name}"]
-    words += [f"--trials {trials}"]
+        axis, _, ends = map(shlex.quote, searched["edge"].partition("="))
+        return (
+            f"edge {axis} repeat.toml --name {name} --range {ends} --points {searched['points']} "
+            f"--tolerance {searched['tolerance']}"
+        )
+    words = [f"search repeat.toml --name {name} --trials {trials}"]
     words += [f"--objective {shlex.quote(each)}" for each in searched["objectives"]]
     words += [f"--range {shlex.quote(each)}" for each in searched["ranges"]]
     return " ".join([*words, f"--sampler {searched['sampler']}", f"--seed {searched['seed']}"])

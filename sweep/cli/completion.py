@@ -11,25 +11,24 @@ from collections.abc import Iterable
 import typer
 
 from sweep.errors import LeaksweepError
+from sweep.store import query
 from sweep.store.url import DEFAULT_DB
 from sweep.values.words import Axis, Freeze, ZeroGrad
 
 
 def sweeps(ctx: typer.Context) -> list[str]:
     """The sweeps in the database that the words so far name."""
-    from sweep.store.query import sweep_status
-
     try:
-        return [each.name for each in sweep_status(ctx.params.get("db") or DEFAULT_DB)]
+        return [each.name for each in query.sweep_status(ctx.params.get("db") or DEFAULT_DB)]
     except LeaksweepError:
         return []
 
 
 def presets() -> Iterable[str]:
     """The presets."""
-    from sweep.grid import presets as there
+    from sweep.grid.spec_file import PRESETS
 
-    return there.names()
+    return PRESETS
 
 
 def workloads() -> Iterable[str]:

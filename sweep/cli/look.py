@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from sweep.cli.help import argument, option
 from sweep.cli.options import DEFAULT_DB, Db, Raw, SweepName
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
+from sweep.store import query
+from sweep.store.activity import activity
 
-if TYPE_CHECKING:
-    from sweep.store.query import SweepStatus
-
-COUNTS = ("sweep", "planned", "done", "failed", "remaining", "leaks", "holds", "inert")
+COUNTS = ("name", "planned", "done", "failed", "remaining", "leaks", "holds", "inert")
 COURSE = ("running", "trials_a_second", "seconds_left", "begun", "last_finished")
 MINUTE = "%Y-%m-%d %H:%M"
 MOST_LOOKED_AT = 50
@@ -38,34 +37,29 @@ def status(
 
     Example: leaksweep status article
     """
-    from sweep.store.query import sweep_status
-
-    found = sweep_status(db, sweep)
-    rows = [(*_counts(each), *_course(db, each, len(found))) for each in found]
-    print_rows((*COUNTS, *COURSE), rows, format)
-
-
-def _counts(status: SweepStatus) -> tuple[object, ...]:
-    return (status.name, *(getattr(status, name) for name in COUNTS[1:]))
+    found = query.sweep_status(db, sweep)
+    rows = [
+        (*(getattr(each, name) for name in COUNTS), *_course(db, each, len(found)))
+        for each in found
+    ]
+    print_rows(("sweep", *COUNTS[1:], *COURSE), rows, format)
 
 
-def _course(db: str, status: SweepStatus, sweeps: int) -> tuple[object, ...]:
+def _course(db: str, status: query.SweepStatus, sweeps: int) -> tuple[object, ...]:
     """How the sweep goes; only when it was begun where there are too many to look at each."""
     begun = f"{status.created_at:{MINUTE}}"
     if sweeps > MOST_LOOKED_AT:
         return (None, None, None, begun, None)
-    from sweep.store.activity import activity
-
     now = activity(db, status.id)
     goes_on = status.remaining > 0 and now.running is not False
-    left = status.remaining / now.a_second if goes_on and now.a_second else None
+    left = round(status.remaining / now.a_second) if goes_on and now.a_second else None
     last = None if now.last_at is None else f"{now.last_at:{MINUTE}}"
     running = {True: "yes", False: "no", None: None}[now.running]
-    return (running, now.a_second, None if left is None else round(left), begun, last)
+    return (running, now.a_second, left, begun, last)
 
 
 def sql(
-    query: Annotated[list[str], argument("QUERY", "One SELECT statement, in quotes.")],
+    words: Annotated[list[str], argument("QUERY", "One SELECT statement, in quotes.")],
     db: Db = DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
     timeout: Annotated[
@@ -79,12 +73,10 @@ def sql(
 
     Example: leaksweep sql "SELECT * FROM leak_rate_by_optimizer"
     """
-    from sweep.store.query import run_query
-
-    if len(query) > 1:
-        came = textwrap.shorten(" ".join(query), MOST_QUOTED, placeholder=" ...")
-        raise MisuseError(f"The query came in {len(query):,} words ({came}). {IN_QUOTES}")
-    with run_query(db, query[0], timeout_s=timeout) as result:
+    if len(words) > 1:
+        came = textwrap.shorten(" ".join(words), MOST_QUOTED, placeholder=" ...")
+        raise MisuseError(f"The query came in {len(words):,} words ({came}). {IN_QUOTES}")
+    with query.run_query(db, words[0], timeout_s=timeout) as result:
         print_rows(result.columns, result, format, raw=raw)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from sweep.cli import completion
 from sweep.cli.help import argument, flag, option
 from sweep.errors import MisuseError
+from sweep.store import query
 from sweep.store.url import DEFAULT_DB as DEFAULT_DB
 from sweep.store.url import parse_url
 from sweep.values.words import Backend
@@ -63,9 +64,7 @@ def check_recorded(db: str) -> None:
 
     NotThereError for one that is not there, DatabaseError for another program's or a newer one.
     """
-    from sweep.store.query import run_query
-
-    run_query(db, "SELECT 1").close()
+    query.run_query(db, "SELECT 1").close()
 
 
 def preset_option(default: str) -> Any:

@@ -19,8 +19,7 @@ from sweep.store.url import parse_url
 from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
-    from sweep.grid.spec import Spec
-    from sweep.publishing.adopt import Compared, TheirStudy
+    from sweep.publishing.adopt import Compared
 
 Storage = Annotated[
     str,
@@ -102,7 +101,9 @@ def adopt(
 
     Example: leaksweep adopt --storage optuna.log --name theirs
     """
-    from sweep.publishing.adopt import planned_spec, read_study
+    from sweep.grid import Grid
+    from sweep.publishing.adopt import adopt_published, compared, planned_spec, read_study
+    from sweep.running.runner import Runner
 
     found = read_study(storage, study)
     if found.mark is not None:
@@ -111,28 +112,14 @@ def adopt(
                 f"The study {found.name!r} is a published sweep, whose trials are recorded as "
                 f"they ran. Leave --workload, --steps, --optimizer and --jobs out."
             )
-        _take(found, db, name)
+        taken, where = adopt_published(found, db, name=name), parse_url(db).shown
+        say(f"The sweep {taken.sweep!r} has {taken.trials:,} trials of it in {where}.")
+        if taken.left_out:
+            say(f"{taken.left_out:,} trials that were added to the study since were left out.")
         return
     spec = planned_spec(found, workload=workload, steps=steps, optimizer=optimizer, name=name)
-    _run(found, spec, db, optimizer, jobs)
-
-
-def _take(study: TheirStudy, db: str, name: str | None) -> None:
-    from sweep.publishing.adopt import adopt_published
-
-    taken = adopt_published(study, db, name=name)
-    say(f"The sweep {taken.sweep!r} has {taken.trials:,} trials of it in {parse_url(db).shown}.")
-    if taken.left_out:
-        say(f"{taken.left_out:,} trials that were added to the study since were left out.")
-
-
-def _run(study: TheirStudy, spec: Spec, db: str, optimizer: str | None, jobs: int | None) -> None:
-    from sweep.grid import Grid
-    from sweep.publishing.adopt import compared
-    from sweep.running.runner import Runner
-
     with grid_run(Grid(spec), db, Runner(jobs)):
-        pairs = compared(study, db, spec.name, optimizer=optimizer)
+        pairs = compared(found, db, spec.name, optimizer=optimizer)
     _print(spec.name, pairs)
     if any(pair.here and pair.here["verdict"] == Verdict.FAILED for pair in pairs):
         raise typer.Exit(EXIT_NOT_THERE)

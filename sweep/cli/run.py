@@ -9,24 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.cli import options
 from sweep.cli.help import argument, flag, option
-from sweep.cli.options import (
-    DEFAULT_DB,
-    BackendOption,
-    Db,
-    Jobs,
-    Replaced,
-    Steps,
-    TrialMemory,
-    TrialTimeout,
-    WorkloadName,
-    command,
-    name_option,
-    preset_option,
-)
 from sweep.cli.screen import print_table, say
 from sweep.cli.table import print_summary
 from sweep.errors import EXIT_NOT_THERE, MisuseError
+from sweep.store import query
 from sweep.store.url import parse_url
 from sweep.values.words import Backend, Device
 
@@ -44,14 +32,14 @@ def run(
     spec: Annotated[
         Path | None, argument("SPEC.toml", "A grid of your own; see `show presets`.")
     ] = None,
-    preset: Annotated[str | None, preset_option(DEFAULT_PRESET)] = None,
-    set_: Replaced = None,
-    workload: WorkloadName = None,
-    steps: Steps = None,
-    name: Annotated[str | None, name_option()] = None,
-    db: Db = DEFAULT_DB,
-    jobs: Jobs = None,
-    backend: BackendOption = Backend.PROCESSES,
+    preset: Annotated[str | None, options.preset_option(DEFAULT_PRESET)] = None,
+    set_: options.Replaced = None,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option()] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
+    backend: options.BackendOption = Backend.PROCESSES,
     scheduler: Annotated[
         str | None,
         option(
@@ -61,8 +49,8 @@ def run(
         ),
     ] = None,
     device: Annotated[Device, option("|".join(Device), "Where tensors live.")] = Device.CPU,
-    trial_timeout: TrialTimeout = None,
-    trial_memory: TrialMemory = None,
+    trial_timeout: options.TrialTimeout = None,
+    trial_memory: options.TrialMemory = None,
     trace: Annotated[bool, flag("--trace", "Record a row for every step as well.")] = False,
     dry_run: Annotated[bool, flag("--dry-run", "Count the settings, run nothing.")] = False,
     retry_failed: Annotated[bool, flag("--retry-failed", "Run failed trials again.")] = False,
@@ -160,23 +148,23 @@ def grid_run(
 def _print_end(name: str, db: str, progress: Progress) -> int:
     """Prints the sweep's table, what this run did and what is next; how many trials failed."""
     from analysis.tables import SUMMARIES, summary_table
-    from sweep.store.query import first_leak
 
     rows = summary_table("results", db, name)
     print_summary(rows, "results", SUMMARIES["results"].caption, most=MOST_ROWS)
     if len(rows) > MOST_ROWS:
         say(f"{len(rows) - MOST_ROWS:,} more rows: leaksweep table results {name}")
-    failed, first = int(rows["failed"].sum()), first_leak(db, name)
+    failed, first = int(rows["failed"].sum()), query.first_leak(db, name)
     say(_closing_line(name, parse_url(db).shown, progress))
     if failed:
+        failures = options.command(db, "table", "failures", name)
         say(
-            f"{failed:,} of them failed. `{command(db, 'table', 'failures', name)}` says why; "
-            f"--retry-failed runs what failed again."
+            f"{failed:,} of them failed. `{failures}` says why; --retry-failed runs what failed "
+            f"again."
         )
-    asked = (
-        "" if first is None else f"`{command(db, 'why', first)}` says what moved the layer there; "
-    )
-    say(f"Next: {asked}`{command(db, 'report', name)}` makes a page of all this.")
+    page = f"`{options.command(db, 'report', name)}` makes a page of all this."
+    if first is not None:
+        page = f"`{options.command(db, 'why', first)}` says what moved the layer there; {page}"
+    say(f"Next: {page}")
     return failed
 
 

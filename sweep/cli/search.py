@@ -6,20 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
+from sweep.cli import options
 from sweep.cli.help import argument, option
-from sweep.cli.options import (
-    DEFAULT_DB,
-    Db,
-    Jobs,
-    Replaced,
-    SpecFile,
-    Steps,
-    TrialMemory,
-    TrialTimeout,
-    WorkloadName,
-    name_option,
-    preset_option,
-)
 from sweep.searching.objective import Objective
 from sweep.values.words import Sampler
 
@@ -27,11 +15,11 @@ DEFAULT_PRESET = "full"
 DEFAULT_TRIALS = 100
 TRIAL_TIMEOUT_S = 600.0
 
-Preset = Annotated[str | None, preset_option(DEFAULT_PRESET)]
+Preset = Annotated[str | None, options.preset_option(DEFAULT_PRESET)]
 
 
 def search(
-    spec: SpecFile = None,
+    spec: options.SpecFile = None,
     preset: Preset = None,
     objective: Annotated[
         list[Objective] | None,
@@ -61,13 +49,13 @@ def search(
             show_default="lr, weight_decay, momentum",
         ),
     ] = None,
-    set_: Replaced = None,
+    set_: options.Replaced = None,
     seed: Annotated[int, option("S", "Of the choice of settings.", min=0)] = 0,
-    workload: WorkloadName = None,
-    steps: Steps = None,
-    name: Annotated[str | None, name_option("such as full-tpe-drift_ratio")] = None,
-    db: Db = DEFAULT_DB,
-    jobs: Jobs = None,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option("such as full-tpe-drift_ratio")] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
     trial_timeout: Annotated[
         float, option("SECONDS", "Stop a trial that takes longer.")
     ] = TRIAL_TIMEOUT_S,
@@ -107,7 +95,7 @@ def _names(axes: Iterable[str]) -> list[str]:
 
 def edge(
     axis: Annotated[str, argument("AXIS", "lr, weight_decay or momentum.")],
-    spec: SpecFile = None,
+    spec: options.SpecFile = None,
     preset: Preset = None,
     range_: Annotated[
         str | None,
@@ -119,14 +107,14 @@ def edge(
     tolerance: Annotated[
         float, option("PART", "How near the two sides come, as a part of the value.")
     ] = 1e-6,
-    set_: Replaced = None,
-    workload: WorkloadName = None,
-    steps: Steps = None,
-    name: Annotated[str | None, name_option("such as full-edge-lr")] = None,
-    db: Db = DEFAULT_DB,
-    jobs: Jobs = None,
-    trial_timeout: TrialTimeout = None,
-    trial_memory: TrialMemory = None,
+    set_: options.Replaced = None,
+    workload: options.WorkloadName = None,
+    steps: options.Steps = None,
+    name: Annotated[str | None, options.name_option("such as full-edge-lr")] = None,
+    db: options.Db = options.DEFAULT_DB,
+    jobs: options.Jobs = None,
+    trial_timeout: options.TrialTimeout = None,
+    trial_memory: options.TrialMemory = None,
     out: Annotated[Path | None, option("DIR", "Write the edges: CSV, PNG, SVG.")] = None,
 ) -> None:
     """Find where along AXIS the verdict changes, for each setting of a grid and each seed.

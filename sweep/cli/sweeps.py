@@ -13,6 +13,7 @@ from sweep.cli.options import DEFAULT_DB, Db
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import EXIT_NOT_THERE
+from sweep.store import query
 
 Known = Annotated[str, argument("SWEEP", "Its name.", offers=completion.sweeps)]
 
@@ -25,9 +26,7 @@ def list_(
 
     Example: leaksweep sweep list
     """
-    from sweep.store.query import sweep_status
-
-    rows = [(s.name, s.planned, s.done, f"{s.created_at:%Y-%m-%d}") for s in sweep_status(db)]
+    rows = [(s.name, s.planned, s.done, f"{s.created_at:%Y-%m-%d}") for s in query.sweep_status(db)]
     print_rows(("sweep", "planned", "done", "created"), rows, format)
 
 
@@ -41,10 +40,9 @@ def rename(
     Example: leaksweep sweep rename article article-2026
     """
     from sweep.store.keeping import rename_sweep
-    from sweep.store.query import sweep_status
     from sweep.store.store import Store
 
-    sweep_status(db, sweep)  # raises where there is none, and no database is made
+    query.sweep_status(db, sweep)  # raises where there is none, and no database is made
     with Store.open(db) as store:
         rename_sweep(store, sweep, new)
     say(f"The sweep {sweep!r} is called {new!r} now.")
@@ -60,10 +58,9 @@ def delete(
     Example: leaksweep sweep delete article --yes
     """
     from sweep.store.keeping import contents, delete_sweep
-    from sweep.store.query import sweep_status
     from sweep.store.store import Store
 
-    sweep_status(db, sweep)
+    query.sweep_status(db, sweep)
     with Store.open(db) as store:
         there = contents(store, sweep)
         what = f"the sweep {sweep!r} with {there.trials:,} trials and {there.steps:,} steps"
@@ -89,11 +86,10 @@ def merge(
     """
     from sweep.grid.recorded_spec import united
     from sweep.store.merging import merge_sweeps
-    from sweep.store.query import sweep_status
     from sweep.store.store import Store
 
     for each in other:
-        sweep_status(each)  # raises where there is none, and nothing is made
+        query.sweep_status(each)  # raises where there is none, and nothing is made
     with Store.open(db) as store:
         merged = [(each, m) for each in other for m in merge_sweeps(store, each, unite=united)]
     rows = [(each, m.sweep, m.added, m.there) for each, m in merged]

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweep.cli import options
 from sweep.cli.help import option
-from sweep.cli.options import (
-    DEFAULT_DB,
-    AllowImport,
-    Db,
-    Jobs,
-    SweepName,
-    TrialMemory,
-    TrialTimeout,
-)
 from sweep.cli.output import Format, PrintedAs, print_rows
 from sweep.cli.screen import say
 from sweep.errors import MisuseError
@@ -34,19 +26,19 @@ COLUMNS = ("trial", "setting", "column", "recorded", "now")
 
 
 def verify(
-    sweep: SweepName = None,
+    sweep: options.SweepName = None,
     size: Annotated[
         int | None, option("N", "Replay this many, drawn at random.", "--sample", min=1)
     ] = None,
     seed: Annotated[int, option("S", "Of the sample.")] = 0,
-    jobs: Jobs = None,
-    trial_timeout: TrialTimeout = None,
-    trial_memory: TrialMemory = None,
+    jobs: options.Jobs = None,
+    trial_timeout: options.TrialTimeout = None,
+    trial_memory: options.TrialMemory = None,
     file: Annotated[
         Path | None, option("FILE.csv[.gz]", "Read trials from this file.", "--from")
     ] = None,
-    allow_import: AllowImport = False,
-    db: Db = DEFAULT_DB,
+    allow_import: options.AllowImport = False,
+    db: options.Db = options.DEFAULT_DB,
     format: PrintedAs = Format.TABLE,  # noqa: A002
 ) -> None:
     """Replay recorded trials and say which of them no longer show what was recorded.
