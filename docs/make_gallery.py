@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.figures import FIGURES
 from analysis.figures.drawn_files import export_figures
-from sweep.grid.presets import listed
+from sweep.grid.spec_file import described_presets
 
 DOCS = Path(__file__).parent
 DATABASES = DOCS.parent / "results"
@@ -53,7 +53,7 @@ def gallery(docs: Path) -> str:
     lines = ["# Gallery", "", "Figures of the presets, drawn from the reference results by", ""]
     lines += ["    make results", ""]
     lines += ["Each title states what the data say; none of them is written by hand.", ""]
-    descriptions = {preset.name: preset.description for preset in listed()}
+    descriptions = described_presets()
     for preset, figures in FIGURES_OF_PRESET.items():
         drawn = [name for name in figures if (docs / "figures" / preset / f"{name}.png").is_file()]
         if drawn:

@@ -26,9 +26,9 @@ def sweeps(ctx: typer.Context) -> list[str]:
 
 def presets() -> Iterable[str]:
     """The presets."""
-    from sweep.grid import presets as there
+    from sweep.grid.spec_file import PRESETS
 
-    return there.names()
+    return PRESETS
 
 
 def workloads() -> Iterable[str]:

@@ -19,11 +19,11 @@ import pandas as pd
 import typer
 
 from analysis.exceptions import NothingToDrawError, SweepMissingError
+from analysis.export import whole_file
 from analysis.formats import csv_text
 from analysis.found import edges, pareto, with_change_of_score, worst_first
 from analysis.load import load_trials
 from analysis.schema import SweepKind, typed
-from analysis.whole_file import whole_file
 from sweep.cli.options import command
 from sweep.cli.output import cell_text
 from sweep.cli.progress import shown_progress

@@ -79,12 +79,12 @@ def presets(
 
     Example: leaksweep show presets article > mine.toml
     """
-    from sweep.grid import presets as found
+    from sweep.grid.spec_file import described_presets, preset_text
 
     if name is not None:
-        typer.echo(found.text(name), nl=False)
+        typer.echo(preset_text(name), nl=False)
         return
-    print_table(("preset", "what"), [(p.name, p.description) for p in found.listed()])
+    print_table(("preset", "what"), list(described_presets().items()))
 
 
 def axes() -> None:

@@ -93,8 +93,24 @@ class Union:
         for bits, values in zip(reversed(self._bits), reversed(box.values), strict=True):
             with_all = reduce(and_, (bits.get(value, 0) for value in values))
             covering.insert(0, covering[0] & with_all)
-        left = _Left(box.values, self._bits, covering)
-        return (Box(box.optimizer, values) for values in left.from_axis(0, boxes))
+        left = self._left(box.values, covering, boxes)
+        return (Box(box.optimizer, values) for values in left)
+
+    def _left(
+        self, values: Values, covering: Sequence[int], boxes: int, axis: int = 0
+    ) -> Iterator[Values]:
+        """What ``boxes`` leave of the product of ``values`` of the axes from ``axis`` on."""
+        if not boxes:
+            yield values[axis:]
+            return
+        if boxes & covering[axis]:
+            return
+        bits = self._bits[axis]
+        for inside, alike in groupby(values[axis], lambda value: boxes & bits.get(value, 0)):
+            some = tuple(alike)
+            rest = list(self._left(values, covering, inside, axis + 1))
+            together = [some] if len(rest) == 1 else [(value,) for value in some]
+            yield from ((first, *piece) for first in together for piece in rest)
 
 
 def unions(boxes: Iterable[Box]) -> Mapping[str, Union]:
@@ -103,31 +119,6 @@ def unions(boxes: Iterable[Box]) -> Mapping[str, Union]:
     for box in boxes:
         found.setdefault(box.optimizer, []).append(box)
     return {optimizer: Union(each) for optimizer, each in found.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """What boxes leave of a product, axis by axis."""
-
-    values: Values
-    bits: Sequence[Mapping[Any, int]]
-    covering: Sequence[int]
-
-    def from_axis(self, axis: int, boxes: int) -> Iterator[Values]:
-        """What ``boxes`` leave of the axes from ``axis`` on."""
-        if not boxes:
-            yield self.values[axis:]
-            return
-        if boxes & self.covering[axis]:
-            return
-        containing = self.bits[axis]
-        for inside, alike in groupby(
-            self.values[axis], key=lambda value: boxes & containing.get(value, 0)
-        ):
-            values = tuple(alike)
-            rest = list(self.from_axis(axis + 1, inside))
-            together = [values] if len(rest) == 1 else [(value,) for value in values]
-            yield from ((some, *piece) for some in together for piece in rest)
 
 
 class _Count:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os.path
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import MisuseError, SpecError
-from sweep.grid import presets
+from sweep.errors import MisuseError, SpecError, UnknownNameError
 from sweep.grid.complaint import shown, unknown
 from sweep.grid.spec import MAX_TEXT, Spec
 from sweep.values.axes import AxisFacts
 from sweep.values.setting import AXIS_FACTS
 from sweep.values.words import Axis
+
+PRESETS = ("article", "full", "remedies", "atlas", "cost")
+"""The sweeps that come with the program, to run or to copy and edit; one to begin with first."""
 
 MAX_BYTES = 1_000_000
 _OPTIONS = ("steps", "workload", "name")  # keys of a spec that the command line has options for
@@ -54,7 +57,19 @@ def load_spec(path: Path | str) -> Spec:
 
 def load_preset(name: str) -> Spec:
     """The preset ``name``. Raises UnknownNameError, with the nearest."""
-    return from_toml(presets.text(name), source=f"preset {name}", name=name)
+    return from_toml(preset_text(name), source=f"preset {name}", name=name)
+
+
+def preset_text(name: str) -> str:
+    """The TOML text of the preset ``name``. Raises UnknownNameError, with the nearest."""
+    if name not in PRESETS:
+        raise UnknownNameError("preset", name, PRESETS)
+    return (resources.files(__package__) / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def described_presets() -> Mapping[str, str]:
+    """What each preset is, in a line, by name; torch is not imported."""
+    return {name: tomllib.loads(preset_text(name))["description"] for name in PRESETS}
 
 
 def from_toml(text: str, *, source: str, name: str) -> Spec:
@@ -155,7 +170,7 @@ def _read(path: Path, where: str) -> str:
     if os.path.isdir(path):  # unlike Path's, it takes any text for a path
         raise SpecError("is a directory; a spec is a TOML file.", where=where)
     if not os.path.isfile(path):
-        preset = path.stem in presets.names()
+        preset = path.stem in PRESETS
         hint = f" `--preset {path.stem}` runs the preset of that name." if preset else ""
         raise SpecError(f"There is no such file.{hint}", where=where)
     try:

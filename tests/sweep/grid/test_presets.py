@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from sweep.errors import UnknownNameError
-from sweep.grid import Grid, presets
+from sweep.grid import Grid
 from sweep.grid.spec import Spec
-from sweep.grid.spec_file import load_preset
+from sweep.grid.spec_file import PRESETS, described_presets, load_preset, preset_text
 from sweep.optimizers import registry
 from sweep.values.words import Axis, Freeze, ZeroGrad
 
@@ -20,14 +20,14 @@ def distinct(grid, axis):
     return {getattr(planned.setting, axis) for planned in grid}
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_plans_each_setting_once(name):
     grid = Grid(load_preset(name))
     fingerprints = {planned.fingerprint for planned in grid}
     assert len(fingerprints) == grid.size
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", PRESETS)
 def test_what_is_recorded_of_a_preset_plans_the_same_trials(name):
     grid = Grid(load_preset(name))
     again = Grid(Spec.checked(json.loads(grid.canonical()), "recorded"))
@@ -39,7 +39,7 @@ def test_what_is_recorded_of_a_preset_plans_the_same_trials(name):
 @pytest.mark.parametrize("name", ["article", "full", "remedies"])
 def test_the_size_in_a_preset_s_words_is_its_size(name):
     size = Grid(load_preset(name)).size
-    stated = re.findall(r"([\d,]+) trials", presets.text(name))
+    stated = re.findall(r"([\d,]+) trials", preset_text(name))
     assert stated == [f"{size:,}"] * 2
 
 
@@ -102,13 +102,13 @@ def test_atlas_has_every_optimizer_that_can_be_built_on_dense_gradients():
 
 
 def test_every_preset_is_listed_with_one_line():
-    assert [preset.name for preset in presets.listed()] == list(presets.names())
-    assert all("\n" not in preset.description for preset in presets.listed())
+    assert list(described_presets()) == list(PRESETS)
+    assert all("\n" not in description for description in described_presets().values())
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match=r"Unknown preset 'artcle'\. Did you mean article"):
-        presets.text("artcle")
+        preset_text("artcle")
 
 
 def test_cost_has_the_rates_that_the_recorded_search_chose():

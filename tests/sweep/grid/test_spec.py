@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.errors import SpecError, UnknownNameError
-from sweep.grid import complaint, presets, spec
+from sweep.grid import complaint, spec
 from sweep.grid.spec import Spec
-from sweep.grid.spec_file import from_toml, load_preset, load_spec, with_overrides
+from sweep.grid.spec_file import PRESETS, from_toml, load_preset, load_spec, with_overrides
 from sweep.optimizers import registry
 from sweep.values.words import Axis, Freeze, ZeroGrad
 
@@ -325,7 +325,7 @@ def test_a_path_that_does_not_print_is_shown_escaped(tmp_path):
     assert str(raised.value).isprintable()
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_s_spec_has_its_name(name):
     spec = load_preset(name)
     assert (spec.name, spec.source) == (name, f"preset {name}")
@@ -407,8 +407,8 @@ def test_whatever_is_set_is_a_spec_or_one_clear_error(assignments):
 
 def test_reading_a_spec_does_not_import_torch():
     program = (
-        "import sys; from sweep.grid.spec_file import load_preset; from sweep.grid import presets;"
-        "load_preset('full'); presets.listed(); print(json.dumps('torch' in sys.modules))"
+        "import sys; from sweep.grid.spec_file import load_preset, described_presets;"
+        "load_preset('full'); described_presets(); print(json.dumps('torch' in sys.modules))"
     )
     found = subprocess.run(
         [sys.executable, "-c", f"import json; {program}"], capture_output=True, check=True
