@@ -63,6 +63,11 @@ class WayOfFreezing:
     begin: Callable[[Iterable[nn.Parameter], Optimizer, str | None, bool], None] = _nothing
     before_step: Callable[[Iterable[nn.Parameter]], None] = _nothing
 
+    def detaches(self, workload: Workload) -> bool:
+        """Whether hooks cut off what the modules of ``workload`` give on a frozen step."""
+        own = self.forward is _detached_forward and workload.detached_loss is not None
+        return self.forward is not attached_forward and not own
+
 
 def _detached_forward(workload: Workload, step: int) -> Tensor:
     """With the outputs of the modules that own the frozen parameters detached."""

@@ -7,6 +7,7 @@ step and then interferes. It observes nothing: that is the probe's part.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +19,7 @@ from sweep.optimizers.build import build_optimizer
 from sweep.trial.freezing import WAYS, Grouping, attached_forward
 from sweep.trial.moment import Moment
 from sweep.trial.outside import PutBack
+from sweep.trial.pure import KeptOutputs
 from sweep.trial.scoring import score_of
 from sweep.trial.stack import apart, build_stack, digests, replicates_alone
 from sweep.values import schedule
@@ -67,8 +69,8 @@ class Training:
         self.entry = registry.lookup(setting.optimizer)
         self.schedule = schedule.parse(setting.schedule)
         self._seeds, self._device = tuple(seeds) or (setting.seed,), device
-        self.take(build_stack(planned.workload, self._seeds, device))
         self.way = WAYS[setting.freeze]
+        self.take(build_stack(planned.workload, self._seeds, device))
         self.losses: list[float] = []
         self.grads = (GradState.NONE,) * self.replicates
         self._change: Callable[[nn.Parameter], None] | None = None
@@ -85,6 +87,8 @@ class Training:
         self.replicates = workload.replicates
         self.frozen_parameters = workload.frozen_parameters()
         self.other_parameters = workload.other_parameters()
+        keeps = workload.pure and self.way.detaches(workload)
+        self._kept = KeptOutputs(workload, self.planned.setting.seed) if keeps else None
 
     def _build_optimizers(self) -> None:
         together, apart = [dict(self.workload.model.named_parameters())], []
@@ -213,7 +217,9 @@ class Training:
 
     def _forward_backward(self) -> Tensor:
         forward = self.way.forward if self.frozen else attached_forward
-        loss = forward(self.workload, self.current)
+        kept = self._kept.instead_of_computing() if self._kept and self.frozen else nullcontext()
+        with kept:
+            loss = forward(self.workload, self.current)
         loss.backward(create_graph=self.entry.create_graph)  # type: ignore[no-untyped-call]
         self.losses.append(loss.item())
         if self.frozen:

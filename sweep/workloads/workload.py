@@ -47,6 +47,7 @@ class Workload:
     frozen: tuple[str, ...]
     detached_loss: Loss | None = None
     score: Score | None = None
+    pure: bool = False
     replicates: int = 1
     each_loss: Callable[[nn.Module, Any, int], list[float]] | None = None
 

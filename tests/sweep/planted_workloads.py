@@ -1,5 +1,7 @@
 """Workloads that try what a trial stands on, named as ``planted_workloads:noisy``."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -88,3 +90,82 @@ def large(seed):
         nn.Linear(600, 600, bias=False), nn.ReLU(), nn.Linear(600, 1800, bias=False)
     )
     return Workload(model, torch.randn(8, 600), _square, frozen=("0.weight",))
+
+
+def _saying(pure, layer):
+    """A layer that is frozen, and says whether it is pure, before one that is not."""
+    model = nn.Sequential(layer, nn.ReLU(inplace=True), nn.Linear(8, 2))
+    return Workload(model, torch.randn(16, 4), _square, ("0.weight",), pure=pure)
+
+
+class Counting(nn.Linear):
+    """Counts the times that it computes, in its class."""
+
+    computed = 0
+
+    def forward(self, x):
+        Counting.computed += 1
+        return super().forward(x)
+
+
+def counting(seed):
+    """A layer of which nothing is said."""
+    return _saying(False, Counting(4, 8))
+
+
+def counting_pure(seed):
+    """The same layer, which says that it is pure."""
+    return _saying(True, Counting(4, 8))
+
+
+class _Drawing(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) + torch.randn(8)
+
+
+class _Remembering(nn.Linear):
+    """Gives something else each time, for the same weights and input."""
+
+    def forward(self, x):
+        self.times = getattr(self, "times", 0) + 1
+        return super().forward(x) * self.times
+
+
+class _Writing(nn.Linear):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen += 1
+        return super().forward(x)
+
+
+def drawing(seed):
+    """A layer that draws at random, and says that it is pure."""
+    return _saying(True, _Drawing(4, 8))
+
+
+def remembering(seed):
+    """A layer that has a memory of its own, and says that it is pure."""
+    return _saying(True, _Remembering(4, 8))
+
+
+def writing(seed):
+    """A layer that writes into a buffer, and says that it is pure."""
+    return _saying(True, _Writing(4, 8))
+
+
+def _of_the_step(model, x, step):
+    x.numpy()[:] = step  # in place, and past torch's count of versions
+    return _square(model, x, step)
+
+
+def written_to(seed):
+    """A layer whose input is written to on each step, of which nothing is said."""
+    return replace(counting(seed), loss=_of_the_step)
+
+
+def written_to_pure(seed):
+    """The same layer, which says that it is pure."""
+    return replace(counting_pure(seed), loss=_of_the_step)
