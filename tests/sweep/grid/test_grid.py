@@ -247,6 +247,12 @@ def test_the_largest_grid_is_planned_at_once_and_iterated_lazily():
     assert [trial.setting.seed for trial in islice(grid, 3)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("given", "in_force"), [({}, 4), ({"LBFGS": {"max_iter": 7}}, 7)])
+def test_the_specs_options_go_over_the_rows_own(given, in_force):
+    (trial, *_) = grid_of({"optimizer": ["LBFGS"]}, options=given)
+    assert trial.constructor_options() == {"max_iter": in_force}
+
+
 def test_many_overlapping_grids_are_counted_without_enumerating():
     grids = [
         {"optimizer": ["SGD"], "lr": [n, n + 1], "seed": list(range(n, n + 3))} for n in range(200)

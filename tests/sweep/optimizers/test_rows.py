@@ -84,7 +84,7 @@ def build(entry, model, *, split=False, **axes):
     values = {axis: registry.default(entry, axis) for axis in AXES} | axes
     named = dict(model.named_parameters())
     groups = [{name: value} for name, value in named.items()] if split else [named]
-    options = registry.effective_options(entry, {})
+    options = dict(entry.options)
     return build_optimizer(
         entry, groups, model, Setting(entry.name, **values), options, steps=STEPS
     )
