@@ -75,16 +75,6 @@ def _unreadable(url: URL, reason: str) -> UnreadableDatabaseError:
     return UnreadableDatabaseError(shown, reason)
 
 
-def file_of(given: str | os.PathLike[str]) -> Path | None:
-    """The SQLite file that a URL or a path names; None for a server's database.
-
-    >>> str(file_of("sqlite:///my%20runs.db"))
-    'my runs.db'
-    """
-    parsed = _parsed(given)
-    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
-
-
 def _parsed(given: str | os.PathLike[str]) -> URL:
     """The URL; a path is taken as it stands, and a URL's ``%20`` for a blank."""
     text = given.strip() if isinstance(given, str) else os.fspath(given)

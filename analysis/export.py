@@ -1,13 +1,15 @@
 """The summary tables as files.
 
-Owns which tables go where and that a file is whole or absent; `analysis.formats` owns what
-is in it.
+Owns which tables go where, and that a file is whole or absent: whoever reads one sees the old
+one or the new, never a half. `analysis.formats` owns what is in it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from analysis.exceptions import NoTrialsError, UnknownChoiceError
 from analysis.folded import Readings, load_folded
 from analysis.formats import FileFormat, written
 from analysis.tables import SUMMARIES
-from analysis.whole_file import whole_file
 
 MOST_READ = 60
 """Of a table in a format for readers; a longer one is for programs."""
@@ -59,7 +60,10 @@ def export_tables(
         NoTrialsError: nothing was recorded yet.
         AnalysisError: anything that `load_trials` raises.
     """
-    chosen = [_format(name) for name in dict.fromkeys(formats)]
+    for name in formats:
+        if name not in tuple(FileFormat):
+            raise UnknownChoiceError("format", name, tuple(FileFormat))
+    chosen = [FileFormat(name) for name in dict.fromkeys(formats)]
     if load_folded(database, sweep, columns=["sweep"]).empty:
         raise NoTrialsError("The database" if sweep is None else f"The sweep {sweep!r}")
     folder = Path(out_dir)
@@ -81,11 +85,19 @@ def export_tables(
     return files
 
 
-def _format(name: str) -> FileFormat:
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The path of a file to write, beside ``path``, which takes its place in one step.
+
+    Where writing raises, ``path`` is as it was and nothing is left behind. The name of what is
+    being written is short, as a system takes no name longer than the longest that it has.
+    """
+    unfinished = path.with_name(f".{uuid.uuid4().hex[:12]}")
     try:
-        return FileFormat(name)
-    except ValueError:
-        raise UnknownChoiceError("format", name, tuple(FileFormat)) from None
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _left_out(rows: int, choice: FileFormat) -> str:

@@ -2,29 +2,27 @@
 
 CSV, JSON and Parquet are for programs and keep every bit. Markdown and LaTeX are for pasting
 into a text, as is the report: a `ReadersTable`, in which what is the same in every row stands
-once, in the caption, numbers have three significant digits and rates are percent. Imports
-pandas where it is used: commands that answer at once ask for the list, too.
+once, in the caption, numbers have three significant digits and rates are percent.
 """
 
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from analysis.exceptions import MissingLibraryError
 from analysis.formulas import defused
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class FileFormat(StrEnum):
@@ -48,6 +46,7 @@ class FileFormat(StrEnum):
 
 
 MOST_LETTERS = 36  # of a cell in LaTeX; a column with longer ones is a paragraph
+MOST_LISTED = 3  # of a list in a cell, before the rest are only counted
 _RATES = frozenset({"leak_rate", "none", "zero", "never", "main_effect", "total_effect"})
 _KEPT = frozenset({"optimizers", "none", "zero", "never", "causes", "remedy"})
 """What a table is about, whether or not it is the same in every row."""
@@ -97,12 +96,13 @@ def for_readers(rows: pd.DataFrame, name: str, caption: str) -> ReadersTable:
     ]
     kept = rows.drop(columns=same)
     columns = tuple(map(str, kept.columns))
+    numeric = set(kept.select_dtypes("number"))
     cells = [[readable(column, value) for value in kept[column]] for column in columns]
     return ReadersTable(
         name=name,
         caption=f"{caption} In every row: {', '.join(told)}." if told else caption,
         columns=columns,
-        numeric=tuple(_is_numeric(kept[column]) for column in columns),
+        numeric=tuple(column in numeric for column in columns),
         rows=tuple(zip(*cells, strict=True)),
     )
 
@@ -112,8 +112,6 @@ def csv_text(rows: pd.DataFrame, *, raw: bool = False) -> str:
 
     Text that a spreadsheet would run as a formula gets a ``'`` before it, unless ``raw``.
     """
-    import pandas as pd
-
     texts = [name for name in rows.columns if pd.api.types.is_string_dtype(rows[name].dtype)]
     # The csv module leaves a lone carriage return unquoted, which would end the row.
     lone = any(rows[name].str.contains("\r", regex=False).any() for name in texts)
@@ -187,8 +185,6 @@ def latex_text(table: ReadersTable) -> str:
 
 def parquet_bytes(rows: pd.DataFrame) -> bytes:
     """Parquet with the frame's types. Raises MissingLibraryError without pyarrow."""
-    import importlib.util
-
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingLibraryError("Writing Parquet", "pyarrow", "leaksweep[parquet]")
     file = io.BytesIO()
@@ -200,23 +196,18 @@ def written(
     rows: pd.DataFrame, name: str, caption: str, choice: FileFormat, *, raw: bool = False
 ) -> bytes:
     """The table as the content of a file; text is UTF-8. ``raw`` is as `csv_text` has it."""
-    make: Mapping[FileFormat, Callable[[], str | bytes]] = MappingProxyType(
-        {
-            FileFormat.CSV: lambda: csv_text(rows, raw=raw),
-            FileFormat.JSON: lambda: json_text(rows),
-            FileFormat.MARKDOWN: lambda: markdown_text(for_readers(rows, name, caption)),
-            FileFormat.LATEX: lambda: latex_text(for_readers(rows, name, caption)),
-            FileFormat.PARQUET: lambda: parquet_bytes(rows),
-        }
-    )
-    content = make[choice]()
-    return content.encode() if isinstance(content, str) else content
+    if choice is FileFormat.PARQUET:
+        return parquet_bytes(rows)
+    if choice is FileFormat.CSV:
+        return csv_text(rows, raw=raw).encode()
+    if choice is FileFormat.JSON:
+        return json_text(rows).encode()
+    make = latex_text if choice is FileFormat.LATEX else markdown_text
+    return make(for_readers(rows, name, caption)).encode()
 
 
 def readable(name: str, value: Any) -> str:
     """A cell of column ``name`` as a reader wants it: rounded, rates as percent, null empty."""
-    import pandas as pd
-
     if pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):
@@ -240,6 +231,29 @@ def percent(rate: float) -> str:
     return str(rounded)
 
 
+def first_few(texts: Sequence[str]) -> str | None:
+    """The first few of ``texts``, the others counted; None for none.
+
+    >>> first_few(["a", "b"]), first_few(["a", "b", "c", "d", "e"])
+    ('a; b', 'a; b; c; and 2 more')
+    """
+    more = len(texts) - MOST_LISTED
+    return "; ".join([*texts[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]) or None
+
+
+def assigned(pairs: Iterable[tuple[Hashable, Any]]) -> str:
+    """Each axis with its value, but those that are null.
+
+    >>> assigned([("lr", 0.1), ("momentum", None), ("freeze", "detach")])
+    'lr=0.1 freeze=detach'
+    """
+    return " ".join(
+        f"{axis}={value:.12g}" if isinstance(value, float) else f"{axis}={value}"
+        for axis, value in pairs
+        if not pd.isna(value)
+    )
+
+
 def _is_same(column: pd.Series) -> bool:
     """Whether a column says nothing of a row: empty, or the same in each of several rows."""
     several = (len(column) > 1 or column.name == "sweep") and column.nunique(dropna=False) == 1
@@ -247,16 +261,7 @@ def _is_same(column: pd.Series) -> bool:
     return bool(not kept and (several or (len(column) and column.isna().all())))
 
 
-def _is_numeric(column: pd.Series) -> bool:
-    import pandas as pd
-
-    kind = column.dtype
-    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-
-
 def _jsonable(value: Any) -> Any:
-    import pandas as pd
-
     if pd.isna(value):
         return None
     if isinstance(value, float) and not math.isfinite(value):
@@ -273,13 +278,3 @@ def _latex(text: str) -> str:
     """``text`` with nothing that LaTeX takes for its own; what its fonts may lack is a ``?``."""
     known = (sign if sign.isascii() or "À" <= sign <= "ÿ" else "?" for sign in text)
     return "".join(_LATEX.get(sign, sign) for sign in known)
-
-
-__all__: Sequence[str] = (
-    "FileFormat",
-    "ReadersTable",
-    "for_readers",
-    "percent",
-    "readable",
-    "written",
-)

@@ -160,11 +160,7 @@ class Results:
 
     def __repr__(self) -> str:
         whole = "all sweeps" if self.sweep is None else f"sweep {self.sweep!r}"
-        return f"<leaksweep.Results: {whole} of {self._shown_db}>"
-
-    @property
-    def _shown_db(self) -> str:
-        return parse_url(self.db).shown
+        return f"<leaksweep.Results: {whole} of {parse_url(self.db).shown}>"
 
 
 def _check(

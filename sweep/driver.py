@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,8 @@ from sweep.running.runner import Runner
 from sweep.store.store import Missing, RecordedSweep, Store
 from sweep.store.taking_over import take_over
 from sweep.store.writer import Writer
-from sweep.values.outcome import Environment
+from sweep.values.outcome import Environment, Outcome
+from sweep.values.setting import PlannedTrial
 from sweep.values.words import Backend, Verdict
 
 
@@ -96,8 +97,13 @@ def run_sweep(
         taken = _taken_over(store, sweep, missing, runner, traced=grid.spec.trace)
         missing = asked() if taken else missing
         whole = sweep.planned if sweep.planned > grid.size else None
-        progress = Progress(grid.size, missing.recorded, {}, 0.0, None, before, whole, taken)
-        return _run(store, sweep, missing, runner, progress, started, observe)
+        seconds = time.monotonic() - started
+        progress = Progress(grid.size, missing.recorded, {}, seconds, None, before, whole, taken)
+        observe(progress)
+        done = run_trials(store, sweep, missing, runner, progress, observe)
+        if done.finished:
+            _check_kept(store, sweep, done.recorded + done.finished)
+        return done
 
 
 def _taken_over(
@@ -115,35 +121,38 @@ def _taken_over(
     return take_over(store, sweep.id, missing, here, registry.package_of, traced=traced)
 
 
-def _run(
+def run_trials(
     store: Store,
     sweep: RecordedSweep,
-    missing: Missing,
+    trials: Iterable[PlannedTrial],
     runner: Runner,
     progress: Progress,
-    started: float,
     observe: Observer,
+    *,
+    kept: Callable[[Outcome], Outcome] = lambda outcome: outcome,
 ) -> Progress:
-    """Runs and writes what is missing, from ``progress`` on, and returns where it then stands."""
-    ran: Counter[Verdict] = Counter()
-    pace = Pace()
+    """Runs ``trials``, from ``progress`` on, and returns where the sweep then stands.
+
+    Of each outcome, as it finishes, what ``kept`` makes of it is committed, and ``observe`` is
+    called. Raises as `run_sweep` does.
+    """
+    started = time.monotonic() - progress.seconds
+    ran, pace = Counter(progress.ran), Pace()
 
     def now() -> Progress:
         seconds = time.monotonic() - started
         return replace(progress, ran=dict(ran), seconds=seconds, a_second=pace.a_second(seconds))
 
-    observe(progress)
-    trials = iter(missing)
-    if (first := next(trials, None)) is None:
+    rest = iter(trials)
+    if (first := next(rest, None)) is None:
         return now()
-    outcomes = runner.run(chain([first], trials))
+    outcomes = runner.run(chain([first], rest))
     with Writer(store, sweep.id) as writer, closing(outcomes):
         for outcome in outcomes:
-            writer.put(outcome)
+            writer.put(kept(outcome))
             ran[outcome.verdict] += 1
             pace.note(time.monotonic() - started, ran.total())
             observe(now())
-    _check_kept(store, sweep, progress.recorded + ran.total())
     return now()
 
 

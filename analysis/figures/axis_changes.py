@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
 from analysis.figures import look
-from analysis.schema import MOST_VALUES, SETTING_AXES, counts, in_order
+from analysis.formats import percent
+from analysis.schema import MOST_VALUES, SETTING_AXES, in_order, tallied
 from analysis.tables.axis_shares import overall_effects
 
 AXES_DRAWN = tuple(axis for axis in SETTING_AXES if axis != "optimizer")
@@ -37,21 +38,18 @@ def leak_rate_by_axis(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 def _title(effects: dict[str, float]) -> str:
     """The axes that matter most by ``total_effect``, as the table `importance` has it."""
-    named = [(axis, look.share_of(share, 1)) for axis, share in effects.items() if share > 0]
+    named = [(axis, percent(share)) for axis, share in effects.items() if share > 0]
     if not named:
         return "Changing one axis alone changes no verdict"
-    then = f", then {named[1][0]} ({named[1][1]})" if len(named) > 1 else ""
-    return f"Changed alone, {named[0][0]} matters most ({named[0][1]} of the variance){then}"
+    then = f", then {named[1][0]} ({named[1][1]}%)" if len(named) > 1 else ""
+    return f"Changed alone, {named[0][0]} matters most ({named[0][1]}% of the variance){then}"
 
 
 def _settings(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a setting: its axes and the share of its trials that leak, as ``after``."""
-    decided = frame[frame["verdict"].isin(["leaks", "holds"])]
-    trials = counts(decided)
-    leaks = trials.where(decided["verdict"] == "leaks", 0)
-    marked = decided[list(SETTING_AXES)].assign(trials=trials, leaks=leaks)
-    rows = marked.groupby(list(SETTING_AXES), observed=True, dropna=False).sum()
-    return (rows["leaks"] / rows["trials"]).rename("after").reset_index()
+    found = tallied(frame, list(SETTING_AXES))
+    trials = found["leaks"] + found["holds"]
+    return (found["leaks"] / trials)[trials > 0].rename("after").reset_index()
 
 
 def _changes(settings: pd.DataFrame, axis: str) -> pd.DataFrame:

@@ -13,10 +13,10 @@ import altair as alt
 import vl_convert
 
 from analysis.exceptions import NoTrialsError
+from analysis.export import whole_file
 from analysis.figures import draw
 from analysis.folded import load_folded
 from analysis.load import load_sweeps
-from analysis.whole_file import whole_file
 
 _LONGEST = 100  # characters of a sweep's name in that of a file
 PNG_SCALE = 2  # device pixels for each of the figure's, for print

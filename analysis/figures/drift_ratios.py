@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
 from analysis.figures import look
+from analysis.formats import percent
 from analysis.schema import SETTING_KEYS
 from analysis.tables.cause_counts import cause_sets
 
@@ -40,10 +41,10 @@ def drift_ratio_by_cause(frame: pd.DataFrame) -> alt.TopLevelMixin:
 def _title(placed: pd.DataFrame) -> str:
     """In how many settings of this sweep the layer moves farther frozen than trained."""
     farther = int((placed["ratio"] > 1).sum())
-    share = look.share_of(farther, len(placed))
     return (
-        f"In {farther:,} of this sweep's {look.counted(len(placed), 'leaking setting')} ({share}) "
-        f"the layer moves farther while frozen than while it trains"
+        f"In {farther:,} of this sweep's {look.counted(len(placed), 'leaking setting')} "
+        f"({percent(farther / len(placed))}%) the layer moves farther while frozen than while it "
+        f"trains"
     )
 
 

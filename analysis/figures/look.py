@@ -16,8 +16,6 @@ from typing import Any, cast
 import altair as alt
 import pandas as pd
 
-from analysis.formats import percent
-
 SMALL_TEXT = 11
 TITLE_TEXT = 14
 TITLE_LETTERS = 54  # as many as fit in the width
@@ -170,15 +168,6 @@ def counted(count: int, noun: str) -> str:
     ('1 trial', '1,200 trials')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def share_of(part: float, whole: float) -> str:
-    """The part of the whole as percent.
-
-    >>> share_of(1, 2), share_of(999, 1000)
-    ('50%', '>99%')
-    """
-    return f"{percent(part / whole)}%"
 
 
 _WORDS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -11,6 +10,7 @@ import pandas as pd
 
 from analysis.exceptions import NothingToDrawError
 from analysis.figures import look
+from analysis.found import SMALLER
 
 _LOOKS = {
     "grid": ("#b8b8b8", "cross"),
@@ -23,21 +23,13 @@ MOST_DRAWN = 2_000  # of a kind that is no front
 _TOOLTIP = ("optimizer", "lr", "weight_decay", "momentum", "zero_grad", "schedule", "freeze")
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnObjective:
-    """A column that is drawn, and whether more of it is what is looked for."""
-
-    name: str
-    larger: bool
-
-
-def pareto_front(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> alt.TopLevelMixin:
+def pareto_front(points: pd.DataFrame, x: str, y: str) -> alt.TopLevelMixin:
     """Trials by two objectives; a line through those that no other of the search's beats.
 
-    ``points`` has a row a trial: the objectives, ``kind`` (of `KINDS`) and the axes. Those far
-    from the front are left out. How many of the grid's beat a part of the front is said. An axis
-    whose values are far apart is logarithmic but near 0, and says so. Raises NothingToDrawError
-    where no trial is of the front.
+    ``points`` has a row a trial: the columns ``x`` and ``y``, ``kind`` (of `KINDS`) and the axes.
+    Those far from the front are left out. How many of the grid's beat a part of the front is said.
+    An axis whose values are far apart is logarithmic but near 0, and says so. Raises
+    NothingToDrawError where no trial is of the front.
     """
     on_front = points[points["kind"] == "front"]
     if on_front.empty:
@@ -52,39 +44,35 @@ def pareto_front(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> 
     return look.titled(_layers(drawn, x, y), _title(on_front, x, y), "; ".join(notes))
 
 
-def _title(on_front: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> str:
+def _title(on_front: pd.DataFrame, x: str, y: str) -> str:
     """The two ends of the front, as a sentence."""
-    first, last = (_extreme(on_front, each) for each in (y, x))
+    first, last = (on_front.sort_values(n, ascending=n in SMALLER).iloc[0] for n in (y, x))
     if first.equals(last):
-        return f"One trial of the search has both the most extreme {y.name} and {x.name}"
+        return f"One trial of the search has both the most extreme {y} and {x}"
     return (
-        f"The search's front: from {y.name} {first[y.name]:.3g} at {x.name} {first[x.name]:.3g} "
-        f"to {last[y.name]:.3g} at {last[x.name]:.3g}"
+        f"The search's front: from {y} {first[y]:.3g} at {x} {first[x]:.3g} to {last[y]:.3g} at "
+        f"{last[x]:.3g}"
     )
 
 
-def _beating(grid: pd.DataFrame, on_front: pd.DataFrame, *objectives: DrawnObjective) -> int:
-    """How many of the grid's trials are better than one of the front's in both, or equal in one."""
-    names, signs = [each.name for each in objectives], [1 if o.larger else -1 for o in objectives]
-    theirs, ours = (each[names].to_numpy("float64") * signs for each in (grid, on_front))
+def _beating(grid: pd.DataFrame, on_front: pd.DataFrame, *names: str) -> int:
+    """How many of the grid's trials are better than one of the front's in one, no worse in both."""
+    signs = [-1 if name in SMALLER else 1 for name in names]
+    theirs, ours = (each[list(names)].to_numpy("float64") * signs for each in (grid, on_front))
     beat = np.zeros(len(theirs), bool)
     for one in ours:
         beat |= (theirs >= one).all(axis=1) & (theirs > one).any(axis=1)
     return int(beat.sum())
 
 
-def _extreme(points: pd.DataFrame, objective: DrawnObjective) -> pd.Series:
-    return points.sort_values(objective.name, ascending=not objective.larger).iloc[0]
-
-
-def _near(points: pd.DataFrame, on_front: pd.DataFrame, objective: DrawnObjective) -> pd.Series:
+def _near(points: pd.DataFrame, on_front: pd.DataFrame, name: str) -> pd.Series:
     """Which points are no farther from the front than it is long, by the objective.
 
     A single trial that nearly diverged would leave the front no room.
     """
-    low, high = on_front[objective.name].min(), on_front[objective.name].max()
+    low, high = on_front[name].min(), on_front[name].max()
     room = (high - low) or abs(high) or 1.0
-    return points[objective.name].between(low - room, high + room)
+    return points[name].between(low - room, high + room)
 
 
 def _thinned(points: pd.DataFrame) -> pd.DataFrame:
@@ -93,39 +81,31 @@ def _thinned(points: pd.DataFrame) -> pd.DataFrame:
     return points if is_front else points.iloc[:: max(1, -(-len(points) // MOST_DRAWN))]
 
 
-def _layers(points: pd.DataFrame, x: DrawnObjective, y: DrawnObjective) -> Any:
+def _layers(points: pd.DataFrame, x: str, y: str) -> Any:
     shown = [name for name in _TOOLTIP if name in points]
-    data = look.inline(points[[x.name, y.name, "kind", *shown]])
+    data = look.inline(points[[x, y, "kind", *shown]])
     places = {"x": alt.X(**_axis(x, points)), "y": alt.Y(**_axis(y, points))}
     looks = {kind: own for kind, own in _LOOKS.items() if (points["kind"] == kind).any()}
     legend = {"sort": list(looks), "legend": alt.Legend(title="trials")}
-    marks = (
-        alt.Chart()
-        .transform_filter(look.IS_CHOSEN)
-        .mark_point(filled=True, opacity=0.8, size=40)
-        .encode(
-            **places,
-            **look.told_apart("kind", looks, **legend),
-            tooltip=look.tips(x.name, y.name, *shown),
-        )
+    marks = alt.Chart().transform_filter(look.IS_CHOSEN)
+    marks = marks.mark_point(filled=True, opacity=0.8, size=40)
+    marks = marks.encode(
+        **places, **look.told_apart("kind", looks, **legend), tooltip=look.tips(x, y, *shown)
     )
-    line = (
-        alt.Chart()
-        .transform_filter("datum.kind === 'front'")
-        .mark_line(color=look.FAINT, strokeWidth=1, strokeDash=[4, 3])
-        .encode(**places, order=alt.Order(f"{x.name}:Q"))
-    )
+    line = alt.Chart().transform_filter("datum.kind === 'front'")
+    line = line.mark_line(color=look.FAINT, strokeWidth=1, strokeDash=[4, 3])
+    line = line.encode(**places, order=alt.Order(f"{x}:Q"))
     return alt.layer(line, marks, data=data).properties(width=340, height=260)
 
 
-def _axis(objective: DrawnObjective, points: pd.DataFrame) -> dict[str, Any]:
+def _axis(name: str, points: pd.DataFrame) -> dict[str, Any]:
     """Linear; logarithmic but near 0 where the largest is over 100 times the median."""
-    said = f"{objective.name}, {'more' if objective.larger else 'less'} is looked for"
+    said = f"{name}, {'less' if name in SMALLER else 'more'} is looked for"
     scale, written = alt.Scale(zero=False), "~g"
-    positive = points.loc[points[objective.name] > 0, objective.name]
+    positive = points.loc[points[name] > 0, name]
     if len(positive) and float(positive.max()) > 100 * float(positive.median()):
         linear = float(positive.median())
         scale, written = alt.Scale(type="symlog", constant=linear), "~e"
         said += f" (linear below {linear:.2g})"
     axis = alt.Axis(tickCount=5, labelOverlap="greedy", format=written)
-    return {"shorthand": f"{objective.name}:Q", "title": said, "scale": scale, "axis": axis}
+    return {"shorthand": f"{name}:Q", "title": said, "scale": scale, "axis": axis}

@@ -13,14 +13,15 @@ MOST_OPTIMIZERS = len(look.LOOKS)
 
 
 def edge_figure(
-    points: pd.DataFrame, edges: pd.DataFrame, axis: str, *, log: bool
+    trials: pd.DataFrame, edges: pd.DataFrame, axis: str, *, log: bool
 ) -> alt.TopLevelMixin:
     """Total drift of leaking trials along ``axis``, with a dashed line at each edge.
 
-    ``points`` has ``optimizer``, ``value``, ``verdict`` and ``drift``; ``edges`` has ``above``
+    ``trials`` has ``optimizer``, the axis, ``verdict`` and ``total_drift``; ``edges`` has ``above``
     and ``optimizer``. Zero has no place on a logarithmic scale: trials that did not move are on
     a strip of their own below it. Raises NothingToDrawError where no trial leaked.
     """
+    points = trials.assign(value=trials[axis], drift=trials["total_drift"])
     if not ((points["verdict"] == "leaks") & (points["drift"] > 0)).any():
         raise NothingToDrawError("no trial leaked")
     every = in_order("optimizer", points["optimizer"].astype(str))

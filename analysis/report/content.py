@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.exceptions import NothingToDrawError, NoTrialsError, SweepMissingError
 from analysis.figures import draw, of_trials
 from analysis.figures.look import counted, joined
-from analysis.figures.pareto import DrawnObjective, pareto_front
+from analysis.figures.pareto import pareto_front
 from analysis.figures.verdict_edges import edge_figure
 from analysis.folded import Readings, load_folded
 from analysis.formats import ReadersTable, csv_text, for_readers
@@ -198,10 +198,9 @@ def _of_objectives(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[st
             0, ("front", f"No trial of the search beats these in {joined(names)}.", front)
         )
         kinds = pd.Series("searched", trials.index).mask(trials["id"].isin(front["id"]), "front")
-        y, x = (DrawnObjective(name, name not in SMALLER) for name in names[:2])
         points = trials.loc[ranked.index].assign(kind=kinds)
         with suppress(NothingToDrawError):
-            answer = _figure("front", "", pareto_front(points, x, y))
+            answer = _figure("front", "", pareto_front(points, x=names[1], y=names[0]))
     return {
         "lead": (told,),
         "answer": answer,
@@ -212,11 +211,10 @@ def _of_objectives(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[st
 def _of_edges(trials: pd.DataFrame, searched: Mapping[str, Any]) -> dict[str, Any]:
     axis, _, ends = str(searched["edge"]).partition("=")
     found = edges(trials, axis)
-    points = trials.assign(value=trials[axis], drift=trials["total_drift"])
     said = f"Where along {axis} the verdict changes, all else equal."
     answer = None
     with suppress(NothingToDrawError):
-        answer = _figure("edges", "", edge_figure(points, found, axis, log="log" in ends))
+        answer = _figure("edges", "", edge_figure(trials, found, axis, log="log" in ends))
     return {
         "lead": (f"Along {axis}, the verdict changes in {counted(len(found), 'place')}.",),
         "answer": answer,

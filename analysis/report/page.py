@@ -23,9 +23,9 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.export import whole_file
 from analysis.report.content import Section, sections
 from analysis.schema import in_order
-from analysis.whole_file import whole_file
 
 _EXPORTS = "window.vegaEmbed = vegaEmbed"
 _VISIBLE_CONTROLS = {code: f"\\x{code:02x}" for code in range(0x20) if chr(code) not in "\t\n\r"}

@@ -1,27 +1,33 @@
 """How much each axis matters for whether a trial leaks, and for the worst drift.
 
 In a grid the shares are exact: variances of averages over settings, with their seeds folded.
-Where settings were searched there is no grid to average over; `analysis.searched_importance`
-then asks Optuna's fANOVA, and says how much of what happens its forest explains. The table
-`rules` says exactly which axes decide, where there is a rule.
+Where settings were searched there is no grid to average over; Optuna's fANOVA then grows a
+forest on them and takes its variance apart, and how far to trust that is what the forest says
+of settings that it was not shown. The table `rules` says exactly which axes decide, where there
+is a rule. Optuna and scikit-learn are imported where they are used: grids do without them.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.schema import MOST_VALUES, NUMERIC_AXES, SETTING_AXES, counts, searched
-from analysis.searched_importance import fanova
+from analysis.schema import MOST_VALUES, NUMERIC_AXES, SETTING_AXES, searched, tallied
 from analysis.tables.leak_rules import find_rules
 
 OVER_ALL = "(all)"
 """In ``optimizer``: the rows over all optimizers of a sweep that has several."""
 _DIGITS = 12  # beyond these a difference is one of rounding
 WORST = 10  # one in so many leaking settings has the worst drift
+MOST_SETTINGS = 1000  # for a forest; of more, that many are drawn, the same for the same settings
+TREES = 32  # twice as many move no share by more than 0.006
+_DEPTH = 64  # Optuna's own
+_SEED = 0
 
 _KINDS = {
     **dict.fromkeys(("sweep", "optimizer", "axis"), "string"),
@@ -59,31 +65,25 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
         settings, is_searched = _settings(trials), bool(searched(trials).any())
         for optimizer, group in _groups(settings):
             rule = found.get((str(sweep), optimizer))
+            used = rule.rule.axes if rule is not None and rule.exact else None
             for row in _shares(group, is_searched):
-                known = None
-                if rule is not None and rule.exact:
-                    known = "yes" if row["axis"] in rule.rule.axes else "no"
+                known = None if used is None else "yes" if row["axis"] in used else "no"
                 rows.append({"sweep": sweep, "optimizer": optimizer, "in_rule": known} | row)
     return pd.DataFrame(rows, columns=list(_KINDS)).astype(_KINDS)
 
 
 def _settings(trials: pd.DataFrame) -> pd.DataFrame:
     """A row a setting: its axes as text, ``trials``, the share that ``leaks``, median ``drift``."""
-    axes = trials[list(SETTING_AXES)].assign(
-        **{axis: _parts(trials[axis]) for axis in NUMERIC_AXES if searched(trials).any()}
-    )
-    each, leaks = counts(trials), trials["verdict"] == "leaks"
-    marked = axes.assign(
-        setting=trials.groupby(list(SETTING_AXES), observed=True, dropna=False).ngroup(),
-        trials=each,
-        leaks=each.where(leaks, 0),
-        drift=trials["drift_ratio"].where(leaks),
-    )
-    groups = marked.groupby("setting")
-    rows = groups[list(SETTING_AXES)].first().astype("object")
-    rows = rows.where(rows.notna(), None)
-    rows["trials"] = groups["trials"].sum()
-    return rows.assign(leaks=groups["leaks"].sum() / rows["trials"], drift=groups["drift"].median())
+    keys, leaks = list(SETTING_AXES), trials["verdict"] == "leaks"
+    drifts = trials.assign(drift=trials["drift_ratio"].where(leaks))
+    drift = drifts.groupby(keys, observed=True, dropna=False)["drift"].median()
+    rows = tallied(trials, keys).assign(drift=drift).reset_index()
+    rows["trials"] = rows["leaks"] + rows["holds"]
+    rows["leaks"] = rows["leaks"] / rows["trials"]
+    if searched(trials).any():
+        rows[[*NUMERIC_AXES]] = rows[[*NUMERIC_AXES]].apply(_parts)
+    axes = rows[keys].astype("object")
+    return rows.assign(**axes.where(axes.notna(), None))
 
 
 def _parts(numbers: pd.Series) -> pd.Series:
@@ -188,3 +188,81 @@ def _divergence(some: pd.Series, every: pd.Series) -> float:
     expected = every.value_counts(normalize=True, dropna=False)
     seen = some.value_counts(normalize=True, dropna=False).reindex(expected.index, fill_value=0.0)
     return float((expected * (seen / expected - 1) ** 2).sum())
+
+
+def fanova(axes: pd.DataFrame, response: pd.Series) -> tuple[dict[str, float], float]:
+    """The share of the variance of ``response`` that each axis makes alone, and the forest's R^2.
+
+    ``axes`` has a column for each axis that has several values, of few values each; they weigh
+    alike. What the shares lack to 1 is made by axes together. The R^2 is on settings that a
+    tree was not shown: at most 1. Where it is 0 or less there are no shares, as the forest then
+    knows no more than an average.
+
+    Hutter, Hoos and Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter
+    Importance", ICML 2014.
+    """
+    if len(axes) > MOST_SETTINGS:
+        axes = axes.sample(MOST_SETTINGS, random_state=_SEED)
+        response = response[axes.index]
+    codes = axes.apply(lambda axis: _ranked(axis, response)).astype(float)
+    with _quiet():
+        explained = _explained(codes, response)
+        return (_evaluated(codes, response) if explained > 0 else {}), explained
+
+
+def _ranked(axis: pd.Series, response: pd.Series) -> pd.Series:
+    """The place of each value of ``axis`` by rising mean of ``response``.
+
+    A tree's best split of words lies between two neighbours in that order (Breiman et al.,
+    "Classification and Regression Trees", 1984, theorem 4.5). Optuna would make a column of
+    each word instead, and walk each tree 2^k times for k words.
+    """
+    words = axis.map(str)  # which null has, too, unlike astype's
+    return words.map(response.groupby(words).mean().rank(method="first") - 1)
+
+
+def _evaluated(codes: pd.DataFrame, response: pd.Series) -> dict[str, float]:
+    import optuna
+    from optuna.distributions import FloatDistribution
+
+    kinds = {str(name): FloatDistribution(-0.5, codes[name].max() + 0.5) for name in codes}
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                params=dict(zip(kinds, row, strict=True)), distributions=dict(kinds), value=value
+            )
+            for row, value in zip(codes.to_numpy().tolist(), response, strict=True)
+        ]
+    )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(
+        n_trees=TREES, max_depth=_DEPTH, seed=_SEED
+    )
+    found = optuna.importance.get_param_importances(
+        study, evaluator=evaluator, params=list(kinds), normalize=False
+    )
+    return {axis: float(found[axis]) for axis in kinds}
+
+
+def _explained(codes: pd.DataFrame, response: pd.Series) -> float:
+    """The out-of-bag R^2 of a forest like the one that fANOVA stands on."""
+    from sklearn.ensemble import RandomForestRegressor  # type: ignore[import-untyped]
+
+    forest = RandomForestRegressor(TREES, max_depth=_DEPTH, random_state=_SEED, oob_score=True)
+    forest.fit(np.asarray(codes), response)
+    return float(forest.oob_score_)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna without its log; no remarks on what is experimental, or on few settings."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -121,30 +121,25 @@ def _change(pairs: pd.DataFrame, column: str) -> _Changes:
 
 def _with_intervals(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """``table`` with the arrays of ``<measure>_change`` as their medians and 95% intervals."""
+    from scipy.stats import bootstrap  # type: ignore[import-untyped]
+
     changes = table[f"{measure}_change"]
     median = changes.map(lambda each: float(np.median(each)) if len(each) else np.nan)
     low, high = (pd.Series(np.nan, index=table.index, dtype="float64") for _ in range(2))
     for _, alike in changes[changes.map(len) >= FEWEST_SEEDS].groupby(changes.map(len)):
-        low[alike.index], high[alike.index] = _intervals(np.stack(alike.to_list()))
+        interval = bootstrap(
+            (np.stack(alike.to_list()),),
+            np.median,
+            axis=-1,
+            n_resamples=_RESAMPLES,
+            batch=_BATCH,
+            method="percentile",
+            vectorized=True,
+            rng=np.random.default_rng(0),  # the same table each time it is made
+        ).confidence_interval
+        low[alike.index], high[alike.index] = interval.low, interval.high
     bounds = {f"{measure}_change": median, f"{measure}_low": low, f"{measure}_high": high}
     return table.assign(**bounds)
-
-
-def _intervals(changes: _Changes) -> tuple[_Changes, _Changes]:
-    """The bounds of the median of each row of ``changes``, ``(settings, seeds)``."""
-    from scipy.stats import bootstrap  # type: ignore[import-untyped]
-
-    found = bootstrap(
-        (changes,),
-        np.median,
-        axis=-1,
-        n_resamples=_RESAMPLES,
-        batch=_BATCH,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(0),  # the same table each time it is made
-    ).confidence_interval
-    return found.low, found.high
 
 
 def _p(changes: _Changes) -> float:

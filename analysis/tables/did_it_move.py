@@ -127,7 +127,9 @@ def _merged(rows: list[_Row], keys: Sequence[object]) -> list[_Row]:
     for row, key in zip(rows, keys, strict=True):
         alike.setdefault(key, []).append(row)
     return [
-        _Row(
+        some[0]
+        if len(some) == 1
+        else _Row(
             tuple(frozenset().union(*own) for own in zip(*(r.values for r in some), strict=True)),
             some[0].cells,
             tuple(map(sum, zip(*(row.counts for row in some), strict=True))),

@@ -24,9 +24,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.conditions import NULL, Between, Literal, OneOf, Rule, fewest_digits
+from analysis.formats import assigned, first_few
 from analysis.minimise import Lattice, Point, cover
 from analysis.schema import NUMERIC_AXES, in_order, tallied
-from analysis.tables.spelled import assigned, first_few
 
 RULE_AXES = ("zero_grad", "momentum", "weight_decay", "freeze", "schedule", "lr")
 """The axes that a rule may use, in the order it names them; the optimizer is given."""

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.formats import assigned, first_few
 from analysis.schema import (
     FREEZES,
     SEEDS,
@@ -29,7 +30,6 @@ from analysis.schema import (
     in_order,
 )
 from analysis.tables.cause_counts import cause_sets
-from analysis.tables.spelled import assigned, first_few
 
 EVERY = "(all)"
 """In ``optimizer`` and ``causes``: the row that folds all of them."""
@@ -158,26 +158,16 @@ def _frozen_by(settings: pd.DataFrame) -> list[str]:
 
 def _counted(pairs: pd.DataFrame) -> pd.DataFrame:
     """The rows of the table for one way of folding ``pairs``; ``label`` is what is left of each."""
-    groups = pairs.groupby(_KEYS, observed=True)
-    rows = groups[["stopped", "left"]].sum().reset_index()
+    rows = pairs.groupby(_KEYS, observed=True)[["stopped", "left"]].sum().reset_index()
     rows["pairs"] = rows["stopped"] + rows["left"]
-    rows = rows.merge(_left_texts(pairs[pairs["left"] > 0]), how="left", on=_KEYS)
-    change = [CHANGES[place] for place in rows["remedy"]]
-    rows["axis"] = [each.axis for each in change]
-    rows["from"] = [
-        each.before or ways for each, ways in zip(change, rows["frozen_by"], strict=True)
-    ]
-    rows["to"] = [each.after for each in change]
+    left = pairs[pairs["left"] > 0].sort_values("setting", kind="stable")
+    named = left.drop_duplicates([*_KEYS, "label"]).groupby(_KEYS, observed=True)["label"]
+    texts = named.agg(lambda own: first_few(list(own)) or "").rename("left_settings")
+    rows = rows.merge(texts.reset_index(), how="left", on=_KEYS)
+    rows = rows.join(pd.DataFrame(CHANGES), on="remedy")
+    rows = rows.rename(columns={"before": "from", "after": "to"})
+    rows["from"] = rows["from"].fillna(rows["frozen_by"])
     words = [*_KEYS[:-1], "axis", "from", "to"]
     numbers = ["pairs", "stopped", "left"]
     kinds = dict.fromkeys((*words, "left_settings"), "string") | dict.fromkeys(numbers, "int64")
     return rows[[*words, *numbers, "left_settings"]].astype(kinds)
-
-
-def _left_texts(left: pd.DataFrame) -> pd.DataFrame:
-    """What is left in each group, in the order of settings: the first few, the others counted."""
-    distinct = left.sort_values("setting", kind="stable").drop_duplicates([*_KEYS, "label"])
-    texts = distinct.groupby(_KEYS, observed=True)["label"].agg(
-        lambda own: first_few(list(own)) or ""
-    )
-    return texts.rename("left_settings").reset_index()

@@ -12,14 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sweep.cli.screen import harmless, say
 from sweep.driver import Observer, Progress
 from sweep.values.words import Verdict
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
 
 SAID_EVERY_S = 10.0
 SHOWN_EVERY_S = 0.5
@@ -81,9 +77,17 @@ def _refreshed(line: ProgressLine) -> Iterator[Callable[[], None]]:
     elif sys.stderr.isatty():
         from rich.console import Console
         from rich.live import Live
+        from rich.text import Text
 
         console = Console(stderr=True, highlight=False)
-        with Live(line, console=console, transient=True, refresh_per_second=1 / SHOWN_EVERY_S):
+        with Live(
+            get_renderable=lambda: Text(
+                line.of_width(console.width), no_wrap=True, overflow="crop"
+            ),
+            console=console,
+            transient=True,
+            refresh_per_second=1 / SHOWN_EVERY_S,
+        ):
             yield lambda: None
     else:
         yield _now_and_then(SAID_EVERY_S, lambda: say(line.of_width(_WIDE)), first=line.say_start)
@@ -135,23 +139,21 @@ class ProgressLine:
         if self.now is None or not self.now.planned:
             return self.name
         done = self.now.recorded + self.now.finished
+        full = int(min(done / self.now.planned, 1.0) * BAR)
+        ran = self.now.ran
         parts = {
             "name": self.name,
-            "bar": _bar(done / self.now.planned),
+            "bar": "━" * full + "╌" * (BAR - full),
             "count": f"{done:,}/{self.now.planned:,}",
             "pace": self._pace(self.now),
-            "tally": _tally(self.now),
+            "tally": ", ".join(f"{each} {ran[each]:,}" for each in Verdict if ran.get(each)),
         }
-        shown = {"count"}
-        for part in ("pace", "name", "tally", "bar"):  # the most telling first
-            if len(_joined(parts, {*shown, part})) <= width:
-                shown.add(part)
-        return _joined(parts, shown)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
-        yield Text(self.of_width(options.max_width), no_wrap=True, overflow="crop")
+        line, shown = "", set[str]()
+        for part in ("count", "pace", "name", "tally", "bar"):  # the most telling first
+            more = " ".join(parts[each] for each in parts if each in {*shown, part} and parts[each])
+            if len(more) <= width or part == "count":
+                line, shown = more, {*shown, part}
+        return line
 
     def _pace(self, now: Progress) -> str:
         """The rate of late and the time left at that; before, what is waited for."""
@@ -164,22 +166,7 @@ class ProgressLine:
         return f"{now.a_second:.3g}/s {_minutes(now.seconds_left)} left"
 
 
-def _joined(parts: dict[str, str], shown: set[str]) -> str:
-    return " ".join(text for part, text in parts.items() if part in shown and text)
-
-
-def _bar(part: float) -> str:
-    full = int(min(part, 1.0) * BAR)
-    return "━" * full + "╌" * (BAR - full)
-
-
 def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _tally(progress: Progress) -> str:
-    """How many trials of this run have each verdict, such as ``leaks 9, holds 21``."""
-    ran = progress.ran
-    return ", ".join(f"{verdict} {ran[verdict]:,}" for verdict in Verdict if ran.get(verdict))

@@ -19,11 +19,11 @@ import pandas as pd
 import typer
 
 from analysis.exceptions import NothingToDrawError, SweepMissingError
+from analysis.export import whole_file
 from analysis.formats import csv_text
 from analysis.found import edges, pareto, with_change_of_score, worst_first
 from analysis.load import load_trials
 from analysis.schema import SweepKind, typed
-from analysis.whole_file import whole_file
 from sweep.cli.options import command
 from sweep.cli.output import cell_text
 from sweep.cli.progress import shown_progress
@@ -115,8 +115,7 @@ def look_for_edges(search: EdgeSearch, db: str, runner: Runner, out: Path | None
     if out is not None:
         from analysis.figures.verdict_edges import edge_figure
 
-        points = trials.assign(value=trials[axis], drift=trials["total_drift"])
-        _write(out, "edges", found, lambda: edge_figure(points, found, axis, log=search.along.log))
+        _write(out, "edges", found, lambda: edge_figure(trials, found, axis, log=search.along.log))
     _say_what_ran(name, progress, progress.planned, db)
     _tell_of_failed(trials, name, db)
 
@@ -251,15 +250,14 @@ def _write_front(
     out: Path, search: Search, chosen: pd.DataFrame, ours: pd.DataFrame, theirs: GridTrials | None
 ) -> None:
     """Writes the front, and as a figure all trials by the first two objectives, if several."""
-    from analysis.figures.pareto import DrawnObjective, pareto_front
+    from analysis.figures.pareto import pareto_front
 
-    drawn = [DrawnObjective(o.column, o.direction == "maximize") for o in search.objectives]
+    names = _columns(search)
     kinds = {"searched": ours.drop(chosen.index), "front": chosen}
     kinds |= {"grid": theirs.trials} if theirs is not None else {}
     points = pd.concat([trials.assign(kind=kind) for kind, trials in kinds.items()])
-    table = chosen[[*(each.name for each in drawn), *Axis, "verdict", "options"]]
-    several = len(drawn) > 1
-    figure = (lambda: pareto_front(points, x=drawn[1], y=drawn[0])) if several else None
+    table = chosen[[*names, *Axis, "verdict", "options"]]
+    figure = (lambda: pareto_front(points, x=names[1], y=names[0])) if len(names) > 1 else None
     _write(out, "front", table, figure)
 
 

@@ -16,7 +16,6 @@ from sweep.values.words import Axis, GradState, Verdict
 
 if TYPE_CHECKING:
     from sweep.explain.derive import Explanation, ReplayedStep
-    from sweep.trial.probe import Change
     from sweep.verifying.recorded_trial import RecordedTrial
 
 
@@ -121,9 +120,14 @@ def _print_shares(replayed: ReplayedStep) -> None:
     else:
         rows["all, as it was"] = moved.whole
         rows["all, with the grad set to None"] = moved.without_grad
+    cells = []
+    for name, change in rows.items():
+        share = replayed.share(change)
+        size = f"{change.max_change:.3g}" if change.moved else "0"
+        cells.append((name, size, "" if math.isnan(share) else f"{share:.0%}"))
     print_table(
         ("source", "largest change", "share"),
-        [(name, _size(each), _percent(replayed.share(each))) for name, each in rows.items()],
+        cells,
         title=title,
         numeric=frozenset({1, 2}),
     )
@@ -142,11 +146,3 @@ def _print_agreement(recorded: RecordedTrial, explanation: Explanation) -> None:
     print_paragraph(
         f"Recorded: {there}. This run {'differs' if differs else 'agrees'}; {environment}."
     )
-
-
-def _size(change: Change) -> str:
-    return f"{change.max_change:.3g}" if change.moved else "0"
-
-
-def _percent(share: float) -> str:
-    return "" if math.isnan(share) else f"{share:.0%}"

@@ -15,7 +15,7 @@ from sweep.errors import SpecError
 from sweep.grid.box import Box
 from sweep.grid.spec import GridSpec, Spec
 from sweep.optimizers import registry
-from sweep.optimizers.entry import ARGUMENT_AXES, FirstArgument, OptimizerEntry, split_address
+from sweep.optimizers.entry import ARGUMENT_AXES, OptimizerEntry, split_address
 from sweep.values.schedule import known_by
 from sweep.values.setting import POINT_AXES
 from sweep.values.words import Axis, Freeze
@@ -58,14 +58,13 @@ def refusal(entry: OptimizerEntry, freeze: Freeze, workload: str) -> str | None:
     """Why no trial of ``entry`` can freeze by ``freeze`` on ``workload``; None if one can."""
     if entry.sparse and workload in BUILT_IN:
         return f"takes sparse gradients only, and those of workload {workload} are dense"
-    takes_groups = entry.param_groups and entry.first_argument is FirstArgument.PARAMS
-    if freeze is Freeze.LR_ZERO and not takes_groups:
+    if freeze is Freeze.LR_ZERO and (entry.takes_model or not entry.param_groups):
         return "takes no parameter groups, which freeze = lr_zero needs"
     if freeze is Freeze.LR_ZERO and entry.lr is None:
         return "has no learning rate, which freeze = lr_zero needs"
     if freeze is Freeze.LR_ZERO and entry.rate_key is None:
         return "keeps no learning rate in its parameter groups, which freeze = lr_zero needs"
-    if freeze is Freeze.OWN_OPTIMIZER and entry.first_argument is FirstArgument.MODEL:
+    if freeze is Freeze.OWN_OPTIMIZER and entry.takes_model:
         return "takes a whole model, and freeze = own_optimizer gives each layer its own"
     return None
 

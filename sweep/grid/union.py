@@ -153,7 +153,8 @@ class Grid:
 
 
 def _options(spec: Spec, optimizer: str) -> dict[str, Any]:
-    return registry.effective_options(registry.lookup(optimizer), spec.options.get(optimizer, {}))
+    """The row's own options with the spec's on top."""
+    return {**registry.lookup(optimizer).options, **spec.options.get(optimizer, {})}
 
 
 def _written(box: Box) -> dict[str, list[Any]]:

@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 from sweep.optimizers.entry import (
     ARGUMENT_AXES,
     STEPS,
-    FirstArgument,
     OptimizerEntry,
     split_address,
 )
@@ -70,10 +69,8 @@ def _fold_elements(entry: OptimizerEntry, values: Mapping[str, Any]) -> dict[str
 
 
 def _first(entry: OptimizerEntry, groups: ParameterGroups, model: nn.Module) -> object:
-    if entry.first_argument is FirstArgument.MODEL:
+    if entry.takes_model:
         return model
-    if entry.first_argument is FirstArgument.NAMED_PARAMETERS:
-        return [pair for group in groups for pair in group.items()]
     if len(groups) == 1 and not entry.group_options:
         return list(groups[0].values())
     return [{"params": list(group.values()), **entry.group_options} for group in groups]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -25,14 +24,6 @@ ARGUMENT_AXES = ("lr", "weight_decay", "momentum")
 
 def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
-
-
-class FirstArgument(StrEnum):
-    """What the optimizer's constructor takes first."""
-
-    PARAMS = "params"
-    NAMED_PARAMETERS = "named_parameters"
-    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,7 @@ class OptimizerEntry:
         matrices_only: it takes parameters of two dimensions only.
         elementwise: each element of a parameter moves by its own grads and its own history
             alone, so that tensors put into one move as they did apart.
-        first_argument: what its constructor takes first.
+        takes_model: its constructor takes a whole model, and not parameters.
         train_mode: its ``train()`` must be called before the first step.
         surroundings: ``"package.module:function"`` to call once in a process before anything
             is built: what the library needs around it. See `sweep.optimizers.surroundings`.
@@ -98,7 +89,7 @@ class OptimizerEntry:
     sparse: bool = False
     matrices_only: bool = False
     elementwise: bool = False
-    first_argument: FirstArgument = FirstArgument.PARAMS
+    takes_model: bool = False
     train_mode: bool = False
     surroundings: str | None = None
     always_there: bool = False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from sweep.optimizers.entry import BETA, BETA1, MOMENTUM, STEPS, FirstArgument, row_of
+from sweep.optimizers.entry import BETA, BETA1, MOMENTUM, STEPS, row_of
 
 _row = partial(row_of, "pytorch_optimizer", "pytorch_optimizer", install="leaksweep[atlas]")
 
@@ -38,12 +38,12 @@ ROWS = (
     # betas[0] scales a momentum that is computed for each element; it is no coefficient.
     _row("adai", "Adai"),
     _row("adalite", "Adalite", **BETA1),
-    _row("adalomo", "AdaLOMO", first_argument=FirstArgument.MODEL, cannot=_FUSED),
+    _row("adalomo", "AdaLOMO", takes_model=True, cannot=_FUSED),
     _row("adam", "Adam", **BETA1),
     _row("adamax", "AdaMax", **BETA1),
     _row("adamc", "AdamC", **BETA1),
     _row("adamg", "AdamG", **BETA1),
-    _row("adammini", "AdamMini", **BETA1, first_argument=FirstArgument.MODEL, param_groups=False),
+    _row("adammini", "AdamMini", **BETA1, takes_model=True, param_groups=False),
     _row("adamod", "AdaMod", **BETA1),
     _row("adamp", "AdamP", **BETA1),
     _row("adams", "AdamS", **BETA1),
@@ -133,7 +133,7 @@ ROWS = (
         options={"max_iter": 4},
     ),
     _row("lion", "Lion", **BETA1),
-    _row("lomo", "LOMO", weight_decay=None, first_argument=FirstArgument.MODEL, cannot=_FUSED),
+    _row("lomo", "LOMO", weight_decay=None, takes_model=True, cannot=_FUSED),
     _row("lorarite", "LoRARite", **BETA1),
     _row("madgrad", "MADGRAD", **MOMENTUM),
     # Wraps AdamW when handed parameters, and passes on what it does not know itself.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -121,11 +121,6 @@ def check_options(entry: OptimizerEntry, options: Mapping[str, Any]) -> None:
             raise MisuseError(f"{entry.name} takes no argument {argument!r}. {known}")
 
 
-def effective_options(entry: OptimizerEntry, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The row's own options with the spec's on top."""
-    return {**entry.options, **options}
-
-
 def optimizer_class(entry: OptimizerEntry) -> Any:  # a class or a factory
     """The class or factory that ``entry`` names.
 
@@ -207,10 +202,8 @@ def _row_for_class(name: str) -> OptimizerEntry:
     closure = inspect.signature(found.step).parameters.get("closure")
     package = found.__module__.partition(".")[0]
     owners = importlib.metadata.packages_distributions().get(package, [])
-    return OptimizerEntry(
-        name=name,
-        target=name,
-        collection="own",
+    return replace(
+        bare,
         distribution=owners[0] if owners else "",
         lr="lr" if "lr" in arguments else None,
         weight_decay="weight_decay" if "weight_decay" in arguments else None,

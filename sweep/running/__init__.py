@@ -1,5 +1,5 @@
-"""Where trials run: in worker processes here, in processes that can be stopped, on a cluster.
+"""Where do trials run? In worker processes of this machine, which can be stopped, or on a cluster.
 
-`sweep.running.runner` chooses among them. Each takes planned trials from a `source`, gives outcomes
-out as they come, and knows nothing of sweeps or databases.
+`sweep.running.runner` chooses. Each way takes planned trials, gives outcomes out as they come, and
+knows nothing of sweeps or databases.
 """

@@ -1,7 +1,7 @@
 """What one trial may take, and what becomes of a trial that takes more.
 
 Owns the limits, the reasons that a stopped trial is recorded with, and how memory is read.
-That they are kept is for `sweep.running.shelter` to see to.
+That they are kept is for `sweep.running.worker` to see to.
 """
 
 from __future__ import annotations
@@ -53,18 +53,19 @@ class Limits:
         """Whether there is any limit."""
         return self.timeout_s is not None or self.memory_mib is not None
 
-    def check(self, seconds: float, grown_mib: float) -> None:
-        """Raises for a trial that has run for ``seconds`` and grown by ``grown_mib``.
+    def broken(self, seconds: float, grown_mib: float) -> Exception | None:
+        """What becomes of a trial that has run for ``seconds`` and grown by ``grown_mib``.
 
-        TrialTimeoutError or TrialMemoryError, as the case is.
+        A TrialTimeoutError or TrialMemoryError, as the case is; None within the limits.
         """
         if self.timeout_s is not None and seconds >= self.timeout_s:
-            raise TrialTimeoutError(f"took longer than {self.timeout_s:g} s (--trial-timeout)")
+            return TrialTimeoutError(f"took longer than {self.timeout_s:g} s (--trial-timeout)")
         if self.memory_mib is not None and grown_mib > self.memory_mib:
-            raise TrialMemoryError(
+            return TrialMemoryError(
                 f"took more than {self.memory_mib:g} MiB (--trial-memory): "
                 f"{grown_mib:.0f} MiB when it was stopped"
             )
+        return None
 
 
 def _check_positive(option: str, value: float | None, unit: str) -> None:

@@ -27,7 +27,7 @@ from sweep.running.fork_server import (
     running,
     variables,
 )
-from sweep.running.limits import TrialMemoryError, TrialTimeoutError, resident_mib
+from sweep.running.limits import resident_mib
 from sweep.running.serving import Begun, Failure, Orders
 
 if TYPE_CHECKING:
@@ -144,11 +144,8 @@ class Worker:
         seconds, grown_mib = time.monotonic() - self._begun_at_s, 0.0
         if self._limits.memory_mib is not None:
             grown_mib = resident_mib(self._pid) - self._begun.resident_mib
-        try:
-            self._limits.check(seconds, grown_mib)
-        except (TrialTimeoutError, TrialMemoryError) as error:
-            return Failure(self.held[0].group[0], error, seconds)
-        return None
+        error = self._limits.broken(seconds, grown_mib)
+        return Failure(self.held[0].group[0], error, seconds) if error else None
 
     def interrupt(self) -> None:
         """Kills it from another thread; its owner finds that it has hung up."""

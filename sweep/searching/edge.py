@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from sweep.driver import Progress
+from sweep.driver import Progress, run_trials
 from sweep.errors import MisuseError
 from sweep.grid import Grid
 from sweep.grid.spec import Spec
@@ -26,9 +24,8 @@ from sweep.searching.claims import claim_search
 from sweep.searching.ranges import UNASKED, Range, range_text
 from sweep.searching.study import rows_so_far
 from sweep.store.store import Store
-from sweep.store.writer import Writer
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
-from sweep.values.words import Verdict
 
 POINTS = 13
 TOLERANCE = 1e-6
@@ -142,20 +139,21 @@ def find_edges(
     lines = [search.sampled(line) for line in search.lines()]
     sweep = claim_search(store, search.spec, search.how())
     known = {row["fingerprint"]: row["verdict"] for row in rows_so_far(url, sweep.name)}
-    there, ran, started = len(known), Counter[Verdict](), time.monotonic()
+    progress, started = Progress(len(known), len(known), {}, 0.0), time.monotonic()
+
+    def kept(outcome: Outcome) -> Outcome:
+        known[outcome.planned.fingerprint] = outcome.verdict
+        return outcome
+
     while True:
         lines = [_halved(search, line, known) for line in lines]
         missing = [each for line in lines for each in line if each.fingerprint not in known]
         if not missing:
-            return Progress(len(known), there, ran, time.monotonic() - started)
+            return replace(progress, seconds=time.monotonic() - started)
         planned = len(known) + len(missing)
         store.record_sweep(sweep.name, sweep.spec, planned)
-        with Writer(store, sweep.id) as writer, closing(runner.run(missing)) as outcomes:
-            for outcome in outcomes:
-                writer.put(outcome)
-                ran[outcome.verdict] += 1
-                known[outcome.planned.fingerprint] = outcome.verdict
-                observe(Progress(planned, there, ran, time.monotonic() - started))
+        begun = replace(progress, planned=planned, seconds=time.monotonic() - started)
+        progress = run_trials(store, sweep, missing, runner, begun, observe, kept=kept)
 
 
 def _halved(

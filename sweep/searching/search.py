@@ -11,17 +11,14 @@ proposed again, or something better is.
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweep.driver import Progress
+from sweep.driver import Progress, run_trials
 from sweep.errors import DatabaseError
 from sweep.grid.spec import Spec
 from sweep.running.runner import Runner
@@ -40,10 +37,9 @@ from sweep.searching.study import (
 )
 from sweep.store.rows import trial_row
 from sweep.store.store import Store
-from sweep.store.writer import Writer
 from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial, canonical_json
-from sweep.values.words import Sampler, Verdict
+from sweep.values.words import Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +101,17 @@ def run_search(
     sweep = claim_search(store, search.spec, search.how())
     most = there + trials * (2 if search.twins else 1)
     store.record_sweep(sweep.name, sweep.spec, most)
-    started, ran = time.monotonic(), Counter[Verdict]()
+    begun = Progress(most, there, {}, 0.0)
+    observe(begun)
 
-    def progress() -> Progress:
-        return Progress(most, there, ran, time.monotonic() - started)
+    def kept(outcome: Outcome) -> Outcome:
+        return replace(outcome, proposal=dialogue.hear(outcome))
 
-    observe(progress())
     proposals = dialogue.proposals(trials)
-    with Writer(store, sweep.id) as writer, closing(runner.run(proposals)) as outcomes:
-        for outcome in outcomes:
-            writer.put(replace(outcome, proposal=dialogue.hear(outcome)))
-            ran[outcome.verdict] += 1
-            observe(progress())
-    if most > there + ran.total():
-        store.record_sweep(sweep.name, sweep.spec, there + ran.total())
-    return progress()
+    done = run_trials(store, sweep, proposals, runner, begun, observe, kept=kept)
+    if most > there + done.finished:
+        store.record_sweep(sweep.name, sweep.spec, there + done.finished)
+    return done
 
 
 def rebuilt(url: str, search: Search, space: Space) -> Dialogue:

@@ -92,7 +92,7 @@ class Space:
             optimizer = trial.suggest_categorical(OPTIMIZER, [optimizer, *others])
         axes = dict(self._fixed[optimizer])
         given = self._spec.options.get(optimizer, {})
-        options = registry.effective_options(registry.lookup(optimizer), given)
+        options = {**registry.lookup(optimizer).options, **given}
         for name, target in self._targets[optimizer].items():
             value = _suggested(trial, name, self.distributions[name])
             if target == PERIOD:

@@ -1,13 +1,18 @@
-"""Rows as a page lists them, filtered by words and sorted by a column: trials, summary tables."""
+"""What pages list: sweeps at a glance, and trials and summary tables by words and columns."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sweep.serve.cells import Cell, cell
+from sweep.serve.cells import Cell, cell, sweep_address
+from sweep.store.activity import Activity, activity
+from sweep.store.query import SweepStatus
+from sweep.values.words import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +26,7 @@ COLUMNS = (
 """Of a trial, in a list."""
 A_PAGE = 100  # trials
 MOST_ROWS = 500  # of a summary table
+_QUIET = timedelta(minutes=1)  # how long a sweep that runs may say nothing
 _MOST_WORDS = 5000
 _WORDS = (
     f"SELECT DISTINCT {', '.join(FILTERS)} FROM trial "  # noqa: S608 names of ours
@@ -120,3 +126,59 @@ def summary_rows(
         found=len(rows),
         caption=shown.caption,
     )
+
+
+class SweepState(StrEnum):
+    """What has become of a sweep."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    PLANNED = "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A sweep at a glance.
+
+    Attributes:
+        status: its counts.
+        now: what goes on in it.
+        state: what has become of it.
+        address: where its page is.
+    """
+
+    status: SweepStatus
+    now: Activity
+    state: SweepState
+    address: str
+
+    @property
+    def parts(self) -> list[tuple[str, int]]:
+        """The bar: trials by verdict, and those that remain; without what there are none of."""
+        counts = [(verdict.value, getattr(self.status, verdict)) for verdict in Verdict]
+        return [part for part in [*counts, ("remaining", self.status.remaining)] if part[1]]
+
+    @property
+    def minutes_left(self) -> float | None:
+        """At the pace of the latest trials; None where it does not run."""
+        if self.state is not SweepState.RUNNING or not self.now.a_second:
+            return None
+        return self.status.remaining / self.now.a_second / 60
+
+
+def glance(url: str, status: SweepStatus) -> Glance:
+    """The sweep of that status at a glance. Reads only; raises as `activity` does."""
+    now = activity(url, status.id)
+    return Glance(status, now, _state(status, now), sweep_address(status.id, status.name))
+
+
+def _state(status: SweepStatus, now: Activity) -> SweepState:
+    running = now.running
+    if running is None:  # the system cannot tell
+        running = now.last_at is not None and datetime.now(UTC) - now.last_at < _QUIET
+    if running:
+        return SweepState.RUNNING
+    if status.remaining == 0:
+        return SweepState.COMPLETE
+    return SweepState.INTERRUPTED if status.done + status.failed else SweepState.PLANNED

@@ -21,11 +21,10 @@ from datasette.views.base import DatasetteError
 from markupsafe import Markup
 
 from analysis.exceptions import UnknownChoiceError
+from sweep.serve import listing
 from sweep.serve.cells import cell, db_option, sweep_address
 from sweep.serve.database import ReadOnlyDatabase
-from sweep.serve.listing import A_PAGE, COLUMNS, FILTERS, listed_trials, summary_rows
 from sweep.serve.metadata import DATABASE, QUERIES, TITLE
-from sweep.serve.overview import SweepState, glance
 from sweep.serve.trial_card import side_by_side, trial_card
 from sweep.store.query import no_such_sweep, sweep_status
 
@@ -64,7 +63,7 @@ class Asked:
     def order(self) -> Context:
         """The words by which rows are filtered, the column that sorts them, and the direction."""
         return {
-            "wanted": {name: self.args[name] for name in FILTERS if self.args.get(name)},
+            "wanted": {name: self.args[name] for name in listing.FILTERS if self.args.get(name)},
             "sort": self.args.get("sort", ""),
             "descending": self.args.get("order") == "desc",
         }
@@ -79,8 +78,8 @@ class Asked:
         name = self.names.get("sweep") or f"~{self.names['number']}"
         for status in statuses:
             if name in (status.name, f"~{status.id}"):
-                found = glance(self.db, status)
-                follow = FOLLOW_S if found.state is SweepState.RUNNING else None
+                found = listing.glance(self.db, status)
+                follow = FOLLOW_S if found.state is listing.SweepState.RUNNING else None
                 return {"glance": found, "name": status.name, "follow": follow}
         raise _not_there(no_such_sweep(name[:200], [status.name for status in statuses]))
 
@@ -89,8 +88,8 @@ def _front(asked: Asked) -> Made:
     """The sweeps, newest first."""
     statuses = sweep_status(asked.db)[::-1]
     begin = asked.number("from") - 1
-    shown = [glance(asked.db, each) for each in statuses[begin : begin + MOST_ON_A_PAGE]]
-    runs = any(each.state is SweepState.RUNNING for each in shown)
+    shown = [listing.glance(asked.db, each) for each in statuses[begin : begin + MOST_ON_A_PAGE]]
+    runs = any(each.state is listing.SweepState.RUNNING for each in shown)
     return "sweeps.html", {
         "question": TITLE,
         "sweeps": shown,
@@ -127,7 +126,7 @@ def _summary(asked: Asked) -> Made:
     if (file := asked.args.get("format")) in _FILES:
         text = written(rows, name, made.caption, FileFormat(file)).decode()
         return Response(text, content_type="text/plain; charset=utf-8")
-    table = summary_rows(rows, name, made.caption, **asked.order())
+    table = listing.summary_rows(rows, name, made.caption, **asked.order())
     command = f"leaksweep table {name} {shlex.quote(about['name'])}{db_option(asked.db)}"
     more = {"command": command, "formats": _FILES, "summary": made, "table": table}
     return "summary.html", {**about, **asked.order(), **more}
@@ -136,11 +135,11 @@ def _summary(asked: Asked) -> Made:
 def _trials(asked: Asked) -> Made:
     """The trials of a sweep."""
     about, order, page = asked.about_sweep(), asked.order(), asked.number("page")
-    if order["sort"] not in COLUMNS:
+    if order["sort"] not in listing.COLUMNS:
         order |= {"sort": "id", "descending": False}
     with asked.connection() as connection:
-        listed = listed_trials(connection, about["glance"].status.id, page=page, **order)
-    pages = math.ceil(listed.found / A_PAGE)
+        listed = listing.listed_trials(connection, about["glance"].status.id, page=page, **order)
+    pages = math.ceil(listed.found / listing.A_PAGE)
     return "trials.html", {**about, **order, "trials": listed, "page": page, "pages": pages}
 
 
@@ -191,24 +190,24 @@ def _no_such_trial(text: str, connection: Connection) -> str:
     return f"There is no trial {text[:40]!r}. {there}"
 
 
-PAGES: Mapping[str, tuple[Callable[[Asked], Made], float]] = {
-    r"/$": (_front, LIMIT_S),
-    r"/compare$": (_compare, LIMIT_S),
-    r"/trial/(?P<trial>[^/]+)$": (_trial, LIMIT_S),
-    r"/results/trial/(?P<trial>\d+)$": (_trial, LIMIT_S),  # where Datasette's tables lead to
-    r"/results/sweep/(?P<number>\d+)$": (_of_sweep, LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)$": (_of_sweep, LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)/trials$": (_trials, LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)/report$": (_report, REPORT_LIMIT_S),
-    r"/sweep/(?P<sweep>[^/]+)/(?P<table>[^/]+)$": (_summary, LIMIT_S),
+PAGES: Mapping[str, Callable[[Asked], Made]] = {
+    r"/$": _front,
+    r"/compare$": _compare,
+    r"/trial/(?P<trial>[^/]+)$": _trial,
+    r"/results/trial/(?P<trial>\d+)$": _trial,  # where Datasette's tables lead to
+    r"/results/sweep/(?P<number>\d+)$": _of_sweep,
+    r"/sweep/(?P<sweep>[^/]+)$": _of_sweep,
+    r"/sweep/(?P<sweep>[^/]+)/trials$": _trials,
+    r"/sweep/(?P<sweep>[^/]+)/report$": _report,
+    r"/sweep/(?P<sweep>[^/]+)/(?P<table>[^/]+)$": _summary,
 }
-"""Every page by its address, with the seconds that it may take."""
+"""Every page by its address."""
 
 
 @hookimpl  # type: ignore[untyped-decorator]  # Datasette has no types
 def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
     """Our pages, which come before Datasette's own."""
-    return [(address, _view(make, limit_s)) for address, (make, limit_s) in PAGES.items()]
+    return [(address, _view(make)) for address, make in PAGES.items()]
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -226,14 +225,16 @@ def render_cell(value: Any, column: str, table: str | None) -> Markup | None:
     return None
 
 
-def _view(make: Callable[[Asked], Made], limit_s: float) -> Callable[..., Any]:
+def _view(make: Callable[[Asked], Made]) -> Callable[..., Any]:
     """The page as Datasette calls it."""
 
     async def view(datasette: Any, request: Any) -> Any:
         database = datasette.get_database(DATABASE)
         names = {name: unquote(text) for name, text in request.url_vars.items()}
         asked = Asked(database, names, request.args)
-        places = database.reports if make is _report else database.pages
+        is_report = make is _report
+        places = database.reports if is_report else database.pages
+        limit_s = REPORT_LIMIT_S if is_report else LIMIT_S
         made = await places.answer(partial(make, asked), limit_s=limit_s)
         if isinstance(made, Response):
             return made

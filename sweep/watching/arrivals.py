@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sweep.watching.digests import nonzero_flag
-from sweep.watching.grads import rows_with_nonzero
+from sweep.watching.digests import nonzero_flag, rows_with_nonzero
 from sweep.watching.parts import parts, values_of
 
 
@@ -70,9 +70,8 @@ class Arrivals:
 
     def remove(self) -> None:
         """Takes every hook off."""
-        for handles in self._handles.values():
-            for handle in handles:
-                handle.remove()
+        for handle in chain(*self._handles.values()):
+            handle.remove()
         self._handles.clear()
 
     def listen(self, parameter: Tensor) -> None:
@@ -80,8 +79,9 @@ class Arrivals:
         if id(parameter) in self._of:
             return
         arrival = self._of[id(parameter)] = Arrival()
-        if _can_require_grad(parameter):
-            self._put_hooks_on(parameter, arrival)
+        numeric = parameter.is_floating_point() or parameter.is_complex()
+        if numeric and parameter.is_leaf and not parameter.is_inference():
+            self._put_hooks_on(parameter, arrival)  # others can have no gradient, ever
 
     def _put_hooks_on(self, parameter: Tensor, arrival: Arrival) -> None:
         # Hooks survive that requires_grad is toggled, but can only be put on while it is on.
@@ -98,8 +98,8 @@ class Arrivals:
                 self._safely(parameter, lambda: self._note_rows(parameter, arrival, grad))
 
         def there(reached: Tensor) -> None:
-            if not nothing_came and reached.grad is not None:
-                self._safely(parameter, lambda: self._note(arrival, reached.grad))
+            if not nothing_came and (grad := reached.grad) is not None:
+                self._safely(parameter, lambda: self._note(arrival, grad))
 
         handles = self._handles[id(parameter)] = []
         try:
@@ -113,8 +113,7 @@ class Arrivals:
         finally:
             parameter.requires_grad_(required)
 
-    def _note(self, arrival: Arrival, grad: Tensor | None) -> None:
-        assert grad is not None  # noqa: S101  # the caller's condition
+    def _note(self, arrival: Arrival, grad: Tensor) -> None:
         self.clock += 1
         arrival.time = self.clock
         arrival.count += 1
@@ -126,9 +125,3 @@ class Arrivals:
             arrival.row_times = torch.zeros(shape[0], dtype=torch.int64, device=grad.device)
         if arrival.row_times is not None:
             arrival.row_times[rows_with_nonzero(grad)] = self.clock + 1
-
-
-def _can_require_grad(parameter: Tensor) -> bool:
-    """Whether a gradient can ever reach it: integers and inference tensors have none."""
-    numeric = parameter.is_floating_point() or parameter.is_complex()
-    return numeric and parameter.is_leaf and not parameter.is_inference()

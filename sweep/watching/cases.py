@@ -24,15 +24,7 @@ from sweep.watching.states import UNREACHED, Grads, State
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a watch.
-
-    Attributes:
-        frozen: what must not move even if a gradient reaches it.
-        trainable: what must move.
-        zeros_count: zeros that autograd brings are a gradient.
-        rows: rows are judged one by one.
-        causes: leaks are explained.
-    """
+    """What is asked of a watch: the options of `watch`, which says what they mean."""
 
     frozen: Wish
     trainable: Wish

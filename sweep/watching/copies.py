@@ -16,15 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweep.trial.probe import (
-    STILL,
-    Change,
-    bits,
-    change_between,
-    changes_along,
-    moved_elements,
-    together,
-)
+from sweep.trial import probe
 from sweep.watching.cases import Case
 from sweep.watching.digests import LikeTensors, layout_of, sorted_out, weighted, words
 from sweep.watching.findings import RowSet
@@ -46,7 +38,7 @@ class Movement:
     ``rows`` says which rows, where those are judged or only a part was in question.
     """
 
-    change: Change | None = None
+    change: probe.Change | None = None
     rows: RowSet | None = None
 
 
@@ -98,9 +90,9 @@ class Copies:
         if before is None or _kinds(before) != _kinds(after):
             return NOT_MEASURED
         if not by_row:
-            return Movement(together(map(_change, before, after)))
+            return Movement(probe.together(map(_change, before, after)))
         if len(before) > 1 or before[0].dim() == 0:
-            change = together(map(_change, before, after))
+            change = probe.together(map(_change, before, after))
             return Movement(change, RowSet(np.array([change.moved])))
         return _of_rows(before[0], after[0], case.where)
 
@@ -122,12 +114,12 @@ class _Stack:
         self.alike = alike
         fits = room is not None and layout_of(room[0]) == alike.layout
         self.before = torch.stack(alike.tensors, out=room if fits else None)
-        self._changes: list[Change] | None = None
+        self._changes: list[probe.Change] | None = None
 
-    def changes(self) -> list[Change] | None:
+    def changes(self) -> list[probe.Change] | None:
         """How far each has moved; None if they are not alike any more."""
         if self._changes is None and (after := self.alike.stacked()) is not None:
-            self._changes = changes_along(self.before, after)
+            self._changes = probe.changes_along(self.before, after)
         return self._changes
 
 
@@ -139,22 +131,24 @@ def _of_rows(before: Tensor, after: Tensor, where: Tensor | None) -> Movement:
     """The movement of rows, a few at a time; ``where``, of shape ``(rows,)`` or the tensors',
     says which or what of them are in question."""
     if not before.numel():
-        return Movement(STILL, RowSet(np.zeros(len(before), dtype=bool)))
+        return Movement(probe.STILL, RowSet(np.zeros(len(before), dtype=bool)))
     at_once = max(1, len(before) * _at_once(before) // before.numel())
     asked = repeat(None) if where is None else torch.split(where, at_once)
     pieces = zip(torch.split(before, at_once), torch.split(after, at_once), asked, strict=False)
     found = [_of_some_rows(*piece) for piece in pieces]
     rows = torch.cat([moved for _, moved in found]).cpu().numpy()
-    return Movement(together(change for change, _ in found), RowSet(rows))
+    return Movement(probe.together(change for change, _ in found), RowSet(rows))
 
 
-def _of_some_rows(before: Tensor, after: Tensor, where: Tensor | None) -> tuple[Change, Tensor]:
+def _of_some_rows(
+    before: Tensor, after: Tensor, where: Tensor | None
+) -> tuple[probe.Change, Tensor]:
     """The change of some rows, and which of them moved."""
     moved = _rows_that_differ(before, after)
     if where is not None and where.dim() == 1:
         moved, where = moved & where, None
     if not bool(moved.any()):
-        return STILL, moved
+        return probe.STILL, moved
     all_moved = bool(moved.all())
     if where is None:
         rows = None if all_moved else moved.reshape(-1, *[1] * (before.dim() - 1))
@@ -168,13 +162,13 @@ def _of_some_rows(before: Tensor, after: Tensor, where: Tensor | None) -> tuple[
         before, after = before.masked_fill(others, 0), after.masked_fill(others, 0)
     change = _change(before, after)
     if where is not None or not math.isfinite(change.max_change):  # NaN may only seem to move
-        differ = moved_elements(before, after).reshape(len(before), -1)
+        differ = probe.moved_elements(before, after).reshape(len(before), -1)
         moved[moved.clone()] = differ.any(dim=1)
     return change, moved
 
 
 def _rows_that_differ(before: Tensor, after: Tensor) -> Tensor:
-    one, other = (bits(each).reshape(len(each), -1) for each in (before, after))
+    one, other = (probe.bits(each).reshape(len(each), -1) for each in (before, after))
     differ = (one[:, :_TELLING] != other[:, :_TELLING]).any(dim=1)
     if not differ.all():
         rest = ~differ
@@ -182,18 +176,18 @@ def _rows_that_differ(before: Tensor, after: Tensor) -> Tensor:
     return differ
 
 
-def _change(before: Tensor, after: Tensor) -> Change:
+def _change(before: Tensor, after: Tensor) -> probe.Change:
     """As `sweep.trial.probe.change_between`, in pieces that stay in the processor's cache."""
     flat = (torch.split(each.reshape(-1), _at_once(before)) for each in (before, after))
     pieces = zip(*flat, strict=True)
-    return together(_difference(*piece) or change_between(*piece) for piece in pieces)
+    return probe.together(_difference(*piece) or probe.change_between(*piece) for piece in pieces)
 
 
 def _at_once(tensor: Tensor) -> int:
     return _AT_ONCE if tensor.device.type == "cpu" else _AT_ONCE_THERE
 
 
-def _difference(before: Tensor, after: Tensor, chosen: Tensor | None = None) -> Change | None:
+def _difference(before: Tensor, after: Tensor, chosen: Tensor | None = None) -> probe.Change | None:
     """As `sweep.trial.probe.change_between`; None where that is to be asked itself.
 
     ``chosen``, which can be expanded to the tensors' shape, says which elements are meant.
@@ -208,4 +202,4 @@ def _difference(before: Tensor, after: Tensor, chosen: Tensor | None = None) -> 
     if not math.isfinite(largest) or not largest:
         return None
     flat = difference.reshape(-1)
-    return Change(True, largest, math.sqrt(torch.dot(flat, flat).item()))
+    return probe.Change(True, largest, math.sqrt(torch.dot(flat, flat).item()))

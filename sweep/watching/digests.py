@@ -2,22 +2,23 @@
 
 A checksum differs wherever a bit does, but for one case in 2**64: it is the sum of the bits,
 eight bytes at a time, each times an odd weight of its place. A sample's checksum is that of a
-few hundred elements. Small tensors of one shape are taken together, as models have many.
+few hundred elements. Small tensors of one shape are taken together, as models have many. A row is
+an index along the first dimension of what a process holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sweep.trial.probe import bits
-from sweep.watching.parts import is_plain
+from sweep.watching.parts import is_plain, parts
 
 SMALL = 4096
 """Elements up to which a tensor is looked at whole, and together with others of its shape."""
@@ -29,6 +30,7 @@ _WORD = 8  # bytes
 _NORMED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _DTYPE, _VERSION = attrgetter("dtype"), attrgetter("_version")
 
+_Answer = TypeVar("_Answer")
 Layout = tuple[tuple[torch.Size, torch.dtype, torch.device], ...]
 """The shape, type and device of each part of a tensor."""
 
@@ -109,7 +111,7 @@ def nonzero_flag(tensor: Tensor) -> Tensor:
 def nonzero_rows(values: Tensor) -> Tensor:
     """In which rows of a tensor some element is not zero, as booleans of shape ``(rows,)``.
 
-    A row is an index along the first dimension; a tensor without any has one.
+    A tensor without any dimension has one row.
     """
     shape = values.shape[:1] or (1,)
     if not values.numel():
@@ -123,6 +125,40 @@ def nonzero_rows(values: Tensor) -> Tensor:
         else:
             doubtful[doubtful.clone()] = asked.count_nonzero(dim=1).bool()
     return doubtful
+
+
+def rows_with_nonzero(grad: Tensor) -> Tensor:
+    """In which rows ``grad`` is not all zeros, as a boolean tensor of shape ``(rows,)``."""
+    if grad.layout is not torch.sparse_coo:
+        return nonzero_rows(_one(grad))
+    indices, values = parts(grad)
+    return _marked(indices[0][nonzero_rows(values)], grad)
+
+
+def listed_rows(grad: Tensor) -> Tensor:
+    """Which rows a sparse grad lists; none of a dense one."""
+    if grad.layout is not torch.sparse_coo:
+        return torch.zeros(_one(grad).shape[:1], dtype=torch.bool, device=grad.device)
+    return _marked(parts(grad)[0][0], grad)
+
+
+def has_nonzero(grad: Tensor | None, where: Tensor | None = None) -> bool:
+    """Whether ``grad`` has an element that is not zero, or has one where ``where`` is true."""
+    if grad is None:
+        return False
+    here = grad.detach().to_dense() if grad.layout is torch.sparse_coo else _one(grad)
+    return bool((here if where is None else here[where]).count_nonzero())
+
+
+def _one(grad: Tensor) -> Tensor:
+    (only,) = parts(grad)
+    return only
+
+
+def _marked(rows: Tensor, grad: Tensor) -> Tensor:
+    marked = torch.zeros(grad.shape[0], dtype=torch.bool, device=grad.device)
+    marked[rows] = True
+    return marked
 
 
 def row_checksums(stacked: Tensor) -> Tensor:
@@ -163,7 +199,7 @@ def _each(
     """What ``of_rows`` gives for each tensor as a row; small ones of one kind are stacked.
 
     ``alone`` is asked about a large one in its place, and ``of_none`` is of a tensor without
-    elements. What they give is taken from each device at once.
+    elements.
     """
     kinds: dict[Any, list[int]] = {}
     for index, tensor in enumerate(tensors):
@@ -171,23 +207,41 @@ def _each(
             small = tensor.numel() <= SMALL
             kind = (tensor.shape, tensor.dtype, tensor.device) if small else index
             kinds.setdefault(kind, []).append(index)
-    waiting: dict[torch.device, tuple[list[int], list[Tensor]]] = {}
+    found = []
     for kind, indices in kinds.items():
         first = tensors[indices[0]]
         if kind == indices[0] and alone is not None:
-            found = alone(first).reshape(1)
+            found.append(alone(first).reshape(1))
         elif len(indices) == 1:
-            found = of_rows(first.unsqueeze(0))
+            found.append(of_rows(first.unsqueeze(0)))
         else:
-            found = of_rows(torch.stack([tensors[index] for index in indices]))
-        places, pieces = waiting.setdefault(first.device, ([], []))
-        places += indices
-        pieces.append(found)
+            found.append(of_rows(torch.stack([tensors[index] for index in indices])))
     values = [of_none] * len(tensors)
-    for places, pieces in waiting.values():
-        for place, value in zip(places, torch.cat(pieces).tolist(), strict=True):
-            values[place] = value
+    for indices, own in zip(kinds.values(), fetched(found), strict=True):
+        for index, value in zip(indices, own.tolist(), strict=True):
+            values[index] = value
     return values
+
+
+def fetched(found: Sequence[Tensor]) -> list[Tensor]:
+    """Each of those tensors on the processor; each accelerator is waited for once."""
+    by_device: dict[torch.device, list[Tensor]] = {}
+    for each in found:
+        by_device.setdefault(each.device, []).append(each)
+    there = {
+        device: iter(torch.split(torch.cat(held).cpu(), list(map(len, held))))
+        for device, held in by_device.items()
+    }
+    return [next(there[each.device]) for each in found]
+
+
+def by_part(
+    ask: Callable[[Sequence[Tensor]], list[_Answer]], of: Sequence[Sequence[Tensor]]
+) -> Iterator[list[_Answer]]:
+    """What ``ask`` answers about the parts of each; they are asked about at once."""
+    answers = iter(ask([part for parts in of for part in parts]))
+    for own in of:  # one by one: thousands of lists would wake the garbage collector
+        yield [next(answers) for _ in own]
 
 
 def words(rows: Tensor) -> Tensor:

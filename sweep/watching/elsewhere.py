@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class Elsewhere:
         self.buffers: Counter[str] = Counter()
         self._shared = shared
         self._steppings = steppings
-        self._handles: list[Any] = []
+        self._undo = ExitStack()
         self._sums: dict[str, int] = {}  # of the buffers, by name
         self._with_buffers: list[tuple[str, nn.Module]] = []
         self.refresh()
@@ -47,13 +48,12 @@ class Elsewhere:
             (register_optimizer_step_pre_hook, self._before),
             (register_optimizer_step_post_hook, self._after),
         ):
-            self._handles.append(register(past_the_compiler(hook)))
+            self._undo.callback(register(past_the_compiler(hook)).remove)
 
     def leave(self) -> None:
         """Takes the hooks off."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles, self._with_buffers = [], []
+        self._undo.close()
+        self._with_buffers = []
 
     def look(self) -> None:
         """Notes what has moved of what nobody watched holds, and of buffers of frozen modules."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any, Protocol
 
@@ -40,9 +41,9 @@ class Listener(Protocol):
         """Inside its step, the step of an optimizer that it wraps is about to do the work."""
 
     def ends(self, *, worked: bool, late: bool) -> None:
-        """It has ended, or raised; ``worked`` is whether `reaches` was called.
+        """It has ended; ``worked`` is whether `reaches` was called.
 
-        ``late`` is whether it had ended some time ago: of a step that raised, no hook tells.
+        ``late`` is whether it ended some time ago: of a step that raised, no hook tells.
         """
 
 
@@ -63,8 +64,7 @@ class Family:
             (self.hooked if _calls_hooks(member) else self._proxies).append(member)
         if not self.hooked:
             raise _no_optimizer(given)
-        self._patched: list[tuple[Any, Any, Any]] = []
-        self._handles: list[Any] = []
+        self._undo = ExitStack()
         self._listener: Listener | None = None
         self._depth = 0  # of proxies' steps
         self._is_open = False
@@ -76,16 +76,10 @@ class Family:
         return type(self.hooked[-1]).__name__
 
     @property
-    def groups(self) -> Iterator[Mapping[str, Any]]:
-        """The parameter groups of each member, those of a wrapper first."""
-        for member in self.hooked:
-            yield from member.param_groups
-
-    @property
     def parameters(self) -> list[Tensor]:
-        """What the family holds now, each once."""
-        held = {id(p): p for group in self.groups for p in group["params"]}
-        return list(held.values())
+        """What the family holds now, each once; what a wrapper holds comes first."""
+        groups = (group for member in self.hooked for group in member.param_groups)
+        return list({id(p): p for group in groups for p in group["params"]}.values())
 
     @property
     def is_stepping(self) -> bool:
@@ -98,8 +92,8 @@ class Family:
         self._listener = listener
         before, after = past_the_compiler(self._before), past_the_compiler(self._after)
         for member in self.hooked:
-            self._handles.append(member.register_step_pre_hook(before))
-            self._handles.append(member.register_step_post_hook(after))
+            self._undo.callback(member.register_step_pre_hook(before).remove)
+            self._undo.callback(member.register_step_post_hook(after).remove)
         for proxy in self._proxies:
             self._patch(proxy)
 
@@ -107,15 +101,7 @@ class Family:
         """Takes every hook off, and tells of a step that raised."""
         self.settle()
         self._listener = None
-        for handle in self._handles:
-            handle.remove()
-        for proxy, ours, before in self._patched:
-            if vars(proxy).get("step") is ours:
-                if before is None:
-                    del proxy.step
-                else:
-                    proxy.step = before
-        self._handles, self._patched = [], []
+        self._undo.close()
 
     def settle(self) -> None:
         """Ends a step that raised: torch calls no hook then."""
@@ -132,8 +118,6 @@ class Family:
                 self._listener.reaches_inside(member, (arguments[1:], keywords))
             return None
         if not self._depth:
-            if self._is_open:
-                self._close(late=True)  # the step before raised
             self._open()
         elif self._worked:
             return None
@@ -149,6 +133,8 @@ class Family:
         return steps_under_way(sys._getframe(1), self.hooked)
 
     def _open(self) -> None:
+        if self._is_open:
+            self._close(late=True)  # the step before raised
         self._is_open, self._worked = True, False
         if self._listener is not None:
             self._listener.begins()
@@ -167,8 +153,6 @@ class Family:
             if self._listener is None:
                 return step(*arguments, **keywords)
             if not self._depth:
-                if self._is_open:
-                    self._close(late=True)
                 self._open()
             self._depth += 1
             try:
@@ -178,8 +162,15 @@ class Family:
                 if not self._depth and self._is_open:
                     self._close()
 
+        def put_back() -> None:
+            if vars(proxy).get("step") is told:
+                if before is None:
+                    del proxy.step
+                else:
+                    proxy.step = before
+
         proxy.step = told
-        self._patched.append((proxy, told, before))
+        self._undo.callback(put_back)
 
 
 def has_closure(call: Call) -> bool:
@@ -249,14 +240,11 @@ def _members(given: Any) -> list[Any]:
 
 
 def _is_optimizer(member: Any) -> bool:
-    return callable(getattr(member, "step", None)) and _has_groups(member)
-
-
-def _has_groups(member: Any) -> bool:
     try:
-        return hasattr(member, "param_groups") or hasattr(member, _INNER_BY_NAME)
+        groups = hasattr(member, "param_groups") or hasattr(member, _INNER_BY_NAME)
     except Exception:  # noqa: BLE001  # a proxy's property may raise anything
         return False
+    return groups and callable(getattr(member, "step", None))
 
 
 def _calls_hooks(member: Any) -> bool:

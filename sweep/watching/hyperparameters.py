@@ -6,14 +6,24 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from sweep.optimizers import registry
 from sweep.optimizers.entry import OptimizerEntry, split_address
+from sweep.values.setting import Setting
+from sweep.values.words import OWN_LOOP, Freeze, GradState, ZeroGrad
+from sweep.watching.findings import Record
 from sweep.watching.parts import values_of
+
+_ZERO_GRAD = {
+    GradState.NONE: ZeroGrad.NONE,
+    GradState.ZERO: ZeroGrad.ZERO,
+    GradState.NONZERO: ZeroGrad.NEVER,
+}
+"""What the state of a grad says about how it was cleared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +31,20 @@ class Facts:
     """What is recorded of a parameter under an optimizer.
 
     Attributes:
-        optimizer: the registry's name of its class, or ``package.module:Class``.
+        setting: its group's, of the optimizer by the registry's name or ``package.module:Class``.
         package: the library it is from, with its version; None for one's own.
-        lr, weight_decay, momentum: of the parameter's group; None where there is none.
         device: where the parameter is.
         finite: whether all of it is finite now.
     """
 
-    optimizer: str
+    setting: Setting
     package: str | None
-    lr: float | None
-    weight_decay: float | None
-    momentum: float | None
     device: str
     finite: bool
 
 
-def facts_about(optimizer: Optimizer, parameter: Tensor) -> Facts:
-    """The facts now; of a parameter that has left the optimizer there are no settings."""
+def facts_about(optimizer: Optimizer, parameter: Tensor, record: Record) -> Facts:
+    """The facts now; of a parameter that has left the optimizer there are no numbers."""
     entry = _entry_of(optimizer)
     holding = [g for g in optimizer.param_groups if any(p is parameter for p in g["params"])]
     group = holding[0] if holding else {}
@@ -46,15 +52,18 @@ def facts_about(optimizer: Optimizer, parameter: Tensor) -> Facts:
     if entry is not None:
         addresses = (entry.lr or "", entry.weight_decay or "", entry.momentum or "")
     lr, weight_decay, momentum = (_number(group, address) for address in addresses)
-    return Facts(
+    setting = Setting(
         optimizer=class_address(optimizer),
-        package=_package(entry),
         lr=lr,
         weight_decay=weight_decay,
         momentum=momentum,
-        device=parameter.device.type,
-        finite=all(bool(part.isfinite().all()) for part in values_of(parameter)),
+        zero_grad=_ZERO_GRAD[GradState.NONE if record.state is None else record.state.grad],
+        schedule=OWN_LOOP,
+        freeze=cast("Freeze", OWN_LOOP),  # no way of freezing that a grid could have
+        seed=0,
     )
+    finite = all(bool(part.isfinite().all()) for part in values_of(parameter))
+    return Facts(setting, _package(entry), parameter.device.type, finite)
 
 
 def class_address(optimizer: Optimizer) -> str:

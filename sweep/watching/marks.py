@@ -14,15 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweep.watching.digests import (
-    Layout,
-    LikeTensors,
-    checksums,
-    layout_of,
-    row_checksums,
-    sample_checksums,
-    sorted_out,
-)
+from sweep.watching import digests
 from sweep.watching.parts import parts, version
 
 _MARK = np.dtype([("whole", np.int64), ("sample", np.int32), ("version", np.int16), ("kind", "u2")])
@@ -55,7 +47,7 @@ class Moves:
 class _Plan:
     """How a list of tensors is looked at: those that are alike, with their places, and others."""
 
-    alike: list[tuple[LikeTensors, np.ndarray]]
+    alike: list[tuple[digests.LikeTensors, np.ndarray]]
     others: list[Tensor]
 
 
@@ -69,7 +61,7 @@ class Marks:
         """Lets go of every mark."""
         self._marks = np.zeros(0, _MARK)
         self._place_of: dict[int, int] = {}  # in the marks
-        self._kinds: dict[Layout | None, int] = {None: 0}  # 0 is that of a tensor without a mark
+        self._kinds: dict[digests.Layout | None, int] = {None: 0}  # 0 has what has no mark
         self._plans: dict[tuple[int, ...], _Plan] = {}
 
     @property
@@ -94,10 +86,10 @@ class Marks:
         with torch.no_grad():
             keys = tuple(map(id, tensors))
             plan = self._plans.get(keys) or self._planned(keys, tensors)
-            sums = _sums([alike for alike, _ in plan.alike])
+            sums = _sums(plan)
             if sums is None:  # some are not alike any more
                 plan = self._planned(keys, tensors)
-                sums = _sums([alike for alike, _ in plan.alike]) or []
+                sums = _sums(plan) or []
             moves = self._update_others(plan.others, trusted=trusted, anew=anew)
             for (alike, places), whole in zip(plan.alike, sums, strict=True):
                 now = np.zeros(len(places), _MARK)
@@ -109,7 +101,7 @@ class Marks:
     def _planned(self, keys: tuple[int, ...], tensors: Sequence[Tensor]) -> _Plan:
         """A plan for the list, in place of those for others that have some of its tensors."""
         self._plans = {k: plan for k, plan in self._plans.items() if set(k).isdisjoint(keys)}
-        alike, others = sorted_out(dict(zip(keys, tensors, strict=True)).values())
+        alike, others = digests.sorted_out(dict(zip(keys, tensors, strict=True)).values())
         plan = self._plans[keys] = _Plan(
             [(each, self._places(each.keys)) for each in alike], others
         )
@@ -123,7 +115,7 @@ class Marks:
             self._marks = np.concatenate([self._marks, room])
         return np.array(places, np.int64)
 
-    def _kind(self, layout: Layout) -> int:
+    def _kind(self, layout: digests.Layout) -> int:
         return self._kinds.setdefault(layout, len(self._kinds))
 
     def _compared(
@@ -141,15 +133,15 @@ class Marks:
         held, keys = [parts(each) for each in tensors], np.array(list(map(id, tensors)), np.int64)
         versions, places = [version(each) for each in tensors], self._places(keys)
         before, now = self._marks[places], np.zeros(len(places), _MARK)
-        now["sample"] = np.array(_joined(sample_checksums, held), np.int64).astype(np.int32)
+        now["sample"] = np.array(_joined(digests.sample_checksums, held), np.int64).astype(np.int32)
         now["version"] = np.array(list(map(sum, versions)), np.int64).astype(np.int16)
-        now["kind"] = [self._kind(layout_of(*each)) for each in held]
+        now["kind"] = [self._kind(digests.layout_of(*each)) for each in held]
         now["whole"] = before["whole"]
         still = np.array([trusted and -1 not in each for each in versions], bool)
         for name in ("sample", "version", "kind"):
             still &= before[name] == now[name]
         (wanted,) = np.nonzero(~still)
-        now["whole"][wanted] = _joined(checksums, [held[index] for index in wanted])
+        now["whole"][wanted] = _joined(digests.checksums, [held[index] for index in wanted])
         return self._compared(keys, places, now, anew=anew)
 
 
@@ -157,27 +149,13 @@ def _joined(
     sums: Callable[[Sequence[Tensor]], list[int]], held: Sequence[tuple[Tensor, ...]]
 ) -> list[int]:
     """A number for each tensor, of the ``sums`` of its parts."""
-    found = iter(sums([part for each in held for part in each]))
-    own = [[next(found) for _ in each] for each in held]
-    return [each[0] if len(each) == 1 else hash(tuple(each)) for each in own]
+    return [
+        each[0] if len(each) == 1 else hash(tuple(each)) for each in digests.by_part(sums, held)
+    ]
 
 
-def _sums(kinds: Sequence[LikeTensors]) -> list[np.ndarray] | None:
-    """The checksums of each kind; None if some are not alike any more.
-
-    Waits once for each accelerator.
-    """
-    found = []
-    for kind in kinds:
-        stack = kind.stacked()
-        if stack is None:
-            return None
-        found.append(row_checksums(stack))
-    by_device: dict[torch.device, list[Tensor]] = {}
-    for each in found:
-        by_device.setdefault(each.device, []).append(each)
-    host = {
-        device: iter(torch.split(torch.cat(sums).cpu(), [len(each) for each in sums]))
-        for device, sums in by_device.items()
-    }
-    return [next(host[each.device]).numpy() for each in found]
+def _sums(plan: _Plan) -> list[np.ndarray] | None:
+    """The checksums of each kind; None if some are not alike any more."""
+    stacks = [alike.stacked() for alike, _ in plan.alike]
+    found = [digests.row_checksums(stack) for stack in stacks if stack is not None]
+    return [each.numpy() for each in digests.fetched(found)] if len(found) == len(stacks) else None

@@ -59,8 +59,10 @@ class Wish:
         parameters: set[str] = set()
         buffers: set[str] = set()
         masks: dict[str, Tensor] = {}
+        aliases = {alias: subject.parameter for alias, subject in roster.aliases.items()}
         for meant, mask in self._asked:
-            found, kept = _parameters(meant, roster), _buffers(meant, roster)
+            found = {roster.aliases[alias].name for alias in _picked(meant, aliases)}
+            kept = _picked(meant, roster.buffers)
             if strictly and not found and not kept:
                 raise self._unknown(meant, roster)
             if mask is None or mask is True:
@@ -71,11 +73,12 @@ class Wish:
         return Named(frozenset(parameters), frozenset(buffers), masks)
 
     def _mask(self, name: str, mask: Tensor | Sequence[int], roster: Roster) -> Tensor:
-        parameter = next(s.parameter for s in roster.present if s.name == name)
+        parameter = roster.aliases[name].parameter
         part = one_part(parameter)
         given = torch.as_tensor(mask)
-        if part is not None and part.dim() and _fits(given, part):
-            return _as_boolean(given, part)
+        marked = None if part is None or not part.dim() else _as_boolean(given, part)
+        if marked is not None:
+            return marked
         raise MisuseError(
             f"{self._option}= needs for {name!r}, of shape {tuple(parameter.shape)}, a boolean "
             f"tensor of that shape or one value a row, or the numbers of rows; "
@@ -116,20 +119,13 @@ def _pairs(asked: Frozen | None, option: str) -> list[tuple[Meant, Any]]:
     return [(each, None) for each in listed]
 
 
-def _parameters(meant: Meant, roster: Roster) -> set[str]:
+def _picked(meant: Meant, named: Mapping[str, Tensor]) -> set[str]:
+    """Which of those names are meant."""
     if isinstance(meant, str):
-        return {first for alias, first in roster.aliases.items() if _is_meant(meant, alias)}
-    tensors = list(meant.parameters()) if isinstance(meant, nn.Module) else [meant]
-    subjects = [roster.of(tensor) for tensor in tensors]
-    return {subject.name for subject in subjects if subject is not None and subject.in_model}
-
-
-def _buffers(meant: Meant, roster: Roster) -> set[str]:
-    if isinstance(meant, str):
-        return {name for name in roster.buffers if _is_meant(meant, name)}
-    tensors = meant.buffers() if isinstance(meant, nn.Module) else [meant]
-    wanted = {id(tensor) for tensor in tensors}
-    return {name for name, buffer in roster.buffers.items() if id(buffer) in wanted}
+        return {name for name in named if _is_meant(meant, name)}
+    inside = isinstance(meant, nn.Module) and (*meant.parameters(), *meant.buffers())
+    wanted = set(map(id, inside or (meant,)))
+    return {name for name, tensor in named.items() if id(tensor) in wanted}
 
 
 def _is_meant(asked: str, name: str) -> bool:
@@ -142,16 +138,14 @@ def _is_meant(asked: str, name: str) -> bool:
     return any(fnmatchcase(".".join(pieces[:n]), asked) for n in range(1, len(pieces) + 1))
 
 
-def _fits(mask: Tensor, part: Tensor) -> bool:
+def _as_boolean(mask: Tensor, part: Tensor) -> Tensor | None:
+    """The mask, or the rows that have those numbers; None where it does not fit."""
     if mask.dtype is torch.bool:
-        return mask.shape in (part.shape, part.shape[:1])
-    numbers = not mask.is_floating_point() and not mask.is_complex() and mask.dim() == 1
-    return numbers and bool(((mask >= -len(part)) & (mask < len(part))).all())
-
-
-def _as_boolean(mask: Tensor, part: Tensor) -> Tensor:
-    if mask.dtype is torch.bool:
-        return mask.to(part.device)
+        return mask.to(part.device) if mask.shape in (part.shape, part.shape[:1]) else None
+    if mask.is_floating_point() or mask.is_complex() or mask.dim() != 1:
+        return None
+    if not bool(((mask >= -len(part)) & (mask < len(part))).all()):
+        return None
     marked = torch.zeros(len(part), dtype=torch.bool, device=part.device)
     marked[mask.to(part.device, torch.int64)] = True
     return marked

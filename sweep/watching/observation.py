@@ -11,7 +11,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from sweep.errors import MisuseError
-from sweep.watching.account import Account
+from sweep.watching.account import Account, Ledger
 from sweep.watching.advice import Loop
 from sweep.watching.arrivals import Arrivals
 from sweep.watching.cases import Question
@@ -20,7 +20,6 @@ from sweep.watching.families import Family
 from sweep.watching.findings import Findings
 from sweep.watching.guard import Guard
 from sweep.watching.hyperparameters import Facts, class_address, facts_about
-from sweep.watching.ledger import Ledger
 from sweep.watching.roster import Roster
 from sweep.watching.stepping import Shared, Stepping
 
@@ -105,7 +104,7 @@ class Observation:
             return self._closed[1]
         subjects = {subject.name: subject.parameter for subject in self._roster}
         return {
-            (index, name): facts_about(self._families[index].hooked[-1], subjects[name])
+            (index, name): facts_about(self._families[index].hooked[-1], subjects[name], record)
             for (index, name), record in self.findings.records.items()
             if record.still.steps and name in subjects
         }
@@ -124,7 +123,7 @@ class Observation:
             self._let_go_of_what_left(set().union(*held))
             self._listen()
             for stepping in self._steppings:
-                stepping.model_changed()
+                stepping.makes.forget()  # names and what is meant by them may be others
             self._elsewhere.refresh()
         self._elsewhere.look()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -18,21 +18,14 @@ from sweep.store.store import Store
 from sweep.trial.machine import environment
 from sweep.trial.tally import null_if_nan
 from sweep.values.outcome import Measurement, Outcome, StepRecord
-from sweep.values.setting import PlannedTrial, Setting, canonical_json
-from sweep.values.words import OWN_LOOP, Freeze, GradState, Verdict, ZeroGrad
+from sweep.values.setting import PlannedTrial, canonical_json
+from sweep.values.words import Verdict
 from sweep.watching.account import rows_of
 from sweep.watching.findings import Fared, Record
 from sweep.watching.hyperparameters import Facts
 from sweep.watching.observation import Observation
 
 WORKLOAD = "watch"
-
-_ZERO_GRAD = {
-    GradState.NONE: ZeroGrad.NONE,
-    GradState.ZERO: ZeroGrad.ZERO,
-    GradState.NONZERO: ZeroGrad.NEVER,
-}
-"""What the state of a grad says about how it was cleared."""
 
 
 def save(url: str, name: str, observed: Observation, *, seconds: float) -> None:
@@ -43,7 +36,7 @@ def save(url: str, name: str, observed: Observation, *, seconds: float) -> None:
     for (index, parameter), facts in observed.facts().items():
         record = findings.records[index, parameter]
         planned = PlannedTrial(
-            setting=_setting(facts, record),
+            setting=facts.setting,
             workload=WORKLOAD,
             steps=findings.steps[index],
             options=canonical_json({"optimizer": index, "parameter": parameter}),
@@ -95,20 +88,6 @@ def _measurement(still: Fared, *, finite: bool) -> Measurement:
         initial_loss=None,
         final_loss=None,
         diverged=not finite,
-    )
-
-
-def _setting(facts: Facts, record: Record) -> Setting:
-    found = GradState.NONE if record.state is None else record.state.grad
-    return Setting(
-        optimizer=facts.optimizer,
-        lr=facts.lr,
-        weight_decay=facts.weight_decay,
-        momentum=facts.momentum,
-        zero_grad=_ZERO_GRAD[found],
-        schedule=OWN_LOOP,
-        freeze=cast("Freeze", OWN_LOOP),  # no way of freezing that a grid could have
-        seed=0,
     )
 
 

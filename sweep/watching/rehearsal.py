@@ -31,22 +31,10 @@ from sweep.trial.causes import (
 from sweep.trial.outside import surroundings_now
 from sweep.trial.replay import NO_SWITCH, NOTHING_OFF
 from sweep.values.words import Source
-from sweep.watching.digests import checksums
+from sweep.watching import understudy
+from sweep.watching.digests import checksums, has_nonzero
 from sweep.watching.families import Call
 from sweep.watching.findings import Cause, Remedy
-from sweep.watching.grads import has_nonzero
-from sweep.watching.understudy import (
-    Wanted,
-    built_anew,
-    clear_state,
-    double_of,
-    hand_over_state,
-    has_decay,
-    refuse_what_acts_on_the_original,
-    stand_in,
-    turn_decay_off,
-    with_inner,
-)
 from sweep.workloads.seeding import generators_now
 
 NOT_FAITHFUL = "the optimizer, built anew and given its state, takes another step"
@@ -65,7 +53,7 @@ class Rehearsed:
         explanation: why it moves; None if it does not.
     """
 
-    wanted: Wanted
+    wanted: understudy.Wanted
     moves: bool
     ending: int
     explanation: Cause | None
@@ -76,21 +64,21 @@ class Rehearsed:
 
 
 def rehearse(
-    of: Optimizer, call: Call, wanted: Sequence[Wanted], others: Sequence[Tensor] = ()
+    of: Optimizer, call: Call, wanted: Sequence[understudy.Wanted], others: Sequence[Tensor] = ()
 ) -> tuple[list[Rehearsed], str | None]:
     """What the step will do to each parameter that is wanted, and why.
 
     ``others`` take part as they are. Changes nothing: neither parameters nor state nor
     generators. The second value is why there is nothing where it could not be rehearsed.
     """
-    with _undisturbed(*map(type, with_inner(of))) as put_back:
-        stage = Stage(of, call, wanted, list(map(Wanted, others)), put_back)
+    with _undisturbed(*map(type, understudy.with_inner(of))) as put_back:
+        stage = Stage(of, call, wanted, list(map(understudy.Wanted, others)), put_back)
         found, reason = tried(lambda: _rehearsed(stage))
     return found or [], reason
 
 
 def _rehearsed(stage: Stage) -> list[Rehearsed]:
-    refuse_what_acts_on_the_original(stage.optimizer)
+    understudy.refuse_what_acts_on_the_original(stage.optimizer)
     after, found = stage.run(), []
     for index, (wanted, ending) in enumerate(zip(stage.wanted, checksums(after), strict=True)):
         role = Role(stage, index, wanted)
@@ -143,8 +131,8 @@ class Stage:
 
     optimizer: Optimizer
     call: Call
-    wanted: Sequence[Wanted]
-    others: Sequence[Wanted]
+    wanted: Sequence[understudy.Wanted]
+    others: Sequence[understudy.Wanted]
     put_back: Callable[[], None]
     _runs: dict[tuple[Sources, By], list[Tensor]] = field(default_factory=dict)
 
@@ -156,22 +144,22 @@ class Stage:
 
     def _taken(self, off: Sources, by: By) -> list[Tensor]:
         gradient, decay = Source.GRADIENT not in off, Source.DECAY not in off
-        doubles = {each: double_of(each, gradient=gradient) for each in self.wanted}
+        doubles = {each: understudy.double_of(each, gradient=gradient) for each in self.wanted}
         for copy in doubles.values() if by is By.ITS_COPY_WITHOUT_GRAD else ():
             copy.grad = None
-        doubles |= {each: double_of(each, gradient=True) for each in self.others}
+        doubles |= {each: understudy.double_of(each, gradient=True) for each in self.others}
         if Source.HISTORY in off:
-            takes = built_anew(self.optimizer, doubles, decay=decay)
+            takes = understudy.built_anew(self.optimizer, doubles, decay=decay)
         else:
-            takes = stand_in(self.optimizer, doubles)
+            takes = understudy.stand_in(self.optimizer, doubles)
             for each in self.wanted if by is By.ITS_COPY_CLEARED else ():
-                clear_state(takes, doubles[each], each.where_in_rows)
+                understudy.clear_state(takes, doubles[each], each.where_in_rows)
             if by is By.A_NEW_ONE:
-                new = built_anew(self.optimizer, doubles, decay=decay)
-                hand_over_state(new, takes, decay=decay)
+                new = understudy.built_anew(self.optimizer, doubles, decay=decay)
+                understudy.hand_over_state(new, takes, decay=decay)
                 takes = new
             elif not decay:
-                turn_decay_off(takes)
+                understudy.turn_decay_off(takes)
         self.put_back()
         step: Any = type(takes).step
         if getattr(step, "hooked", False):
@@ -186,14 +174,14 @@ class Role:
 
     stage: Stage
     index: int
-    wanted: Wanted
+    wanted: understudy.Wanted
 
     def there(self) -> Sources:
         """The sources that the step has for it."""
         found = {Source.HISTORY}
         if has_nonzero(self.wanted.parameter.grad, self.wanted.where):
             found.add(Source.GRADIENT)
-        if has_decay(self.stage.optimizer, self.wanted.parameter):
+        if understudy.has_decay(self.stage.optimizer, self.wanted.parameter):
             found.add(Source.DECAY)
         return frozenset(found)
 

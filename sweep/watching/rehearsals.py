@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from sweep.watching.cases import Case, Circumstances
-from sweep.watching.digests import have_nonzero
+from sweep.watching.digests import by_part, have_nonzero
 from sweep.watching.families import Call
 from sweep.watching.findings import Cause
 from sweep.watching.parts import one_part, parts
@@ -140,18 +140,11 @@ class Rehearsals:
 
 def _kinds(optimizer: Optimizer, doubtful: Sequence[Case]) -> dict[int, _Kind]:
     """The kind of each; looks at the content of parameters and of what is kept for them."""
-    held = [
-        (parts(each.parameter), _kept(optimizer.state.get(each.parameter))) for each in doubtful
-    ]
-    flags = iter(have_nonzero([part for own, state in held for part in (*own, *state)]))
+    nonzero = by_part(have_nonzero, [parts(each.parameter) for each in doubtful])
+    kept = [_kept(optimizer.state.get(each.parameter)) for each in doubtful]
     return {
-        id(each.parameter): _Kind(
-            circumstances=each.circumstances,
-            is_nonzero=True in [next(flags) for _ in own],
-            has_history=True in [next(flags) for _ in state],
-            of_rows=each.where is not None,
-        )
-        for each, (own, state) in zip(doubtful, held, strict=True)
+        id(each.parameter): _Kind(each.circumstances, any(own), any(state), each.where is not None)
+        for each, own, state in zip(doubtful, nonzero, by_part(have_nonzero, kept), strict=True)
     }
 
 

@@ -46,7 +46,7 @@ class Roster:
 
     Attributes:
         model: the model without what wraps it; None where parameters were picked by name.
-        aliases: by each name of a parameter, the first of them.
+        aliases: the model's parameters now, by each of their names.
         buffers: the model's, by name.
     """
 
@@ -54,12 +54,16 @@ class Roster:
         """Raises MisuseError for what has no names, or keeps parameters in flat shards."""
         self.model = _unwrapped(watched) if isinstance(watched, nn.Module) else None
         self._named = [] if isinstance(watched, nn.Module) else _named(watched)
-        self._raw_names = _raw_names(watched)
+        self._raw_names: dict[str, str] = {}  # those that a wrapped model gives, with ours
+        if isinstance(watched, nn.Module):
+            raw = [name for name, _ in watched.named_parameters(remove_duplicate=False)]
+            ours = [name for name, _ in self._pairs()]
+            self._raw_names = dict(zip(raw, ours, strict=True))
         self._subjects: dict[int, Subject] = {}
         self._signature: tuple[list[int], list[int]] = ([], [])
         self._parameters_of: list[Mapping[str, Any]] = []
         self._modules_of: list[Mapping[str, Any]] = []
-        self.aliases: dict[str, str] = {}
+        self.aliases: dict[str, Subject] = {}
         self.buffers: dict[str, Tensor] = {}
         self._read()
 
@@ -95,24 +99,20 @@ class Roster:
         """Lets go of every tensor and module; the names stay."""
         self.model, self._named = None, []
         self._parameters_of, self._modules_of = [], []
-        self._subjects, self.buffers = {}, {}
+        self._subjects, self.aliases, self.buffers = {}, {}, {}
 
     def _read(self) -> None:
-        self.aliases = {}
-        present: dict[int, str] = {}
+        found: dict[str, Subject] = {}
+        present: dict[Subject, str] = {}
         for alias, parameter in self._pairs():
-            name = present.setdefault(id(parameter), alias)
-            self.aliases[alias] = name
-            subject = self._subjects.setdefault(id(parameter), Subject(name, parameter))
-            subject.name, subject.in_model = name if name == alias else subject.name, True
-        for key, subject in self._subjects.items():
-            if key not in present and subject.in_model:
+            subject = self._subjects.setdefault(id(parameter), Subject(alias, parameter))
+            found[alias], subject.in_model = subject, True
+            subject.name = present.setdefault(subject, alias)
+        for subject in self:
+            if subject not in present and subject.in_model:
                 subject.name, subject.in_model = self._name_of_one_that_left(subject), False
-        self.aliases = {
-            raw: self.aliases[clean]
-            for raw, clean in self._raw_names.items()
-            if clean in self.aliases
-        } | self.aliases
+        known = {raw: found[ours] for raw, ours in self._raw_names.items() if ours in found}
+        self.aliases = known | found
         if self.model is not None:
             self.buffers = {clean(n): b for n, b in self.model.named_buffers()}
             modules = list(self.model.modules())
@@ -138,16 +138,6 @@ class Roster:
             return
         for name, parameter in self.model.named_parameters(remove_duplicate=False):
             yield clean(name), parameter
-
-
-def _raw_names(watched: Watchable) -> dict[str, str]:
-    """The names that a wrapped model gives its parameters, with those that we give them."""
-    if not isinstance(watched, nn.Module):
-        return {}
-    names = [name for name, _ in watched.named_parameters(remove_duplicate=False)]
-    inner = _unwrapped(watched)
-    cleaned = [clean(name) for name, _ in inner.named_parameters(remove_duplicate=False)]
-    return dict(zip(names, cleaned, strict=True))
 
 
 def clean(name: str) -> str:
@@ -186,27 +176,14 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 def _named(watched: Any) -> list[tuple[str, Tensor]]:
     """Named parameters as a list, so that an iterator is read once."""
-    pairs = list(watched.items()) if isinstance(watched, Mapping) else _listed(watched)
+    given = watched.items() if isinstance(watched, Mapping) else watched
+    pairs = list(given) if isinstance(given, Iterable) else [given]
     for pair in pairs:
-        if not _is_named_tensor(pair):
-            raise _not_watchable(type(pair).__name__)
+        match pair:
+            case tuple((str(), Tensor())):
+                continue
+        raise MisuseError(
+            f"watch needs a module or named parameters, such as model.named_parameters(), "
+            f"to say which one moved; {type(pair).__name__} has no names."
+        )
     return pairs
-
-
-def _listed(watched: Any) -> list[Any]:
-    if not isinstance(watched, Iterable):
-        raise _not_watchable(type(watched).__name__)
-    return list(watched)
-
-
-def _is_named_tensor(pair: Any) -> bool:
-    if not isinstance(pair, tuple) or len(pair) != 2:
-        return False
-    return isinstance(pair[0], str) and isinstance(pair[1], Tensor)
-
-
-def _not_watchable(kind: str) -> MisuseError:
-    return MisuseError(
-        f"watch needs a module or named parameters, such as model.named_parameters(), "
-        f"to say which one moved; {kind} has no names."
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 
 from sweep.watching.account import Account, Entry, Place
 from sweep.watching.advice import WHERE
@@ -55,16 +56,8 @@ def failure_message(account: Account) -> str:
     lines = []
     if leaking := account.leaking:
         lines = [f"step() moved {_parameters(leaking)} that should have kept still:"]
-        lines += _told(leaking, account, _still)
+        lines += _told(leaking, account, attrgetter("still"))
     return "\n".join([*lines, *_untrained(account)])
-
-
-def _still(record: Record) -> Fared:
-    return record.still
-
-
-def _zeros(record: Record) -> Fared:
-    return record.zeros
 
 
 def _wrong(account: Account) -> Iterator[str]:
@@ -73,25 +66,19 @@ def _wrong(account: Account) -> Iterator[str]:
     if leaking:
         of_all = f"{_number(leaking)} of {_parameters(watched)}"
         yield f"{of_all} moved when they should have kept still {steps}:"
-        yield from _told(leaking, account, _still)
-        yield from _words(leaking)
+        yield from _told(leaking, account, attrgetter("still"))
+        named = {word for entry in leaking for word in re.findall(r"\w+", entry.causes or "")}
+        meanings = [f"{word}: {said}" for word, said in _MEANINGS.items() if word in named]
+        yield from [f"    ({'; '.join(meanings)})"] if meanings else []
     if zeros:
         of_all = "moved" if leaking else f"of {_number(watched)} moved"
         yield (
             f"{_parameters(zeros)} {of_all} on gradients of zeros that autograd brought"
             f"{'' if leaking else f' {steps}'}; zeros_count=False calls that a leak:"
         )
-        yield from _told(zeros, account, _zeros, advises=False)
+        yield from _told(zeros, account, attrgetter("zeros"), advises=False)
         yield f"    -> if they stand for no gradient: .grad = None {WHERE[account.loop]}"
     yield from _untrained(account)
-
-
-def _words(leaking: Iterable[Entry]) -> Iterator[str]:
-    """What the causes that are named mean."""
-    named = {word for entry in leaking for word in re.findall(r"\w+", entry.causes or "")}
-    meanings = "; ".join(f"{word}: {said}" for word, said in _MEANINGS.items() if word in named)
-    if meanings:
-        yield f"    ({meanings})"
 
 
 def _nothing_leaked(account: Account) -> Iterator[str]:
@@ -106,7 +93,10 @@ def _nothing_leaked(account: Account) -> Iterator[str]:
     elif quiet:
         yield f"No leak: {_parameters(quiet)} kept still on steps without a gradient {of_all}."
     elif all(record.states and set(record.states) == {State.FRESH} for record in records):
-        yield f"A gradient reached {_all(account.present)} before {_each_of(account)}."
+        number, several = _number(account.present), len(account.optimizers) > 1
+        all_of_them = "the only parameter" if number == 1 else f"all {number} parameters"
+        each = f"each step ({_steps(account)})" if several else f"each of {_steps(account)}"
+        yield f"A gradient reached {all_of_them} before {each}."
     elif any(entry.meant == "frozen" for entry in account.present):
         yield f"No leak: step() moved nothing that was to keep still {of_all}."
     else:
@@ -140,7 +130,7 @@ def _told(
 
     def how(entry: Entry) -> tuple[object, ...]:
         found = frozenset(fared(entry.record).found)
-        return entry.optimizer, found, entry.causes, entry.unexplained, entry.remedy
+        return entry.optimizer, found, entry.causes, entry.explanation.unexplained, entry.remedy
 
     by_remedy: dict[str, list[str]] = {}
     groups = by_likeness(entries, account.present, by=how)
@@ -161,11 +151,13 @@ def _told(
 
 def _line(group: NamedTogether, fared: Sequence[Fared]) -> str:
     alone, first = len(group.entries) == 1, group.entries[0]
+    rows = first.record.moved_rows if alone else None
+    which = "" if rows is None else f" [rows {_first_of(rows.numbers())}]"
     found = " or ".join(_FOUND[state] for state in State if state in fared[0].found)
     steps = min(each.first or 0 for each in fared)
     at = f" at step {first.record.explained_step}" if len(fared[0].found) > 1 and alone else ""
     return (
-        f"{group.label}{f'{_rows(first)}:' if alone else ','} {_how_often(fared)}, first at step "
+        f"{group.label}{which}{':' if alone else ','} {_how_often(fared)}, first at step "
         f"{steps}, {_how_far(fared)}, grad {found}; cause{at}: {_cause(first)}"
     )
 
@@ -186,19 +178,14 @@ def _how_far(fared: Sequence[Fared]) -> str:
 
 
 def _cause(entry: Entry) -> str:
+    why = entry.explanation
     if entry.causes in (None, UNKNOWN):
-        return f"{UNKNOWN} ({entry.unexplained})" if entry.unexplained else UNKNOWN
-    shares = ", ".join(f"{name} {_percent(share)}" for name, share in sorted(entry.shares.items()))
-    return f"{entry.causes} ({shares})" if len(entry.shares) > 1 else f"{entry.causes}"
-
-
-def _percent(share: float) -> str:
-    return "under 1%" if share < 0.01 else f"{share:.0%}"
-
-
-def _rows(entry: Entry) -> str:
-    rows = entry.record.moved_rows
-    return "" if rows is None else f" [rows {_first_of(rows.numbers())}]"
+        return f"{UNKNOWN} ({why.unexplained})" if why.unexplained else UNKNOWN
+    shares = ", ".join(
+        f"{name} {'under 1%' if share < 0.01 else f'{share:.0%}'}"
+        for name, share in sorted(why.shares.items())
+    )
+    return f"{entry.causes} ({shares})" if len(why.shares) > 1 else f"{entry.causes}"
 
 
 def _more(account: Account) -> Iterator[str]:
@@ -345,16 +332,6 @@ def _steps(account: Account) -> str:
         f"{name}{f' (optimizer {at})' * (names.count(name) > 1)}: {_count(steps, 'step')}"
         for at, (name, steps) in enumerate(each)
     )
-
-
-def _each_of(account: Account) -> str:
-    several = len(account.optimizers) > 1
-    return f"each step ({_steps(account)})" if several else f"each of {_steps(account)}"
-
-
-def _all(entries: Sequence[Entry]) -> str:
-    number = _number(entries)
-    return "the only parameter" if number == 1 else f"all {number} parameters"
 
 
 def _parameters(entries: Iterable[Entry]) -> str:

@@ -6,9 +6,13 @@ import html
 import time
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
+
+import pandas as pd
+from torch import distributed
 
 from sweep.errors import LeakError, MisuseError, UnknownNameError
+from sweep.watching.account import as_frame, leak_table
 from sweep.watching.advice import Loop
 from sweep.watching.cases import Question
 from sweep.watching.findings import Leak
@@ -16,9 +20,6 @@ from sweep.watching.meant import Frozen, Wish
 from sweep.watching.observation import Observation, families_of
 from sweep.watching.roster import Roster, Watchable
 from sweep.watching.sentences import failure_message, summary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Granularity = Literal["parameter", "row"]
 _GRANULARITIES = ("parameter", "row")
@@ -145,8 +146,6 @@ class Watch:
         absolute change of an element, ``cause`` is missing for all but the leak that was
         explained. Where rows are watched, ``rows`` is the number of rows that moved.
         """
-        from sweep.watching.account import leak_table
-
         return leak_table(self.leaks, with_rows=self._rows)
 
     def account(self) -> pd.DataFrame:
@@ -164,8 +163,6 @@ class Watch:
         before which something else had moved it, ``by_others`` the steps of optimizers that
         are not watched, ``gradients`` what autograd brought it.
         """
-        from sweep.watching.account import as_frame
-
         return as_frame(self._observation.account().entries)
 
     def gather(self, group: Any = None) -> pd.DataFrame:
@@ -174,9 +171,6 @@ class Watch:
         Collective: every process of the ``torch.distributed`` group calls it, and each gets all
         of it. Nothing is asked of others before that.
         """
-        import pandas as pd
-        from torch import distributed
-
         own = self.account()
         if not (distributed.is_available() and distributed.is_initialized()):
             return own.assign(rank=0)

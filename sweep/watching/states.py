@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.utils.weak import TensorWeakRef
 
 from sweep.values.words import GradState
+from sweep.watching import digests
 from sweep.watching.arrivals import Arrivals
-from sweep.watching.digests import directions, have_nonzero
-from sweep.watching.grads import has_nonzero, listed_rows, rows_with_nonzero
 from sweep.watching.parts import values_of
 
 _SAME_DIRECTION = 1e-4
@@ -65,8 +64,12 @@ class _Left:
         """Whether ``grad``, with those ``sums``, is what autograd brought then, or a multiple."""
         if not self.fed or sums == self.sums:
             return self.fed
-        told_by_ratio = self.grad() is grad or grad.numel() > 1
-        return told_by_ratio and _is_multiple(sums, self.sums)
+        if (self.grad() is not grad and grad.numel() <= 1) or not any(map(any, self.sums)):
+            return False  # a single number, or zeros, tells nothing by its ratio
+        return len(sums) == len(self.sums) and all(
+            math.isclose(one * b, two * a, rel_tol=_SAME_DIRECTION)
+            for (one, two), (a, b) in zip(sums, self.sums, strict=True)
+        )
 
 
 class Grads:
@@ -77,19 +80,15 @@ class Grads:
         self._left: dict[int, _Left | None] = {}
         self._clock = arrivals.clock  # when the step before ended
 
-    def knows(self, parameter: Tensor) -> bool:
-        """Whether it was there at the step before, or as the watch began."""
-        return id(parameter) in self._left
-
     def states(self, parameters: Sequence[Tensor]) -> dict[int, State]:
         """The state of each parameter's grad now, by identity."""
         found = dict.fromkeys(map(id, parameters), State.NONE)
         having = [(p, grad) for p in parameters if (grad := p.grad) is not None]
         values = [values_of(grad) for _, grad in having]
-        flags = iter(have_nonzero([part for each in values for part in each]))
-        for (parameter, grad), each in zip(having, values, strict=True):
-            is_zero = True not in [next(flags) for _ in each]
-            state = self._of_zeros(parameter) if is_zero else self._of_nonzero(parameter, grad)
+        for (parameter, grad), flags in zip(
+            having, digests.by_part(digests.have_nonzero, values), strict=True
+        ):
+            state = self._of_nonzero(parameter, grad) if any(flags) else self._of_zeros(parameter)
             found[id(parameter)] = state
         return found
 
@@ -102,7 +101,7 @@ class Grads:
         if grad is None:
             (value,) = values_of(parameter)
             return {State.NONE: torch.ones(value.shape[0], dtype=torch.bool, device=value.device)}
-        nonzero, listed = rows_with_nonzero(grad), listed_rows(grad)
+        nonzero, listed = digests.rows_with_nonzero(grad), digests.listed_rows(grad)
         fresh = nonzero & self._rows_that_came(parameter, grad, state)
         return {
             State.FRESH: fresh,
@@ -113,7 +112,7 @@ class Grads:
 
     def state_in(self, parameter: Tensor, where: Tensor, state: State) -> State:
         """The state of the part of a grad where ``where`` is true; ``state`` is the whole's."""
-        if parameter.grad is None or has_nonzero(parameter.grad, where):
+        if parameter.grad is None or digests.has_nonzero(parameter.grad, where):
             return state
         return state if state is State.ZEROS_CAME else State.LEFT_ZEROS
 
@@ -133,9 +132,10 @@ class Grads:
         before = {id(p): self._left.get(id(p)) for p, _ in having}
         self._left |= dict.fromkeys(map(id, parameters))
         values = [values_of(grad) for _, grad in having]
-        sums = iter(directions([part for each in values for part in each]))
-        for (parameter, grad), each in zip(having, values, strict=True):
-            own, left = tuple(next(sums) for _ in each), before[id(parameter)]
+        for (parameter, grad), sums in zip(
+            having, digests.by_part(digests.directions, values), strict=True
+        ):
+            own, left = tuple(sums), before[id(parameter)]
             fed = self.came(parameter) or (left is not None and left.is_fed(grad, own))
             self._left[id(parameter)] = _Left(TensorWeakRef(grad), grad._version, own, fed)
         self._clock = now
@@ -150,7 +150,7 @@ class Grads:
             return State.ZEROS_CAME if arrival.left_zeros else State.LEFT_ZEROS
         # A parameter that is met later has not been listened to: nobody leaves zeros in a grad
         # that was not there.
-        return State.LEFT_ZEROS if self.knows(parameter) else State.ZEROS_CAME
+        return State.LEFT_ZEROS if id(parameter) in self._left else State.ZEROS_CAME
 
     def _of_nonzero(self, parameter: Tensor, grad: Tensor) -> State:
         arrival, left = self._arrivals.of(parameter), self._left.get(id(parameter))
@@ -158,7 +158,7 @@ class Grads:
             return State.FRESH
         if not left.fed and (left.grad() is not grad or grad._version != left.version):
             return State.FRESH  # somebody writes the gradients, the same ones this time, or not
-        sums = tuple(directions(values_of(grad)))
+        sums = tuple(digests.directions(values_of(grad)))
         is_left = sums == left.sums or left.is_fed(grad, sums)
         return State.STALE if is_left else State.FRESH
 
@@ -170,17 +170,3 @@ class Grads:
             return state is State.FRESH
         # FSDP2 adds to a shard's grad itself: which rows it brought cannot be told then.
         return True if arrival.row_times is None else arrival.row_times > self._clock
-
-
-def _is_multiple(
-    now: tuple[tuple[float, float], ...], before: tuple[tuple[float, float], ...]
-) -> bool:
-    """Whether one is the other times a number, as far as its sums tell; not of zeros."""
-    return (
-        len(now) == len(before)
-        and any(map(any, before))
-        and all(
-            math.isclose(one * b, two * a, rel_tol=_SAME_DIRECTION)
-            for (one, two), (a, b) in zip(now, before, strict=True)
-        )
-    )

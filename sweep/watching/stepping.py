@@ -36,7 +36,14 @@ class Shared:
 
 
 class Stepping:
-    """Listens to the steps of one family, compares and records."""
+    """Listens to the steps of one family, compares and records.
+
+    Attributes:
+        family: the optimizer and what wraps it.
+        held: what it holds of the model.
+        makes: the cases of its steps.
+        copies: of what the step at hand may move.
+    """
 
     def __init__(self, index: int, family: Family, shared: Shared) -> None:
         """Looks at what the family holds now, and remembers what is in the grads."""
@@ -47,7 +54,7 @@ class Stepping:
         self._shared = shared
         self._guard = shared.guard
         self._grads = Grads(shared.arrivals)
-        self._makes = Cases(shared.question, self._grads, shared.arrivals)
+        self.makes = Cases(shared.question, self._grads, shared.arrivals)
         self._rehearsals = Rehearsals()
         self._cases: dict[int, Case] | None = None
         self._groups: Groups = {}
@@ -62,13 +69,9 @@ class Stepping:
     def let_go(self) -> None:
         """Lets go of every tensor."""
         self._cases, self.held, self._groups = None, [], {}
-        self._makes.forget()
+        self.makes.forget()
         self.copies.keep_only(frozenset())
         self._rehearsals.forget()
-
-    def model_changed(self) -> None:
-        """Takes up every parameter anew, as names and what is meant by them may be others."""
-        self._makes.forget()
 
     def note_outside(self, moved: Collection[int]) -> None:
         """Notes that something else than this family's steps moved those tensors."""
@@ -128,7 +131,7 @@ class Stepping:
         def meet(subject: Subject) -> None:
             key = id(subject.parameter)
             if key in states:
-                case = self._makes.of(subject, states[key], self._groups, inner)
+                case = self.makes.of(subject, states[key], self._groups, inner)
                 if case is not None:
                     cases[key] = case
 
@@ -173,7 +176,7 @@ class Stepping:
             return case
         if self._states([case.subject]).get(id(case.parameter)) is not State.FRESH:
             return case
-        late = self._makes.case(case.subject, State.FRESH)
+        late = self.makes.case(case.subject, State.FRESH)
         late.put_in(case.circumstances)
         return late
 
@@ -256,4 +259,4 @@ class Stepping:
         held = [subject for subject in found if subject is not None]
         if held != self.held:
             self.held = held
-            self._makes.forget()
+            self.makes.forget()

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sweep.trial.causes import UnexplainedError
 from sweep.watching.families import INNER
-from sweep.watching.grads import zeroed
+from sweep.watching.parts import parts
 
 DECAY = "weight_decay"
 _ABSENT = nn.Parameter(torch.empty(0, device="meta"))
@@ -82,7 +82,7 @@ def double_of(wanted: Wanted, *, gradient: bool) -> nn.Parameter:
     vars(made).update(own)  # some optimizers read what others wrote there
     if original.grad is not None:
         grad = wanted.cut(original.grad)
-        made.grad = grad if gradient else zeroed(grad, wanted.where_in_rows)
+        made.grad = grad if gradient else _zeroed(grad, wanted.where_in_rows)
     return made
 
 
@@ -119,7 +119,11 @@ def built_anew(original: Optimizer, doubles: Doubles, *, decay: bool) -> Optimiz
         return settings if decay or DECAY not in settings else settings | {DECAY: 0.0}
 
     known, memo = {**vars(original), **original.defaults}, dict[int, Any](of)
-    plain = {key: known[key] for key in takes if _is_plain(known.get(key))}
+    plain = {
+        key: known[key]
+        for key in takes
+        if known.get(key) is not None and not _has_tensors(known[key], most=1)
+    }
     arguments = as_wanted({key: copy.deepcopy(value, memo) for key, value in plain.items()})
     missing = [key for key, needed in takes.items() if needed and key not in arguments]
     if missing:
@@ -132,7 +136,10 @@ def built_anew(original: Optimizer, doubles: Doubles, *, decay: bool) -> Optimiz
     for inner in list(with_inner(original))[1:2]:
         first = built_anew(inner, doubles, decay=decay)
     new: Optimizer = kind(first, **arguments)
-    _train_like(original, new)
+    modes = [group.get("train_mode") for group in original.param_groups]
+    train = getattr(new, "train", None)
+    if callable(train) and (any(modes) or getattr(original, "train_mode", False)):
+        train()  # a schedule-free one has a mode for training
     return new
 
 
@@ -227,6 +234,17 @@ def _local(tensor: Tensor) -> Tensor:
     return getattr(tensor, "_local_tensor", tensor).detach()
 
 
+def _zeroed(grad: Tensor, where: Tensor | None) -> Tensor:
+    """A copy of ``grad`` with zeros everywhere, or only where ``where`` is true."""
+    if where is None:
+        return torch.zeros_like(grad)
+    if grad.layout is not torch.sparse_coo:
+        return grad.detach().index_put((where,), grad.new_zeros(()))
+    indices, values = parts(grad)
+    values = values.index_put((where[indices[0]],), values.new_zeros(()))
+    return torch.sparse_coo_tensor(indices, values, grad.shape, is_coalesced=True)
+
+
 def _clone(tensor: Tensor) -> Tensor:
     """A copy, of its parts where it keeps its values in others and may not know how to copy."""
     if not is_traceable_wrapper_subclass(tensor):
@@ -271,12 +289,8 @@ def _takes(kind: type) -> dict[str, bool]:
     return found
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a constructor may be given it: no tensors of many elements, no parameters."""
-    return value is not None and not _has_tensors(value, most=1)
-
-
 def _has_tensors(value: Any, *, most: int = 0, depth: int = 0) -> bool:
+    """Whether there are parameters, or tensors of more than ``most`` elements, in it."""
     if isinstance(value, Tensor):
         return value.numel() > most or isinstance(value, nn.Parameter)
     if isinstance(value, Mapping):
@@ -284,11 +298,3 @@ def _has_tensors(value: Any, *, most: int = 0, depth: int = 0) -> bool:
     if depth == _DEEPEST or not isinstance(value, list | tuple | set | frozenset):
         return False
     return any(_has_tensors(each, most=most, depth=depth + 1) for each in value)
-
-
-def _train_like(original: Optimizer, new: Optimizer) -> None:
-    """Puts a schedule-free optimizer into the mode for training if the original is in it."""
-    train = getattr(new, "train", None)
-    modes = [group.get("train_mode") for group in original.param_groups]
-    if callable(train) and (any(modes) or getattr(original, "train_mode", False)):
-        train()

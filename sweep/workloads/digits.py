@@ -17,7 +17,6 @@ from torch.nn import functional
 
 BATCH = 128
 CLASSES = 10
-FEATURES = 64
 HELD_OUT = 360
 """A fifth of the digits, never trained on."""
 

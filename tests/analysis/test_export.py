@@ -5,7 +5,7 @@ import pytest
 
 from analysis import export as module
 from analysis.exceptions import MissingLibraryError, NoTrialsError, UnknownChoiceError
-from analysis.export import MOST_READ, export_tables
+from analysis.export import MOST_READ, export_tables, whole_file
 from analysis.formats import FileFormat
 from analysis.load import load_trials
 from analysis.schema import TRIAL_COLUMNS
@@ -111,3 +111,36 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(database, tmp_path, m
         export_tables(url, tmp_path)
     assert (tmp_path / "by_optimizer.csv").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_the_file_is_the_old_one_until_all_is_written(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with whole_file(path) as unfinished:
+        unfinished.write_text("half")
+        assert path.read_text() == "old"
+        unfinished.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def half():
+        with whole_file(path) as unfinished:
+            unfinished.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        half()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_as_long_as_the_system_takes_is_taken(tmp_path):
+    path = tmp_path / ("x" * 250 + ".html")
+    with whole_file(path) as unfinished:
+        unfinished.write_text("whole")
+    assert path.read_text() == "whole"

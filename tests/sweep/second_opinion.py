@@ -27,7 +27,7 @@ class Case:
     zero_grad: str  # none, zero or never
     decay_argument: str | None = None  # the constructor's argument that is weight decay
     decay_key: str | None = None  # where a parameter group has it in force
-    first: str = "params"  # or named_parameters, or model
+    takes_model: bool = False
     group: dict = field(default_factory=dict)  # what a group must say beside its parameters
     closure: bool = False
     backward_first: bool = False
@@ -132,10 +132,8 @@ def built(case, net):
     """The optimizer over ``net``."""
     module, _, name = case.target.partition(":")
     first = list(net.parameters())
-    if case.first == "model":
+    if case.takes_model:
         first = net
-    elif case.first == "named_parameters":
-        first = list(net.named_parameters())
     elif case.group:
         first = [{"params": first, **case.group}]
     optimizer = getattr(importlib.import_module(module), name)(first, **case.arguments)

@@ -13,8 +13,8 @@ EDGES = pd.DataFrame({"optimizer": ["SGD"], "above": [1e-7]})
 
 
 def points(*rows):
-    """A row for each of (value, verdict, drift), of SGD."""
-    frame = pd.DataFrame(rows, columns=["value", "verdict", "drift"])
+    """A row for each of (lr, verdict, total_drift), of SGD."""
+    frame = pd.DataFrame(rows, columns=["lr", "verdict", "total_drift"])
     return frame.assign(optimizer="SGD")
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import searched_importance
-from analysis.searched_importance import fanova
-from analysis.tables.axis_shares import OVER_ALL, importance, overall_effects
+from analysis.tables import axis_shares
+from analysis.tables.axis_shares import OVER_ALL, fanova, importance, overall_effects
 
 LEAK, HOLD = {"verdict": "leaks", "drift_ratio": 0.5}, {"verdict": "holds"}
 SGD = [
@@ -184,7 +183,7 @@ def test_fanova_weighs_the_values_of_an_axis_alike():
 
 
 def test_of_very_many_settings_some_are_drawn(monkeypatch):
-    monkeypatch.setattr(searched_importance, "MOST_SETTINGS", 50)
+    monkeypatch.setattr(axis_shares, "MOST_SETTINGS", 50)
     design = pd.DataFrame(list(product(range(10), range(10))), columns=list("ab"))
     response = (design["a"] > 4).astype(float)
     assert fanova(design, response) == fanova(design, response)
@@ -194,7 +193,7 @@ def test_of_very_many_settings_some_are_drawn(monkeypatch):
 def test_neither_torch_nor_optuna_is_imported_before_it_is_needed():
     code = """if True:
         import sys, pandas as pd, analysis.tables
-        from analysis.searched_importance import fanova
+        from analysis.tables.axis_shares import fanova
         heavy = {"optuna", "sklearn", "scipy", "torch"}
         assert not heavy & sys.modules.keys()
         design = pd.DataFrame({"a": [0, 0, 1, 1] * 5, "b": [0, 1] * 10})

@@ -13,7 +13,7 @@ from sweep.errors import SpecError
 from sweep.grid import MAX_TRIALS, Grid, refusal
 from sweep.grid.spec import Spec
 from sweep.optimizers import registry
-from sweep.optimizers.entry import FirstArgument, OptimizerEntry
+from sweep.optimizers.entry import OptimizerEntry
 from sweep.values import schedule
 from sweep.values.words import Axis, Freeze, ZeroGrad
 
@@ -205,18 +205,17 @@ ROW = OptimizerEntry("mine", "mine:Mine", collection="own", distribution="")
         (replace(ROW, sparse=True), Freeze.DETACH, "small", "sparse gradients only"),
         (replace(ROW, sparse=True), Freeze.DETACH, "mine:sparse", None),
         (
-            replace(ROW, first_argument=FirstArgument.MODEL),
+            replace(ROW, takes_model=True),
             Freeze.LR_ZERO,
             "small",
             "no parameter groups",
         ),
         (
-            replace(ROW, first_argument=FirstArgument.MODEL),
+            replace(ROW, takes_model=True),
             Freeze.OWN_OPTIMIZER,
             "small",
             "a whole model",
         ),
-        (replace(ROW, first_argument=FirstArgument.NAMED_PARAMETERS), "detach", "small", None),
     ],
 )
 def test_only_what_a_row_declares_decides_what_is_refused(row, freeze, workload, reason):
@@ -245,6 +244,12 @@ def test_the_largest_grid_is_planned_at_once_and_iterated_lazily():
                     "zero_grad": ["none"], "seed": list(range(10_000))})  # fmt: skip
     assert grid.size == MAX_TRIALS
     assert [trial.setting.seed for trial in islice(grid, 3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("given", "in_force"), [({}, 4), ({"LBFGS": {"max_iter": 7}}, 7)])
+def test_the_specs_options_go_over_the_rows_own(given, in_force):
+    (trial, *_) = grid_of({"optimizer": ["LBFGS"]}, options=given)
+    assert trial.constructor_options() == {"max_iter": in_force}
 
 
 def test_many_overlapping_grids_are_counted_without_enumerating():

@@ -10,7 +10,7 @@ from torch import nn
 
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer, constructor_arguments
-from sweep.optimizers.entry import STEPS, FirstArgument
+from sweep.optimizers.entry import STEPS
 from sweep.values.setting import Setting
 
 ADAM = registry.lookup("Adam")
@@ -58,12 +58,6 @@ def test_what_a_row_says_of_its_groups_is_in_every_group(model):
         assert [group["use_muon"] for group in optimizer.param_groups] == [True] * len(groups)
 
 
-def test_named_parameters_come_with_their_names(model):
-    entry = replace(ADAM, first_argument=FirstArgument.NAMED_PARAMETERS)
-    optimizer = _build(entry, model, [dict(model.named_parameters())])
-    assert optimizer.param_groups[0]["param_names"] == ["0.weight", "1.weight"]
-
-
 def test_an_optimizer_that_takes_a_model_is_handed_the_model(model, tmp_path, monkeypatch):
     (tmp_path / "takes_model.py").write_text(
         "import torch\n"
@@ -73,7 +67,7 @@ def test_an_optimizer_that_takes_a_model_is_handed_the_model(model, tmp_path, mo
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     own = registry.lookup("takes_model:Whole")
-    optimizer = _build(replace(own, first_argument=FirstArgument.MODEL), model, [])
+    optimizer = _build(replace(own, takes_model=True), model, [])
     assert optimizer.param_groups[0]["params"] == list(model.parameters())
 
 

@@ -64,12 +64,6 @@ def test_an_option_that_the_constructor_takes_is_let_through(option):
     registry.check_options(registry.lookup("Adam"), {option: 1})
 
 
-def test_the_specs_options_go_over_the_rows_own():
-    lbfgs = registry.lookup("LBFGS")
-    assert registry.effective_options(lbfgs, {}) == {"max_iter": 4}
-    assert registry.effective_options(lbfgs, {"max_iter": 7}) == {"max_iter": 7}
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

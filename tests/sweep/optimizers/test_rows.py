@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sweep.optimizers import registry
 from sweep.optimizers.build import build_optimizer
-from sweep.optimizers.entry import FirstArgument, OptimizerEntry, split_address
+from sweep.optimizers.entry import OptimizerEntry, split_address
 from sweep.trial.outside import fresh_modes
 from sweep.values.setting import Setting
 
@@ -84,7 +84,7 @@ def build(entry, model, *, split=False, **axes):
     values = {axis: registry.default(entry, axis) for axis in AXES} | axes
     named = dict(model.named_parameters())
     groups = [{name: value} for name, value in named.items()] if split else [named]
-    options = registry.effective_options(entry, {})
+    options = dict(entry.options)
     return build_optimizer(
         entry, groups, model, Setting(entry.name, **values), options, steps=STEPS
     )
@@ -174,7 +174,7 @@ def test_a_value_is_known_for_every_axis_that_a_row_has(entry):
         assert (registry.default(entry, axis) is None) is (entry.address(axis) is None)
 
 
-@_each([e for e in RUNNING if e.first_argument is FirstArgument.PARAMS])
+@_each([e for e in RUNNING if not e.takes_model])
 def test_a_row_takes_parameter_groups_exactly_where_it_says_so(entry):
     if entry.param_groups:
         optimizer = build(entry, Net(), split=True)

@@ -174,6 +174,13 @@ def test_a_space_that_has_no_more_ends_the_search(url, run, search_for):
     assert [(s.planned, s.remaining) for s in sweep_status(url)] == [(6, 0)]
 
 
+def test_a_search_knows_its_rate_of_late(url, run, search_for, monkeypatch):
+    monkeypatch.setattr("sweep.driver.LATELY_S", 1e-3)  # so that each of these counts
+    _, progress = run(url, search_for(optimizers=["SGD"]), 3)
+    assert progress.finished == 3
+    assert progress.a_second > 0
+
+
 class _Interrupted:
     """Runs trials until it has run so many; then somebody presses Ctrl-C."""
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from analysis.connection import file_of
+from analysis.exceptions import DatabaseMissingError
+from analysis.load import load_sweeps
 from sweep.errors import DatabaseError
 from sweep.store.store import Store
 from sweep.store.url import Dialect, parse_url, without_password
@@ -27,12 +28,16 @@ from sweep.store.url import Dialect, parse_url, without_password
         (Path("a b.db "), "a b.db "),
     ],
 )
-def test_a_url_or_a_path_is_one_file_for_whoever_reads_it(text, path):
+def test_a_url_or_a_path_is_one_file_for_whoever_reads_it(text, path, tmp_path, monkeypatch):
     parsed = parse_url(text)
     assert str(parsed.path) == path
     assert make_url(parsed.text).database == path
     assert parse_url(parsed.text) == replace(parsed, shown=parsed.text)
-    assert str(file_of(text)) == str(file_of(parsed.text)) == path
+    monkeypatch.chdir(tmp_path)
+    for given in (text, parsed.text):
+        with pytest.raises(DatabaseMissingError) as missing:
+            load_sweeps(given)
+        assert missing.value.path == path
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "postgres"])

@@ -53,7 +53,7 @@ def case(planned):
         zero_grad=setting.zero_grad.value,
         decay_argument=entry.weight_decay,
         decay_key=entry.decay_key,
-        first=entry.first_argument.value,
+        takes_model=entry.takes_model,
         group=dict(entry.group_options),
         closure=entry.needs_closure,
         backward_first=entry.backward_first,
