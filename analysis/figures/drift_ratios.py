@@ -24,7 +24,7 @@ def drift_ratio_by_cause(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """For each set of causes, the share of leaking settings up to each drift_ratio.
 
     A setting's ratio is the median over its leaking seeds. A log axis has no place for 0 or
-    infinity, and where the layer never trained there is none: such settings are look.counted in
+    infinity, and where the layer never trained there is none: such settings are counted in
     words. Raises NothingToDrawError where no setting has a place.
     """
     settings = _settings(frame)
