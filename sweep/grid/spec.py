@@ -32,14 +32,13 @@ from sweep.grid.complaint import complaint, shown
 from sweep.optimizers import registry
 from sweep.values import schedule as schedules
 from sweep.values.axes import AxisFacts
-from sweep.values.setting import AXIS_FACTS, POINT_AXES
+from sweep.values.setting import AXIS_FACTS, MAX_TEXT, POINT_AXES
 from sweep.values.words import Axis
 from sweep.workloads import sizes as workload_sizes
 
 MAX_STEPS = 1_000_000
 MAX_GRIDS = 1000  # a recorded spec has one an optimizer
 MAX_SEED = 2**63 - 1  # the largest that a database's integer column holds
-MAX_TEXT = 200
 MAX_NESTING = 4
 
 _ADDRESS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")

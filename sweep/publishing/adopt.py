@@ -16,12 +16,12 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from sweep.errors import MisuseError, SweepMismatchError, nearest
-from sweep.grid.spec import MAX_GRIDS, MAX_TEXT, Spec
+from sweep.grid.spec import MAX_GRIDS, Spec
 from sweep.publishing.optuna_storage import opened_storage
 from sweep.publishing.published import FINGERPRINT, MARK, outcome_of
 from sweep.searching.study import recorded_rows
 from sweep.store.store import Store
-from sweep.values.setting import canonical_json
+from sweep.values.setting import MAX_TEXT, canonical_json
 from sweep.values.words import Axis, ZeroGrad
 
 MAX_PLANNED = 10_000_000

@@ -33,12 +33,12 @@ from pydantic import (
 from sqlalchemy import Column
 
 from sweep.errors import LeaksweepError, MisuseError
-from sweep.grid.spec import MAX_SEED, MAX_STEPS, MAX_TEXT
+from sweep.grid.spec import MAX_SEED, MAX_STEPS
 from sweep.store.models import EnvironmentRow, TrialRow
 from sweep.values import schedule
 from sweep.values.axes import AxisFacts
 from sweep.values.outcome import CAUSE_FLAGS, Causes, Environment, Measurement, Outcome
-from sweep.values.setting import AXIS_FACTS, PlannedTrial, Setting
+from sweep.values.setting import AXIS_FACTS, MAX_TEXT, PlannedTrial, Setting
 from sweep.values.words import Axis, Verdict
 
 MARK = "leaksweep"

@@ -15,7 +15,7 @@ from sweep.errors import MisuseError, NotThereError
 from sweep.store.models import StepRow, SweepRow, TrialRow
 from sweep.store.query import no_such_sweep
 from sweep.store.store import RecordedSweep, Store
-from sweep.values.setting import canonical_json
+from sweep.values.setting import canonical_json, check_sweep_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,10 @@ class Contents:
 def rename_sweep(store: Store, name: str, new: str) -> None:
     """Gives the sweep ``name`` another name, in its spec, too. Commits.
 
-    Raises NotThereError where there is none, and MisuseError where the new name is taken, or
-    somebody is running the sweep.
+    Raises NotThereError where there is none, and MisuseError where the new name is none or
+    taken, or somebody is running the sweep.
     """
+    check_sweep_name(new)
     with store.writing("rename a sweep in") as connection:
         sweep = _sweep(connection, name)
         store.check_nobody_runs(sweep)

@@ -14,11 +14,14 @@ from itertools import product
 from operator import itemgetter
 from typing import Any
 
+from sweep.errors import MisuseError
 from sweep.values.axes import facts_of, row
 from sweep.values.schedule import FORMS
 from sweep.values.words import OWN_LOOP, Axis, Freeze, ZeroGrad
 
 FINGERPRINT_BYTES = 16
+MAX_TEXT = 200
+"""Characters of a name: a sweep's, an optimizer's, a workload's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +179,13 @@ def _text(value: str | float | None) -> str:
     if (type(value) is int or type(value) is float) and value - value == 0:
         return repr(value)
     return _ENCODER.encode(value)
+
+
+def check_sweep_name(name: object) -> str:
+    """``name``, which a sweep can have. Raises MisuseError for one that no spec could give it."""
+    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_TEXT:
+        return name
+    came = repr(name) if len(repr(name)) <= MAX_TEXT else f"{repr(name)[:40]}..."
+    raise MisuseError(
+        f"A sweep cannot be named {came}: a name is 1 to {MAX_TEXT} characters that print."
+    )

@@ -18,7 +18,7 @@ from sweep.store.store import Store
 from sweep.trial.machine import environment
 from sweep.trial.tally import null_if_nan
 from sweep.values.outcome import Measurement, Outcome, StepRecord
-from sweep.values.setting import PlannedTrial, canonical_json
+from sweep.values.setting import PlannedTrial, canonical_json, check_sweep_name
 from sweep.values.words import Verdict
 from sweep.watching.account import rows_of
 from sweep.watching.findings import Fared, Record
@@ -30,6 +30,7 @@ WORKLOAD = "watch"
 
 def save(url: str, name: str, observed: Observation, *, seconds: float) -> None:
     """Records what was found as the sweep ``name``; see `sweep.watching.session.Watch.save`."""
+    check_sweep_name(name)
     observed.settle()
     findings, now = observed.findings, datetime.now(UTC)
     outcomes = []

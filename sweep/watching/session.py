@@ -205,8 +205,8 @@ class Watch:
         """Records what was found as the sweep ``name`` of the database at ``url``; commits.
 
         Each parameter that was to keep still on some step becomes a trial; the account is in
-        the sweep's spec. Raises SweepMismatchError where that name is taken, and DatabaseError
-        where the database fails.
+        the sweep's spec. Raises SweepMismatchError where that name is taken, MisuseError where
+        it is none, and DatabaseError where the database fails.
         """
         from sweep.watching.record import save
 

@@ -50,6 +50,13 @@ def test_a_renamed_sweep_has_its_trials_and_its_name_in_its_spec(store):
     assert asked(store, f"SELECT count(*) FROM trial WHERE sweep_id = {after.id}") == [(2,)]
 
 
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[31m", "n" * 201])
+def test_what_no_spec_could_name_a_sweep_is_no_new_name(store, name):
+    with pytest.raises(MisuseError, match=r"cannot be named .*: a name is 1 to 200 characters"):
+        rename_sweep(store, "first", name)
+    assert asked(store, "SELECT name FROM sweep ORDER BY id") == [("first",), ("second",)]
+
+
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(store):
     with pytest.raises(MisuseError, match=r"has a sweep named 'second' already\. Take another"):
         rename_sweep(store, "first", "second")

@@ -7,7 +7,7 @@ import torch
 
 from analysis.load import load_trials
 from sweep import watch
-from sweep.errors import SweepMismatchError
+from sweep.errors import MisuseError, SweepMismatchError
 from sweep.store.query import run_query
 
 
@@ -80,6 +80,13 @@ def test_what_held_is_recorded_as_holding(model, train, url):
     assert set(trials["verdict"]) == {"holds"}
     assert set(trials["zero_grad"]) == {"none"}
     assert trials["by_history"].isna().all()
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "n" * 201, None])
+def test_a_name_that_is_none_is_refused_and_no_database_made(leaks, tmp_path, name):
+    with pytest.raises(MisuseError, match=r"cannot be named .*: a name is 1 to 200 characters"):
+        leaks.save(f"sqlite:///{tmp_path / 'new.db'}", name)
+    assert not (tmp_path / "new.db").exists()
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(leaks, url):
