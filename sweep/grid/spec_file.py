@@ -11,9 +11,9 @@ from typing import Any
 
 from sweep.errors import MisuseError, SpecError, UnknownNameError
 from sweep.grid.complaint import shown, unknown
-from sweep.grid.spec import MAX_TEXT, Spec
+from sweep.grid.spec import Spec
 from sweep.values.axes import AxisFacts
-from sweep.values.setting import AXIS_FACTS
+from sweep.values.setting import AXIS_FACTS, MAX_TEXT
 from sweep.values.words import Axis
 
 PRESETS = ("article", "full", "remedies", "atlas", "cost")

@@ -21,9 +21,7 @@ from pathlib import Path
 from sweep.errors import SystemLimitError
 from sweep.running import forking
 from sweep.running.forking import Request
-
-TRAINING = __name__.replace("running.fork_server", "trial.ready")  # by its name here, too
-"""The module that training needs: its import takes seconds, nearly all of them torch's."""
+from sweep.running.task import TRAINING
 
 _ROOT = str(Path(__file__).parents[2])
 _SERVE = (  # by the name that the module has here, which may be another than its own

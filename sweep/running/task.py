@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from sweep.running.fork_server import TRAINING
 from sweep.running.limits import NO_LIMITS, Limits
 from sweep.trial.groups import Group, grouped
 from sweep.values.outcome import Outcome
@@ -14,6 +13,9 @@ from sweep.values.setting import PlannedTrial
 
 RunTrial = Callable[[PlannedTrial], Outcome]
 RunGroup = Callable[[Group], Iterable[Outcome]]
+
+TRAINING = __name__.replace("running.task", "trial.ready")  # by its name here, too
+"""The module that training needs: its import takes seconds, nearly all of them torch's."""
 
 
 class WorkerDiedError(Exception):

@@ -8,7 +8,7 @@ database itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -56,6 +56,22 @@ class RecordedTrial:
     number: int
     columns: Mapping[str, Any]
     steps: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSource:
+    """Recorded trials that can be read by their numbers.
+
+    Attributes:
+        where: where they are, for people.
+        numbers: their numbers, in order.
+        read: those of the numbers that it is given, which come in order, from one call to the
+            next as well; one that has gone meanwhile is left out.
+    """
+
+    where: str
+    numbers: Sequence[int]
+    read: Callable[[Sequence[int]], list[RecordedTrial]]
 
 
 def trial_again(record: RecordedTrial, *, allow_import: bool = False) -> PlannedTrial:

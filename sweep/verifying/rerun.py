@@ -11,8 +11,7 @@ from sweep.errors import LeaksweepError
 from sweep.running.runner import Runner
 from sweep.values.setting import PlannedTrial
 from sweep.verifying.comparison import Comparison, compare
-from sweep.verifying.recorded_trial import RecordedTrial, trial_again
-from sweep.verifying.trial_sources import TrialSource
+from sweep.verifying.recorded_trial import RecordedTrial, TrialSource, trial_again
 
 READ_AT_ONCE = 500
 """Trials read at once."""

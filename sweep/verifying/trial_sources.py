@@ -5,8 +5,7 @@ Reads only. What it reads may come from anywhere: values are given as they stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from sweep.verifying.recorded_trial import (
     OF_TRIAL,
     STEP,
     RecordedTrial,
+    TrialSource,
 )
 
 _NUMBERS = "SELECT trial.id FROM trial WHERE trial.workload <> '{watched}' {of_sweep} ORDER BY 1"
@@ -28,22 +28,6 @@ SELECT trial.id, {columns} FROM trial JOIN environment ON environment.id = trial
 WHERE trial.id IN ({numbers}) ORDER BY trial.id
 """
 _STEPS = "SELECT trial_id, {columns} FROM step WHERE trial_id IN ({numbers}) ORDER BY 1, 2"
-
-
-@dataclass(frozen=True, slots=True)
-class TrialSource:
-    """Recorded trials that can be read by their numbers.
-
-    Attributes:
-        where: where they are, for people.
-        numbers: their numbers, in order.
-        read: those of the numbers that it is given, which come in order, from one call to the
-            next as well; one that has gone meanwhile is left out.
-    """
-
-    where: str
-    numbers: Sequence[int]
-    read: Callable[[Sequence[int]], list[RecordedTrial]]
 
 
 def open_trials(url: str, *, sweep: str | None = None, file: Path | None = None) -> TrialSource:

@@ -19,8 +19,7 @@ from pandas.errors import EmptyDataError, ParserError
 
 from sweep.errors import MisuseError, NotThereError
 from sweep.store.models import EnvironmentRow, TrialRow
-from sweep.verifying.recorded_trial import OF_TRIAL, SURROUNDINGS, RecordedTrial
-from sweep.verifying.trial_sources import TrialSource
+from sweep.verifying.recorded_trial import OF_TRIAL, SURROUNDINGS, RecordedTrial, TrialSource
 
 MOST_BYTES = 2**29
 """Of the file once it is unpacked: a million trials take 330 MB."""
