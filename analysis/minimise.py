@@ -138,7 +138,7 @@ def _masks(size: int, ordered: bool) -> tuple[int, ...]:
 
 def _cheapest(columns: dict[int, _Column], leaks: int) -> tuple[list[Masks], bool]:
     """The cheapest boxes that together hold all ``leaks``, and whether that was proved."""
-    from scipy.optimize import LinearConstraint, milp  # type: ignore[import-untyped]
+    from scipy.optimize import LinearConstraint, milp
 
     everyone = (1 << leaks) - 1
     if everyone in columns and columns[everyone][0] < 2 * _A_TERM:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sweep.grid import Grid
 from sweep.grid.spec_file import from_toml, load_preset
+from sweep.values.outcome import Outcome
 from sweep.values.setting import PlannedTrial
 from sweep.values.words import Axis
 
@@ -293,6 +294,6 @@ def _storage(folder: Path, kind: str) -> object:
     return JournalStorage(JournalFileBackend(str(folder / "optuna.log")))
 
 
-def _drift(outcome: object) -> float:
-    measurement = outcome.measurement  # type: ignore[attr-defined]
+def _drift(outcome: Outcome) -> float:
+    measurement = outcome.measurement
     return 0.0 if measurement is None else measurement.total_drift or 0.0

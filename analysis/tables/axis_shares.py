@@ -246,7 +246,7 @@ def _evaluated(codes: pd.DataFrame, response: pd.Series) -> dict[str, float]:
 
 def _explained(codes: pd.DataFrame, response: pd.Series) -> float:
     """The out-of-bag R^2 of a forest like the one that fANOVA stands on."""
-    from sklearn.ensemble import RandomForestRegressor  # type: ignore[import-untyped]
+    from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(TREES, max_depth=_DEPTH, random_state=_SEED, oob_score=True)
     forest.fit(np.asarray(codes), response)

@@ -121,7 +121,7 @@ def _change(pairs: pd.DataFrame, column: str) -> _Changes:
 
 def _with_intervals(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """``table`` with the arrays of ``<measure>_change`` as their medians and 95% intervals."""
-    from scipy.stats import bootstrap  # type: ignore[import-untyped]
+    from scipy.stats import bootstrap
 
     changes = table[f"{measure}_change"]
     median = changes.map(lambda each: float(np.median(each)) if len(each) else np.nan)

@@ -269,7 +269,7 @@ def _tree(settings: pd.DataFrame, leaks: _Labels, leaves: int) -> tuple[_Labels,
     A leaf has at least a hundredth of the settings, so that none is there for a single one. A
     cut is the shortest number between the two values that it parts.
     """
-    from sklearn.tree import DecisionTreeClassifier  # type: ignore[import-untyped]
+    from sklearn.tree import DecisionTreeClassifier
 
     numbers = settings[list(NUMERIC_AXES)].fillna(-1.0)  # no axis has negative numbers
     words = [axis for axis in RULE_AXES if axis not in NUMERIC_AXES]

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
-import tinytorchtest  # type: ignore[import-untyped]
-import torcheck  # type: ignore[import-untyped]
+import tinytorchtest
+import torcheck
 from pytest_torch.training import assert_all_params_receive_grad, assert_frozen
 from pytest_torch.training_loop import assert_optimizer_coverage
-from tinytorchtest.tinytorchtest import (  # type: ignore[import-untyped]
+from tinytorchtest.tinytorchtest import (
     VariablesChangeException,
 )
 

@@ -28,7 +28,7 @@ MAX_TIMEOUT_S = 1_000_000
 def status(
     sweep: SweepName = None,
     db: Db = DEFAULT_DB,
-    format: PrintedAs = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,
 ) -> None:
     """Show how far each sweep is, how fast it goes, and whether somebody is running it.
 
@@ -61,7 +61,7 @@ def _course(db: str, status: query.SweepStatus, sweeps: int) -> tuple[object, ..
 def sql(
     words: Annotated[list[str], argument("QUERY", "One SELECT statement, in quotes.")],
     db: Db = DEFAULT_DB,
-    format: PrintedAs = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,
     timeout: Annotated[
         float | None, option("SECONDS", "Stop a query that takes longer.", min=0, max=MAX_TIMEOUT_S)
     ] = None,

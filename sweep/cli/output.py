@@ -32,7 +32,7 @@ PRINTED = (Format.TABLE, Format.CSV, Format.JSON, Format.MARKDOWN)
 """The formats that are printed row by row."""
 
 
-def _printed(format: Format) -> Format:  # noqa: A002
+def _printed(format: Format) -> Format:
     """Raises MisuseError for a format that cannot be printed row by row."""
     if format not in PRINTED:
         raise MisuseError(
@@ -50,7 +50,7 @@ PrintedAs = Annotated[
 def print_rows(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],
-    format: Format,  # noqa: A002
+    format: Format,
     *,
     raw: bool = False,
 ) -> None:

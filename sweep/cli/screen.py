@@ -38,7 +38,7 @@ def say(message: str) -> None:
     if sys.stderr.isatty():
         width = _width(sys.stderr) or PROSE_WIDTH
         text = "\n".join(_filled(line, width) for line in text.split("\n"))
-    print(text, file=sys.stderr)  # noqa: T201
+    print(text, file=sys.stderr)  # noqa: T201 here alone
 
 
 @contextmanager

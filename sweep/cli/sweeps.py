@@ -20,7 +20,7 @@ Known = Annotated[str, argument("SWEEP", "Its name.", offers=completion.sweeps)]
 
 def list_(
     db: Db = DEFAULT_DB,
-    format: PrintedAs = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,
 ) -> None:
     """List the sweeps of the database, oldest first.
 
@@ -76,7 +76,7 @@ def delete(
 def merge(
     other: Annotated[list[str], argument("OTHER.db...", "Files, or URLs.")],
     db: Db = DEFAULT_DB,
-    format: PrintedAs = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,
 ) -> None:
     """Take the sweeps of other databases into this one, with their environments.
 

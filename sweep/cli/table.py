@@ -30,9 +30,7 @@ def table(
     ] = None,
     sweep: SweepName = None,
     db: Db = DEFAULT_DB,
-    format: Annotated[  # noqa: A002
-        Format, option("|".join(Format), "How to print it.")
-    ] = Format.TABLE,
+    format: Annotated[Format, option("|".join(Format), "How to print it.")] = Format.TABLE,
     raw: Raw = False,
 ) -> None:
     """Print a summary table, such as the one that ends `run`, which is called results.
@@ -69,7 +67,7 @@ def print_summary(rows: pd.DataFrame, name: str, caption: str, *, most: int | No
     print_table(table.columns, table.rows[:most], title=table.caption, numeric=numeric)
 
 
-def _write(rows: pd.DataFrame, name: str, caption: str, format: Format, raw: bool) -> None:  # noqa: A002
+def _write(rows: pd.DataFrame, name: str, caption: str, format: Format, raw: bool) -> None:
     """Writes on stdout what `leaksweep export` would put into a file."""
     from analysis.formats import FileFormat, written
 
@@ -87,7 +85,7 @@ def _write(rows: pd.DataFrame, name: str, caption: str, format: Format, raw: boo
 def export(
     sweep: SweepName = None,
     out: Annotated[Path, option("DIR", "Where the files go.")] = Path("results/summary"),
-    format: Annotated[  # noqa: A002
+    format: Annotated[
         str,
         option(
             "FORMATS", "One or several of csv, json, markdown, latex and parquet, joined by commas."

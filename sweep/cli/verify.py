@@ -39,7 +39,7 @@ def verify(
     ] = None,
     allow_import: options.AllowImport = False,
     db: options.Db = options.DEFAULT_DB,
-    format: PrintedAs = Format.TABLE,  # noqa: A002
+    format: PrintedAs = Format.TABLE,
 ) -> None:
     """Replay recorded trials and say which of them no longer show what was recorded.
 

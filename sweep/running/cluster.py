@@ -107,7 +107,7 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 
 def _check_installed() -> None:
     try:
-        import distributed  # noqa: F401
+        import distributed  # noqa: F401 only whether it is there
     except ImportError as error:
         raise MisuseError(
             "--backend dask needs Dask, which is not installed: "

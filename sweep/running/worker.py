@@ -17,7 +17,7 @@ from itertools import islice
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 
 from sweep.errors import SystemLimitError
 from sweep.running.fork_server import (

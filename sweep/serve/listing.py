@@ -72,7 +72,7 @@ def listed_trials(
     where = " AND ".join(["sweep_id = ?", *(f"{name} = ?" for name in wanted)])
     given = (sweep_id, *wanted.values())
     # Names of columns are from the lists above, and values are bound.
-    counted = f"SELECT count(*) FROM trial WHERE {where}"  # noqa: S608
+    counted = f"SELECT count(*) FROM trial WHERE {where}"  # noqa: S608 names of ours
     order = f"{sort} IS NULL, {sort} {'DESC' if descending else 'ASC'}, id"
     chosen = (
         f"SELECT {', '.join(COLUMNS)} FROM trial WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608

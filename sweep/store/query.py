@@ -119,7 +119,7 @@ def checked_rows(
     chosen = [table.columns[name] for name in columns or table.columns.keys()]
     # Qualified, as PostgreSQL has a word `freeze`.
     names = ", ".join(f"{table.name}.{column.name}" for column in chosen)
-    query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY {order}"  # noqa: S608
+    query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY {order}"  # noqa: S608 names of ours
     kinds = [(c.name, c.type.python_type, bool(c.nullable)) for c in chosen]
     with run_query(url, query) as found:
         for values in found:

@@ -197,7 +197,7 @@ def _is_overwritten(path: Path, seen: _Seen) -> bool:
     """
     read = "import sys; print(open(sys.argv[1], 'rb').read(132).hex())"
     words = [sys.executable, "-ISc", read, str(_beside(path, "-shm"))]
-    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout  # noqa: S603 ours
     try:
         frames, folded, begun = struct.unpack("=16xI76xI28xI", bytes.fromhex(said))
     except (ValueError, struct.error):  # no such log

@@ -73,6 +73,8 @@ def _train(
     training = start(planned)
     probe, diary = Probe(training.frozen_parameters), Diary(len(trials))
     tallies = [Tally(trace) for _ in trials]
+    unscored: list[float | None] = [None] * len(trials)
+    scores = unscored
     for step in range(planned.steps):
         training.begin(step)
         training.backward()
@@ -80,7 +82,7 @@ def _train(
         probe.before_step()
         training.step()
         changes = probe.changes_of_each(len(trials))
-        scores = training.scores_of_each() if trace and is_scored(step) else [None] * len(trials)
+        scores = training.scores_of_each() if trace and is_scored(step) else unscored
         losses_of_each = training.losses_of_each(needed=trace or step in (0, planned.steps - 1))
         seen = zip(tallies, losses_of_each, training.grads, changes, scores, strict=True)
         for tally, losses, grad, change, score in seen:
@@ -90,7 +92,8 @@ def _train(
         diary.after_step(training, probe, leaks=any(it.first_leak_step == step for it in tallies))
         training.clear_grads()
     seconds = (time.perf_counter() - started) / len(trials)
-    finite, scores = training.finite_of_each(), training.scores_of_each()
+    finite = training.finite_of_each()
+    scores = training.scores_of_each() if scores is unscored else scores
     del training, probe  # the replays have parameters and states of their own
     reach = Reach(planned, start, diary.snapshot, diary.first_end)
     known = hindsight(reach, diary, [tally.first_leak_step for tally in tallies])

@@ -127,7 +127,7 @@ def _old(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=1)
 def _all_digits() -> tuple[Tensor, Tensor]:
     # Here, for it takes half a second and few trials need it.
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     pixels, classes = load_digits(return_X_y=True)
     return torch.from_numpy(pixels.astype(np.float32) / 16), torch.from_numpy(classes).long()

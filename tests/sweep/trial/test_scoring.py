@@ -51,6 +51,17 @@ def test_a_traced_trial_is_scored_while_it_trains_and_trains_the_same_bits(workl
     assert traced[0].steps[9].score == begun.measurement.score
 
 
+@pytest.mark.parametrize(("steps", "times"), [(10, 1), (12, 2), (20, 2)])
+def test_no_step_of_a_traced_trial_is_scored_twice(monkeypatch, steps, times):
+    asked = []
+    monkeypatch.setattr(
+        "sweep.trial.training.score_of", lambda workload: asked.append(workload) or 0.5
+    )
+    planned = dataclasses.replace(digits(0), steps=steps)
+    assert run_trial(planned, trace=True).measurement.score == 0.5
+    assert len(asked) == times
+
+
 def test_a_traced_trial_without_a_score_has_none_on_any_step():
     (outcome,) = run_stack([dataclasses.replace(digits(0), workload="small")], trace=True)
     assert {it.score for it in outcome.steps} == {None}
